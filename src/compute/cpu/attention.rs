@@ -1,0 +1,78 @@
+//! Causal attention in tiles of queries: scores by `gemm`, a softmax over what each query may see, values by `gemm`.
+
+use std::ops::Range;
+
+use super::gemm::{Layout, gemm};
+use super::math;
+use crate::compute::Attention;
+
+/// Queries that share one product; the keys behind the last of them are never touched.
+const TILE: usize = 64;
+
+/// Attention of the query heads of `kv_heads`; the caller has checked the shapes. `scores` is scratch. False when a buffer is too short.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "three inputs, their shape, scratch and the output"
+)]
+pub fn attention(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    shape: &Attention,
+    (length, keys): (usize, usize),
+    kv_heads: Range<usize>,
+    scores: &mut Vec<f32>,
+    out: &mut [f32],
+) -> bool {
+    let size = shape.head_size;
+    let (q_stride, kv_stride) = (shape.heads * size, shape.kv_heads * size);
+    let group = shape.heads / shape.kv_heads;
+    let mut done = true;
+    for sequence in 0..shape.sequences {
+        for kv_head in kv_heads.clone() {
+            let kv_at = sequence * keys * kv_stride + kv_head * size;
+            for head in kv_head * group..(kv_head + 1) * group {
+                for tile in (0..length).step_by(TILE) {
+                    let count = TILE.min(length - tile);
+                    let seen = shape.past + tile + count;
+                    let q_at = (sequence * length + tile) * q_stride + head * size;
+                    scores.resize(count * seen, 0.0);
+                    done &= gemm(
+                        (count, seen, size),
+                        scores,
+                        Layout::rows(0, seen),
+                        false,
+                        q,
+                        Layout::rows(q_at, q_stride),
+                        k,
+                        Layout::transposed(kv_at, kv_stride),
+                        (shape.scale, 0.0),
+                    );
+                    for (i, row) in scores.chunks_exact_mut(seen).enumerate() {
+                        softmax(row, shape.past + tile + i + 1);
+                    }
+                    done &= gemm(
+                        (count, size, seen),
+                        out,
+                        Layout::rows(q_at, q_stride),
+                        false,
+                        scores,
+                        Layout::rows(0, seen),
+                        v,
+                        Layout::rows(kv_at, kv_stride),
+                        (1.0, 0.0),
+                    );
+                }
+            }
+        }
+    }
+    done
+}
+
+/// Softmax of the first `visible` scores; the others get weight 0.
+fn softmax(row: &mut [f32], visible: usize) {
+    let (seen, hidden) = row.split_at_mut(visible);
+    let scale = math::exp_sum(seen, math::max(seen)).recip();
+    seen.iter_mut().for_each(|weight| *weight *= scale);
+    hidden.fill(0.0);
+}

@@ -1,0 +1,413 @@
+//! The CPU engine: one thread, `gemm` for products, SIMD by loops that the compiler vectorises. The oracle of the WebGPU engine.
+//!
+//! Matrices are parked outside the WebAssembly heap and enter it in slices of at most [`SLICE_BYTES`]; every operation runs at once.
+
+mod attention;
+pub mod gemm;
+mod math;
+mod statistics;
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+
+use web_time::Instant;
+
+use super::parked::{Meter, Parked};
+use super::{
+    Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, Pending, Tensor,
+    TensorStorage,
+};
+use super::{check, shape_error, shapes};
+use crate::dtype::Dtype;
+use crate::error::Result;
+use gemm::{Layout, gemm};
+
+/// The most bytes of a parked matrix that are on the heap at once, in the stored format.
+const SLICE_BYTES: usize = 2 << 20;
+/// With at most so many rows of x a product is bound by reading the weights, and dot products beat `gemm`, which packs.
+const FEW_ROWS: usize = 4;
+/// Milliseconds of work after which [`Compute::pace`] gives the event loop its turn.
+const TURN_MS: u128 = 30;
+
+/// The CPU engine.
+pub struct Cpu {
+    info: EngineInfo,
+    meter: Meter,
+    scratch: RefCell<Scratch>,
+    last_turn: Cell<Instant>,
+}
+
+/// Buffers that operations use again and again.
+#[derive(Default)]
+struct Scratch {
+    bytes: Vec<u8>,
+    weights: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        let simd = if cfg!(target_arch = "wasm32") {
+            "WebAssembly SIMD"
+        } else {
+            "native SIMD"
+        };
+        let info = EngineInfo {
+            backend: "cpu",
+            adapter: format!("one CPU thread, {simd}"),
+            software: false,
+            max_matrix_bytes: 64 << 20,
+            chunk_tokens: 1024,
+            slice_flops: 1.0e9,
+        };
+        Self {
+            info,
+            meter: Meter::default(),
+            scratch: RefCell::default(),
+            last_turn: Cell::new(Instant::now()),
+        }
+    }
+}
+
+impl Tensor {
+    fn from_host(rows: usize, columns: usize, values: Vec<f32>) -> Self {
+        Self {
+            rows,
+            columns,
+            storage: TensorStorage::Host(values),
+        }
+    }
+
+    fn host(&self) -> Result<&[f32]> {
+        match &self.storage {
+            TensorStorage::Host(values) => Ok(values),
+            _ => Err(shape_error(
+                "the tensor is parked or belongs to another engine".into(),
+            )),
+        }
+    }
+
+    fn host_mut(&mut self) -> Result<&mut [f32]> {
+        match &mut self.storage {
+            TensorStorage::Host(values) => Ok(values),
+            _ => Err(shape_error(
+                "the tensor is parked or belongs to another engine".into(),
+            )),
+        }
+    }
+}
+
+impl Matrix {
+    fn parked(&self) -> Result<&Parked> {
+        match &self.storage {
+            MatrixStorage::Parked(bytes) => Ok(bytes),
+            MatrixStorage::Device(_) => {
+                Err(shape_error("the matrix belongs to another engine".into()))
+            }
+        }
+    }
+
+    /// Bytes of one row as stored.
+    fn row_bytes(&self) -> usize {
+        self.columns * self.dtype.size()
+    }
+}
+
+impl Compute for Cpu {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn memory(&self) -> (u64, u64) {
+        (self.meter.now(), self.meter.peak())
+    }
+
+    fn zeros(&self, rows: usize, columns: usize) -> Result<Tensor> {
+        Ok(Tensor::from_host(rows, columns, vec![0.0; rows * columns]))
+    }
+
+    fn upload(&self, rows: usize, values: &[f32]) -> Result<Tensor> {
+        let columns = values.len().checked_div(rows).unwrap_or(0);
+        check(rows * columns == values.len(), || {
+            format!("{} values in {rows} rows", values.len())
+        })?;
+        Ok(Tensor::from_host(rows, columns, values.to_vec()))
+    }
+
+    fn matrix(&self, rows: usize, columns: usize, dtype: Dtype) -> Result<Matrix> {
+        let bytes = Parked::zeros(rows * columns * dtype.size(), &self.meter);
+        Ok(Matrix {
+            rows,
+            columns,
+            dtype,
+            storage: MatrixStorage::Parked(bytes),
+        })
+    }
+
+    fn write_rows(&self, matrix: &mut Matrix, first_row: usize, bytes: &[u8]) -> Result<()> {
+        let row = matrix.row_bytes();
+        let whole = row > 0
+            && bytes.len().is_multiple_of(row)
+            && first_row + bytes.len() / row <= matrix.rows;
+        check(whole, || {
+            format!(
+                "{} bytes from row {first_row} on of [{}, {}]",
+                bytes.len(),
+                matrix.rows,
+                matrix.columns
+            )
+        })?;
+        matrix.parked()?.write(first_row * row, bytes);
+        Ok(())
+    }
+
+    fn read<'a>(&'a self, tensor: &'a Tensor) -> Pending<'a, Vec<f32>> {
+        Box::pin(async move {
+            match &tensor.storage {
+                TensorStorage::Parked(parked) => Ok(parked.to_f32()),
+                _ => tensor.host().map(<[f32]>::to_vec),
+            }
+        })
+    }
+
+    fn park(&self, mut tensor: Tensor) -> Tensor {
+        if let TensorStorage::Host(values) = &tensor.storage {
+            tensor.storage = TensorStorage::Parked(Parked::from_f32(values, &self.meter));
+        }
+        tensor
+    }
+
+    fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {
+        let values = match &tensor.storage {
+            TensorStorage::Parked(parked) => parked.to_f32(),
+            _ => tensor.host()?.to_vec(),
+        };
+        Ok(Tensor::from_host(tensor.rows, tensor.columns, values))
+    }
+
+    fn pace(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            if self.last_turn.get().elapsed().as_millis() >= TURN_MS {
+                turn::give().await;
+                self.last_turn.set(Instant::now());
+            }
+            Ok(())
+        })
+    }
+
+    fn matmul(
+        &self,
+        x: &Tensor,
+        w: &Matrix,
+        rows: Range<usize>,
+        bias: Option<&Tensor>,
+        out: &mut Tensor,
+    ) -> Result<()> {
+        shapes::matmul(x, w, &rows, bias, out)?;
+        let (n, k, m) = (x.rows, w.columns, w.rows);
+        let (values, bytes) = (x.host()?, w.parked()?);
+        let bias = bias.map(Tensor::host).transpose()?;
+        let result = out.host_mut()?;
+        let scratch = &mut *self.scratch.borrow_mut();
+        let slice_rows = (SLICE_BYTES / w.row_bytes().max(1)).max(1);
+        let mut first = rows.start;
+        while first < rows.end {
+            let count = slice_rows.min(rows.end - first);
+            scratch.bytes.resize(count * w.row_bytes(), 0);
+            scratch.weights.resize(count * k, 0.0);
+            bytes.read(first * w.row_bytes(), &mut scratch.bytes);
+            w.dtype.decode(&scratch.bytes, &mut scratch.weights);
+            if n <= FEW_ROWS {
+                for (i, row) in values.chunks_exact(k.max(1)).enumerate() {
+                    for (j, weights) in scratch.weights.chunks_exact(k.max(1)).enumerate() {
+                        result[i * m + first + j] = math::dot(row, weights);
+                    }
+                }
+            } else {
+                let (a, b, c) = (
+                    Layout::rows(0, k),
+                    Layout::transposed(0, k),
+                    Layout::rows(first, m),
+                );
+                let done = gemm(
+                    (n, count, k),
+                    result,
+                    c,
+                    false,
+                    values,
+                    a,
+                    &scratch.weights,
+                    b,
+                    (1.0, 0.0),
+                );
+                check(done, || "a product does not fit its buffers".into())?;
+            }
+            if let Some(bias) = bias {
+                for row in result.chunks_exact_mut(m.max(1)) {
+                    row[first..first + count]
+                        .iter_mut()
+                        .zip(&bias[first..first + count])
+                        .for_each(|(value, b)| *value += b);
+                }
+            }
+            first += count;
+        }
+        Ok(())
+    }
+
+    fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor> {
+        check(gain.rows * gain.columns == x.columns, || {
+            format!(
+                "a gain of {} for {} columns",
+                gain.rows * gain.columns,
+                x.columns
+            )
+        })?;
+        let (mut values, gain) = (x.host()?.to_vec(), gain.host()?);
+        for row in values.chunks_exact_mut(x.columns.max(1)) {
+            let scale = (math::dot(row, row) / x.columns as f32 + epsilon)
+                .sqrt()
+                .recip();
+            row.iter_mut()
+                .zip(gain)
+                .for_each(|(value, g)| *value = *value * scale * g);
+        }
+        Ok(Tensor::from_host(x.rows, x.columns, values))
+    }
+
+    fn rotate(
+        &self,
+        x: &mut Tensor,
+        head_size: usize,
+        table: &Tensor,
+        first: usize,
+        length: usize,
+    ) -> Result<()> {
+        shapes::rotate(x, head_size, table, first, length)?;
+        let (columns, half) = (x.columns, table.columns / 2);
+        let table = table.host()?;
+        for (r, row) in x.host_mut()?.chunks_exact_mut(columns.max(1)).enumerate() {
+            let at = (first + r % length) * 2 * half;
+            let (cosines, sines) = table[at..at + 2 * half].split_at(half);
+            for head in row.chunks_exact_mut(head_size) {
+                let (low, high) = head[..2 * half].split_at_mut(half);
+                for (((a, b), cosine), sine) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+                    (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attention(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        shape: &Attention,
+        kv_heads: Range<usize>,
+        out: &mut Tensor,
+    ) -> Result<()> {
+        let (length, keys) = shapes::attention(q, k, v, shape, &kv_heads, out)?;
+        let scores = &mut self.scratch.borrow_mut().scores;
+        let done = attention::attention(
+            q.host()?,
+            k.host()?,
+            v.host()?,
+            shape,
+            (length, keys),
+            kv_heads,
+            scores,
+            out.host_mut()?,
+        );
+        check(done, || "attention does not fit its buffers".into())
+    }
+
+    fn gated(&self, gate: &mut Tensor, up: &Tensor, activation: Activation) -> Result<()> {
+        shapes::same(gate, up)?;
+        let pairs = gate.host_mut()?.iter_mut().zip(up.host()?);
+        match activation {
+            Activation::Silu => pairs.for_each(|(g, u)| *g = math::silu(*g) * u),
+        }
+        Ok(())
+    }
+
+    fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
+        shapes::same(x, y)?;
+        x.host_mut()?
+            .iter_mut()
+            .zip(y.host()?)
+            .for_each(|(a, b)| *a += b);
+        Ok(())
+    }
+
+    fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {
+        let (values, d) = (x.host()?, x.columns);
+        let mut out = Vec::with_capacity(rows.len() * d);
+        for &row in rows {
+            check((row as usize) < x.rows, || {
+                format!("row {row} of {}", x.rows)
+            })?;
+            out.extend_from_slice(&values[row as usize * d..(row as usize + 1) * d]);
+        }
+        Ok(Tensor::from_host(rows.len(), d, out))
+    }
+
+    fn copy_rows(&self, target: &mut Tensor, first: usize, source: &Tensor) -> Result<()> {
+        let fits = target.columns == source.columns && first + source.rows <= target.rows;
+        check(fits, || {
+            format!("{} rows into {} from {first} on", source.rows, target.rows)
+        })?;
+        let at = first * target.columns;
+        target.host_mut()?[at..at + source.rows * source.columns].copy_from_slice(source.host()?);
+        Ok(())
+    }
+
+    fn head_statistics(
+        &self,
+        logits: &Tensor,
+        second: Option<&Tensor>,
+        first: usize,
+        targets: &[u32],
+        state: &mut Tensor,
+    ) -> Result<()> {
+        shapes::head_statistics(logits, second, targets, state)?;
+        let second = second.map(Tensor::host).transpose()?;
+        statistics::fold(
+            logits.host()?,
+            second,
+            logits.columns,
+            first,
+            targets,
+            state.host_mut()?,
+        );
+        Ok(())
+    }
+}
+
+/// Gives the event loop its turn: a message to oneself, since timers are throttled. Natively there is nobody to give way to.
+mod turn {
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) async fn give() {}
+
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn give() {
+        use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+        let Ok(channel) = web_sys::MessageChannel::new() else {
+            return;
+        };
+        let (near, far) = (channel.port1(), channel.port2());
+        let promise = js_sys::Promise::new(&mut |resolve, _| {
+            let answer = Closure::once_into_js(move || resolve.call0(&JsValue::NULL));
+            near.set_onmessage(Some(answer.unchecked_ref()));
+        });
+        if far.post_message(&JsValue::NULL).is_ok() {
+            // The promise is never rejected.
+            let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+        }
+        near.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

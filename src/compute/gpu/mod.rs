@@ -1,0 +1,5 @@
+//! The WebGPU engine.
+
+/// A buffer on the device.
+#[derive(Debug)]
+pub struct DeviceBuffer;

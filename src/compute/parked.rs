@@ -1,0 +1,173 @@
+//! Bytes that wait outside the WebAssembly heap.
+//!
+//! WebAssembly memory never shrinks, so what is large and rarely touched (resident weights, hidden-state streams) is kept in JavaScript
+//! ArrayBuffers and enters slice by slice. Natively it is a plain vector. This module must not know what the bytes mean.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Counts the bytes that are held somewhere, and the most that were ever held at once.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Rc<(Cell<u64>, Cell<u64>)>);
+
+impl Meter {
+    /// Bytes held now.
+    pub fn now(&self) -> u64 {
+        self.0.0.get()
+    }
+
+    /// The largest value that [`Meter::now`] ever had.
+    pub fn peak(&self) -> u64 {
+        self.0.1.get()
+    }
+
+    /// Counts `bytes` as held until the answer is dropped.
+    pub fn hold(&self, bytes: u64) -> Held {
+        self.0.0.set(self.now() + bytes);
+        self.0.1.set(self.peak().max(self.now()));
+        Held {
+            meter: self.clone(),
+            bytes,
+        }
+    }
+}
+
+/// A share of a [`Meter`]; given back on drop.
+#[derive(Debug)]
+pub struct Held {
+    meter: Meter,
+    bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.meter
+            .0
+            .0
+            .set(self.meter.now().saturating_sub(self.bytes));
+    }
+}
+
+/// A block of bytes of fixed length outside the WebAssembly heap.
+#[derive(Debug)]
+pub struct Parked {
+    #[cfg(target_arch = "wasm32")]
+    bytes: js_sys::Uint8Array,
+    #[cfg(not(target_arch = "wasm32"))]
+    bytes: std::cell::RefCell<Vec<u8>>,
+    _held: Held,
+}
+
+#[cfg(target_arch = "wasm32")]
+impl Parked {
+    /// `length` zero bytes, counted by `meter`.
+    pub fn zeros(length: usize, meter: &Meter) -> Self {
+        Self {
+            bytes: js_sys::Uint8Array::new_with_length(length as u32),
+            _held: meter.hold(length as u64),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.length() as usize
+    }
+
+    /// Replaces the bytes from `at` on by `source`; what would lie beyond the end is ignored.
+    pub fn write(&self, at: usize, source: &[u8]) {
+        let end = (at + source.len()).min(self.len());
+        if at < end {
+            self.bytes
+                .subarray(at as u32, end as u32)
+                .copy_from(&source[..end - at]);
+        }
+    }
+
+    /// Copies bytes from `at` on into `target`; what would lie beyond the end is left alone.
+    pub fn read(&self, at: usize, target: &mut [u8]) {
+        let end = (at + target.len()).min(self.len());
+        if at < end {
+            self.bytes
+                .subarray(at as u32, end as u32)
+                .copy_to(&mut target[..end - at]);
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Parked {
+    /// `length` zero bytes, counted by `meter`.
+    pub fn zeros(length: usize, meter: &Meter) -> Self {
+        Self {
+            bytes: vec![0; length].into(),
+            _held: meter.hold(length as u64),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.borrow().len()
+    }
+
+    /// Replaces the bytes from `at` on by `source`; what would lie beyond the end is ignored.
+    pub fn write(&self, at: usize, source: &[u8]) {
+        let mut bytes = self.bytes.borrow_mut();
+        let end = (at + source.len()).min(bytes.len());
+        if at < end {
+            bytes[at..end].copy_from_slice(&source[..end - at]);
+        }
+    }
+
+    /// Copies bytes from `at` on into `target`; what would lie beyond the end is left alone.
+    pub fn read(&self, at: usize, target: &mut [u8]) {
+        let bytes = self.bytes.borrow();
+        let end = (at + target.len()).min(bytes.len());
+        if at < end {
+            target[..end - at].copy_from_slice(&bytes[at..end]);
+        }
+    }
+}
+
+impl Parked {
+    /// True when there are no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Parks a copy of `values`.
+    pub fn from_f32(values: &[f32], meter: &Meter) -> Self {
+        let parked = Self::zeros(size_of_val(values), meter);
+        parked.write(0, bytemuck::cast_slice(values));
+        parked
+    }
+
+    /// All values, back on the heap. Only for what [`Parked::from_f32`] made.
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.len() / 4];
+        self.read(0, bytemuck::cast_slice_mut(&mut values));
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_and_the_meter_counts() {
+        let meter = Meter::default();
+        {
+            let parked = Parked::from_f32(&[1.0, 2.0, 3.0], &meter);
+            assert_eq!(parked.to_f32(), [1.0, 2.0, 3.0]);
+            assert_eq!((meter.now(), parked.len()), (12, 12));
+            let mut tail = [9u8; 8];
+            parked.read(8, &mut tail);
+            assert_eq!(
+                tail,
+                [0, 0, 64, 64, 9, 9, 9, 9],
+                "a read past the end leaves the rest alone"
+            );
+        }
+        assert_eq!((meter.now(), meter.peak()), (0, 12));
+    }
+}

@@ -1,0 +1,167 @@
+//! The one error type. Every variant says what was found and where; [`Error::hint`] says what to do about it.
+//!
+//! This module must not know any other module of the crate.
+
+use thiserror::Error;
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a step failed. `Display` tells what was found and where.
+#[derive(Debug, Clone, Error, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "the fields say what the message above each variant says"
+)]
+pub enum Error {
+    /// The file is something else than a safetensors checkpoint: a pickle, a Git LFS pointer, a web page…
+    #[error("{file}: {found}")]
+    NotACheckpoint {
+        file: String,
+        found: String,
+        hint: &'static str,
+    },
+    /// The header of a safetensors file breaks one of the format's rules.
+    #[error("{file}: the safetensors header is not valid: {reason}")]
+    BadHeader { file: String, reason: String },
+    /// `config.json` cannot be used.
+    #[error("config.json: {reason}")]
+    BadConfig { reason: String },
+    /// `tokenizer.json` cannot be used.
+    #[error("tokenizer.json: {reason}")]
+    BadTokenizer { reason: String },
+    /// The index of a sharded checkpoint cannot be used.
+    #[error("{file}: {reason}")]
+    BadIndex { file: String, reason: String },
+    /// A file that the checkpoint needs was not given.
+    #[error("{file} is missing")]
+    MissingFile { file: String },
+    /// A tensor that the architecture needs is in no file.
+    #[error("the tensor {tensor} is missing from the checkpoint")]
+    MissingTensor { tensor: String },
+    /// A tensor has another shape than the configuration says.
+    #[error("the tensor {tensor} has the shape {found:?}, config.json asks for {expected:?}")]
+    WrongShape {
+        tensor: String,
+        found: Vec<u64>,
+        expected: Vec<u64>,
+    },
+    /// The model family is not one that this tool knows.
+    #[error("the model family \"{family}\" is not supported: {reason}")]
+    UnsupportedFamily { family: String, reason: String },
+    /// A weight is stored in a number format that this tool does not read.
+    #[error("the tensor {tensor} is stored as {dtype}")]
+    UnsupportedDtype { tensor: String, dtype: String },
+    /// Weights or activations are not usable numbers (not finite, all zero, without variance).
+    #[error("{what}: {found}")]
+    NotFinite { what: String, found: String },
+    /// An argument of a call is out of range, or two do not fit together.
+    #[error("{argument}: {reason}")]
+    BadArgument {
+        argument: &'static str,
+        reason: String,
+    },
+    /// An allocation failed or a budget is exceeded.
+    #[error("out of memory: {what}")]
+    OutOfMemory { what: String },
+    /// The WebGPU device was lost while in use.
+    #[error("the GPU device was lost: {reason}")]
+    DeviceLost { reason: String },
+    /// WebGPU was asked for and is not there, or its numbers are wrong.
+    #[error("WebGPU cannot be used: {reason}")]
+    NoWebGpu { reason: String },
+    /// A download failed.
+    #[error("{url}: {reason}")]
+    Network { url: String, reason: String },
+    /// A local file could not be read or written.
+    #[error("{file}: {reason}")]
+    Storage { file: String, reason: String },
+    /// The user cancelled the step. Not a failure; the page sees an `AbortError`.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// A short constructor for the most frequent case.
+    pub fn argument(argument: &'static str, reason: impl Into<String>) -> Self {
+        Self::BadArgument {
+            argument,
+            reason: reason.into(),
+        }
+    }
+
+    /// A short constructor for a configuration that cannot be used.
+    pub fn config(reason: impl Into<String>) -> Self {
+        Self::BadConfig {
+            reason: reason.into(),
+        }
+    }
+
+    /// The stable code that programs test for (listed in the programming interface).
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotACheckpoint { .. } => "not-a-checkpoint",
+            Self::BadHeader { .. } => "bad-header",
+            Self::BadConfig { .. } => "bad-config",
+            Self::BadTokenizer { .. } => "bad-tokenizer",
+            Self::BadIndex { .. } => "bad-index",
+            Self::MissingFile { .. } => "missing-file",
+            Self::MissingTensor { .. } => "missing-tensor",
+            Self::WrongShape { .. } => "wrong-shape",
+            Self::UnsupportedFamily { .. } => "unsupported-family",
+            Self::UnsupportedDtype { .. } => "unsupported-dtype",
+            Self::NotFinite { .. } => "not-finite",
+            Self::BadArgument { .. } => "bad-argument",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::DeviceLost { .. } => "device-lost",
+            Self::NoWebGpu { .. } => "no-webgpu",
+            Self::Network { .. } => "network",
+            Self::Storage { .. } => "storage",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotACheckpoint { hint, .. } => hint,
+            Self::BadHeader { .. } => {
+                "Download the file again; if it stays so, the program that wrote it has a bug."
+            }
+            Self::BadConfig { .. } => {
+                "Take the config.json that belongs to these weights, unchanged."
+            }
+            Self::BadTokenizer { .. } => "Take the tokenizer.json that belongs to these weights.",
+            Self::BadIndex { .. } => "Take the index file from the same download as the shards.",
+            Self::MissingFile { .. } => {
+                "Drop the whole model folder, or add the missing file to the selection."
+            }
+            Self::MissingTensor { .. } => {
+                "The checkpoint is incomplete or of another family than config.json says."
+            }
+            Self::WrongShape { .. } => {
+                "config.json and the weights do not belong together; take both from one download."
+            }
+            Self::UnsupportedFamily { .. } => "The README lists the families that work.",
+            Self::UnsupportedDtype { .. } => {
+                "Convert the weights to float32, float16 or bfloat16 first."
+            }
+            Self::NotFinite { .. } => {
+                "The weights are damaged or the text is too uniform; try another download or text."
+            }
+            Self::BadArgument { .. } => "Change this option and try again.",
+            Self::OutOfMemory { .. } => {
+                "Close other tabs, take fewer or shorter sequences, or use a smaller model."
+            }
+            Self::DeviceLost { .. } => {
+                "Reload the page; if it happens again, choose the CPU engine."
+            }
+            Self::NoWebGpu { .. } => "Choose the CPU engine, or a browser and driver with WebGPU.",
+            Self::Network { .. } => "Check the address and the connection, then try again.",
+            Self::Storage { .. } => {
+                "Check that the file still exists and that the disk has room, then try again."
+            }
+            Self::Cancelled => "Start the step again when you like.",
+        }
+    }
+}

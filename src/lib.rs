@@ -1,0 +1,4 @@
+//! Merges the layers of a small language model (MKA, arXiv 2406.16330).
+pub mod compute;
+pub mod dtype;
+pub mod error;
