@@ -1,0 +1,145 @@
+//! The project's commands. `cargo xtask` lists them; the alias is in `.cargo/config.toml`.
+//!
+//! Each needs rustup and Node.js and installs the rest. This crate only calls other programs: whatever is computed is
+//! computed by the library, and the settings of the WebAssembly build are in `wasm-pack.toml`.
+
+mod checks;
+mod command;
+mod serve;
+mod settings;
+mod site;
+mod size;
+mod system;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+cargo xtask start [--port N] [--no-open]   build the page, serve it on this machine and open it
+cargo xtask build                          build the static site into www/dist
+cargo xtask test [--only STEP]             run all checks and tests, or one step of them
+cargo xtask bench                          measure the speed, natively and in Chromium
+
+steps of the tests:
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+enum Request {
+    Help,
+    Start { port: Option<u16>, open: bool },
+    Build,
+    Test { only: Option<String> },
+    Bench,
+}
+
+fn main() -> ExitCode {
+    let done = parse(lexopt::Parser::from_env()).and_then(perform);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(request: Request) -> Result<()> {
+    let settings = settings::load()?;
+    match request {
+        Request::Help => {
+            print!("{HELP}{}", checks::steps());
+            Ok(())
+        }
+        Request::Start { port, open } => {
+            site::build(&settings)?;
+            serve::serve(&site::folder(), port, open)
+        }
+        Request::Build => site::build(&settings),
+        Request::Test { only } => checks::test(&settings, only.as_deref()),
+        Request::Bench => checks::bench(&settings),
+    }
+}
+
+fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
+    let mut request = Request::Help;
+    while let Some(argument) = arguments.next()? {
+        match (&mut request, argument) {
+            (_, Short('h') | Long("help")) => return Ok(Request::Help),
+            (Request::Start { port, .. }, Long("port")) => {
+                *port = Some(arguments.value()?.parse()?)
+            }
+            (Request::Start { open, .. }, Long("no-open")) => *open = false,
+            (Request::Test { only }, Long("only")) => *only = Some(arguments.value()?.string()?),
+            (Request::Help, Value(name)) => {
+                request = match name.string()?.as_str() {
+                    "start" => Request::Start {
+                        port: None,
+                        open: true,
+                    },
+                    "build" => Request::Build,
+                    "test" => Request::Test { only: None },
+                    "bench" => Request::Bench,
+                    other => {
+                        anyhow::bail!("there is no command `{other}`\n\n{HELP}{}", checks::steps())
+                    }
+                };
+            }
+            (_, other) => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Request> {
+        parse(lexopt::Parser::from_iter(
+            std::iter::once("xtask").chain(words.iter().copied()),
+        ))
+    }
+
+    #[test]
+    fn commands_and_their_options() -> Result<()> {
+        assert_eq!(parsed(&[])?, Request::Help);
+        assert_eq!(
+            parsed(&["start"])?,
+            Request::Start {
+                port: None,
+                open: true
+            }
+        );
+        assert_eq!(
+            parsed(&["start", "--port", "9000", "--no-open"])?,
+            Request::Start {
+                port: Some(9000),
+                open: false
+            }
+        );
+        assert_eq!(
+            parsed(&["test", "--only", "native"])?,
+            Request::Test {
+                only: Some("native".to_owned())
+            }
+        );
+        assert_eq!(parsed(&["build"])?, Request::Build);
+        Ok(())
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for words in [
+            &["walk"][..],
+            &["build", "--port", "1"],
+            &["start", "--port", "many"],
+            &["test", "test"],
+        ] {
+            assert!(parsed(words).is_err(), "{words:?}");
+        }
+    }
+}

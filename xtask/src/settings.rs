@@ -1,0 +1,115 @@
+//! The settings of the WebAssembly build, as `wasm-pack.toml` holds them. Must not know what is done with them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::command;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    pub build: Build,
+    pub wasm_opt: WasmOpt,
+    pub budget: Budget,
+    pub tools: Tools,
+}
+
+/// How cargo and wasm-bindgen are called.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Build {
+    /// The compiler's target triple.
+    pub target: String,
+    /// A profile of Cargo.toml.
+    pub profile: String,
+    /// wasm-bindgen's kind of module.
+    pub bindings: String,
+    /// Where the bindings and the .wasm file go, relative to the root.
+    pub out_dir: PathBuf,
+    /// The stem of their names.
+    pub out_name: String,
+}
+
+/// How wasm-opt is called.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WasmOpt {
+    pub flags: Vec<String>,
+}
+
+/// What the page may weigh.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Budget {
+    /// Bytes of the page's code, each file gzipped.
+    pub first_load_gzip_bytes: u64,
+}
+
+/// Versions of tools that no lock file names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tools {
+    pub wasm_pack: String,
+}
+
+/// Reads `wasm-pack.toml`.
+pub fn load() -> Result<Settings> {
+    let path = command::root().join("wasm-pack.toml");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is not as xtask expects it", path.display()))
+}
+
+/// The version of a crate in Cargo.lock.
+pub fn locked_version(name: &str) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Lock {
+        package: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        version: String,
+    }
+    let text =
+        fs::read_to_string(command::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let lock: Lock = toml::from_str(&text).context("Cargo.lock is not as xtask expects it")?;
+    let found = lock
+        .package
+        .into_iter()
+        .find(|package| package.name == name);
+    found
+        .map(|package| package.version)
+        .with_context(|| format!("Cargo.lock has no {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_projects_own_settings_are_read() -> Result<()> {
+        let settings = load()?;
+        assert_eq!(settings.build.target, "wasm32-unknown-unknown");
+        assert!(
+            settings
+                .wasm_opt
+                .flags
+                .iter()
+                .any(|flag| flag == "--enable-simd")
+        );
+        assert!(settings.budget.first_load_gzip_bytes > 0);
+        Ok(())
+    }
+
+    #[test]
+    fn the_lock_file_names_wasm_bindgen() -> Result<()> {
+        assert!(locked_version("wasm-bindgen")?.starts_with("0.2."));
+        assert!(locked_version("no-such-crate").is_err());
+        Ok(())
+    }
+}
