@@ -2,10 +2,16 @@
 //!
 //! This module must not know any other module of the crate.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use thiserror::Error;
 
 /// The result of everything that can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an async method of a trait object returns.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// Why a step failed. `Display` tells what was found and where.
 #[derive(Debug, Clone, Error, PartialEq)]

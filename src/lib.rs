@@ -1,4 +1,9 @@
 //! Merges the layers of a small language model (MKA, arXiv 2406.16330).
+pub mod architecture;
+pub mod checkpoint;
 pub mod compute;
 pub mod dtype;
 pub mod error;
+pub mod parked;
+pub mod task;
+pub mod tokens;

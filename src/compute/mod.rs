@@ -6,18 +6,12 @@
 
 pub mod cpu;
 pub mod gpu;
-pub mod parked;
 
-use std::future::Future;
 use std::ops::Range;
-use std::pin::Pin;
 
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
-use parked::Parked;
-
-/// What an async operation of an engine returns.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+use crate::error::{Error, Pending, Result};
+use crate::parked::Parked;
 
 /// `f32` values `[rows, columns]`, row-major, on the engine that made it.
 #[derive(Debug)]

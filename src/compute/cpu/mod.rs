@@ -12,14 +12,13 @@ use std::ops::Range;
 
 use web_time::Instant;
 
-use super::parked::{Meter, Parked};
 use super::{
-    Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, Pending, Tensor,
-    TensorStorage,
+    Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, Tensor, TensorStorage,
 };
 use super::{check, shape_error, shapes};
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Pending, Result};
+use crate::parked::{Meter, Parked};
 use gemm::{Layout, gemm};
 
 /// The most bytes of a parked matrix that are on the heap at once, in the stored format.

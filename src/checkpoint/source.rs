@@ -1,0 +1,186 @@
+//! Where bytes come from: a file on disk, a `File` of the browser, a range of a URL, memory.
+
+use std::any::Any;
+use std::rc::Rc;
+
+use crate::error::{Error, Pending, Result};
+use crate::parked::{Meter, Parked};
+
+/// A named run of bytes that is read by range. It is never read whole unless it is small.
+pub trait ByteSource {
+    /// Path inside the model's folder, with `/` between its parts.
+    fn name(&self) -> &str;
+
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// True when there is nothing to read.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Exactly `length` bytes from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] or [`Error::Network`] when they cannot be had.
+    fn read(&self, offset: u64, length: usize) -> Pending<'_, Vec<u8>>;
+
+    /// The concrete type, for whoever made it.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A source that many tensors share.
+pub type Source = Rc<dyn ByteSource>;
+
+/// Reads all of a source that must be small, such as a configuration.
+///
+/// # Errors
+/// [`Error::Storage`] when it has more than `limit` bytes; nothing is allocated then.
+pub async fn read_small(source: &dyn ByteSource, limit: u64) -> Result<Vec<u8>> {
+    if source.len() > limit {
+        let reason = format!(
+            "has {} bytes, more than the {limit} that such a file may have",
+            source.len()
+        );
+        return Err(Error::Storage {
+            file: source.name().into(),
+            reason,
+        });
+    }
+    source.read(0, source.len() as usize).await
+}
+
+/// Bytes in memory, outside the WebAssembly heap.
+#[derive(Debug)]
+pub struct MemorySource {
+    name: String,
+    bytes: Parked,
+}
+
+impl MemorySource {
+    /// Keeps a copy of `bytes`, counted by `meter`.
+    pub fn new(name: impl Into<String>, bytes: &[u8], meter: &Meter) -> Self {
+        let parked = Parked::zeros(bytes.len(), meter);
+        parked.write(0, bytes);
+        Self {
+            name: name.into(),
+            bytes: parked,
+        }
+    }
+}
+
+impl ByteSource for MemorySource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Pending<'_, Vec<u8>> {
+        Box::pin(async move {
+            check_range(self, offset, length)?;
+            let mut out = vec![0; length];
+            self.bytes.read(offset as usize, &mut out);
+            Ok(out)
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A file on disk.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug)]
+pub struct DiskSource {
+    name: String,
+    path: std::path::PathBuf,
+    length: u64,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl DiskSource {
+    /// All files of a folder, named by their path inside it; folders inside are left out.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the folder cannot be listed.
+    pub fn folder(path: &std::path::Path) -> Result<Vec<Source>> {
+        let fail = |e: std::io::Error| Error::Storage {
+            file: path.display().to_string(),
+            reason: e.to_string(),
+        };
+        let mut sources: Vec<Source> = Vec::new();
+        let mut entries = std::fs::read_dir(path)
+            .map_err(fail)?
+            .collect::<std::io::Result<Vec<_>>>()
+            .map_err(fail)?;
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let metadata = entry.path().metadata().map_err(fail)?;
+            if metadata.is_file() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                sources.push(Rc::new(Self {
+                    name,
+                    path: entry.path(),
+                    length: metadata.len(),
+                }));
+            }
+        }
+        Ok(sources)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl ByteSource for DiskSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Pending<'_, Vec<u8>> {
+        use std::io::{Read, Seek, SeekFrom};
+        Box::pin(async move {
+            check_range(self, offset, length)?;
+            let read = || -> std::io::Result<Vec<u8>> {
+                let mut file = std::fs::File::open(&self.path)?;
+                file.seek(SeekFrom::Start(offset))?;
+                let mut out = vec![0; length];
+                file.read_exact(&mut out)?;
+                Ok(out)
+            };
+            read().map_err(|e| Error::Storage {
+                file: self.name.clone(),
+                reason: e.to_string(),
+            })
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Fails unless the range lies inside the source.
+pub fn check_range(source: &dyn ByteSource, offset: u64, length: usize) -> Result<()> {
+    if offset
+        .checked_add(length as u64)
+        .is_some_and(|end| end <= source.len())
+    {
+        return Ok(());
+    }
+    let reason = format!(
+        "bytes {offset} to {} were asked for, it has {}",
+        offset.saturating_add(length as u64),
+        source.len()
+    );
+    Err(Error::Storage {
+        file: source.name().into(),
+        reason,
+    })
+}
