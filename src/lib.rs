@@ -7,3 +7,4 @@ pub mod error;
 pub mod parked;
 pub mod task;
 pub mod tokens;
+pub mod transformer;

@@ -1,0 +1,375 @@
+//! Embedding, blocks, head: a decoder run one block at a time on any engine.
+//!
+//! A [`Stream`] holds the hidden states of all windows between two blocks; block l's weights are loaded, all of the stream runs through it, and
+//! block l + 1 is being read meanwhile. This module must not know what the states are for: nothing of MKA, nothing of the web.
+
+mod block;
+mod generate;
+mod weights;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::rc::Rc;
+
+use futures_lite::future::zip;
+
+use crate::architecture::Description;
+use crate::checkpoint::Checkpoint;
+use crate::compute::{Compute, Matrix, Tensor};
+use crate::error::{Error, Result};
+use crate::task::{Step, Task};
+use block::{Block, Pass, Positions, product};
+pub use generate::{Decoder, Sampler};
+pub use weights::{WeightStore, read_values};
+
+/// Rows of the vocabulary that are multiplied at once: logits of 1,024 tokens then take 16 MB.
+const HEAD_TILE: usize = 4096;
+/// With so few different tokens, their rows of the embedding are read one by one.
+const FEW_ROWS: usize = 64;
+/// The embedding is read in chunks of about this many bytes otherwise.
+const EMBEDDING_CHUNK: usize = 4 << 20;
+
+/// A model on an engine.
+pub struct Transformer {
+    /// Where it computes.
+    pub engine: Rc<dyn Compute>,
+    /// The weights and the configuration.
+    pub checkpoint: Rc<Checkpoint>,
+    /// The model's shapes and names.
+    pub description: Description,
+    weights: Rc<WeightStore>,
+}
+
+/// The hidden states of some windows of equal length between two blocks: x[l], all positions.
+pub struct Stream {
+    chunks: Vec<Chunk>,
+    window: usize,
+}
+
+/// Hidden states `[sequences * window, hidden]` of a few windows, parked while no block works on them.
+struct Chunk {
+    states: Tensor,
+    sequences: usize,
+}
+
+/// Somebody who wants some rows of every stream that passes.
+pub trait Observer {
+    /// The rows of chunk `chunk` that are wanted, counted inside the chunk.
+    fn rows(&self, chunk: usize) -> &[u32];
+
+    /// Receives x[`layer`] `[rows, hidden]` at the rows of chunk `chunk`.
+    fn take(&mut self, layer: usize, chunk: usize, values: &[f32]);
+}
+
+impl Stream {
+    /// A copy, for a model that goes on from here on its own way.
+    ///
+    /// # Errors
+    /// What the engine's allocation fails with.
+    pub fn fork(&self, engine: &dyn Compute) -> Result<Self> {
+        let copy = |chunk: &Chunk| {
+            Ok(Chunk {
+                states: engine.park(engine.unpark(&chunk.states)?),
+                sequences: chunk.sequences,
+            })
+        };
+        Ok(Self {
+            chunks: self.chunks.iter().map(copy).collect::<Result<_>>()?,
+            window: self.window,
+        })
+    }
+
+    /// Number of chunks.
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+}
+
+/// How many windows of `window` tokens a chunk has, so that it holds about as many tokens as the engine likes.
+pub fn windows_per_chunk(engine: &dyn Compute, window: usize) -> usize {
+    (engine.info().chunk_tokens / window.max(1)).max(1)
+}
+
+impl Transformer {
+    /// A model whose tensors have been checked against its description.
+    ///
+    /// # Errors
+    /// What [`Description::check`] fails with.
+    pub fn new(
+        engine: Rc<dyn Compute>,
+        weights: Rc<WeightStore>,
+        checkpoint: Rc<Checkpoint>,
+        description: Description,
+    ) -> Result<Self> {
+        description.check(&checkpoint)?;
+        Ok(Self {
+            engine,
+            checkpoint,
+            description,
+            weights,
+        })
+    }
+
+    /// The embeddings of windows of equal length: x[0].
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] for an id outside the vocabulary, [`Error::NotFinite`] for weights that are not usable.
+    pub async fn embed(&self, windows: &[Vec<u32>], task: &Task) -> Result<Stream> {
+        let window = windows.first().map_or(0, Vec::len);
+        let mut chunks = Vec::new();
+        for group in windows.chunks(windows_per_chunk(self.engine.as_ref(), window)) {
+            let states = self.embed_rows(&group.concat()).await?;
+            chunks.push(Chunk {
+                states: self.engine.park(states),
+                sequences: group.len(),
+            });
+            self.engine.pace().await?;
+            task.check()?;
+        }
+        Ok(Stream { chunks, window })
+    }
+
+    /// The rows of the embedding for these ids, `[ids, hidden]`.
+    async fn embed_rows(&self, ids: &[u32]) -> Result<Tensor> {
+        let (name, hidden, vocabulary) = (
+            self.description.embedding,
+            self.description.hidden,
+            self.description.vocabulary,
+        );
+        let tensor = self.checkpoint.tensor(name)?;
+        let row_bytes = tensor.bytes as usize / vocabulary;
+        let distinct: BTreeSet<usize> = ids.iter().map(|id| *id as usize).collect();
+        if let Some(id) = distinct.last().filter(|id| **id >= vocabulary) {
+            return Err(Error::argument(
+                "ids",
+                format!("{id} is outside the vocabulary of {vocabulary}"),
+            ));
+        }
+        let chunk_rows = if distinct.len() <= FEW_ROWS {
+            1
+        } else {
+            (EMBEDDING_CHUNK / row_bytes.max(1)).max(1)
+        };
+        let mut values = vec![0.0; ids.len() * hidden];
+        let mut last_chunk = None;
+        for id in &distinct {
+            let chunk = id / chunk_rows;
+            if last_chunk.replace(chunk) == Some(chunk) {
+                continue;
+            }
+            let first = chunk * chunk_rows;
+            let count = chunk_rows.min(vocabulary - first);
+            let rows =
+                read_values(name, tensor, (first * row_bytes) as u64, count * row_bytes).await?;
+            for (target, id) in values.chunks_exact_mut(hidden).zip(ids) {
+                if let Some(row) = (*id as usize)
+                    .checked_sub(first)
+                    .and_then(|i| rows.get(i * hidden..(i + 1) * hidden))
+                {
+                    target.copy_from_slice(row);
+                }
+            }
+        }
+        if values.iter().all(|value| *value == 0.0) {
+            return Err(Error::NotFinite {
+                what: format!("the tensor {name}"),
+                found: "all values of these tokens are zero".into(),
+            });
+        }
+        self.engine.upload(ids.len(), &values)
+    }
+
+    /// Runs a stream through the blocks `layers`; x[l + 1] of every block goes past the observer. `step` counts blocks.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn forward(
+        &self,
+        stream: &mut Stream,
+        layers: Range<usize>,
+        mut observer: Option<&mut dyn Observer>,
+        task: &Task,
+        step: &Step<'_>,
+    ) -> Result<()> {
+        let rope = self.rope_table(stream.window)?;
+        let pass = Pass {
+            engine: self.engine.as_ref(),
+            description: &self.description,
+            rope: &rope,
+            task,
+        };
+        let mut next = None;
+        for layer in layers.clone() {
+            let block = match next.take() {
+                Some(block) => block,
+                None => self.load_block(layer).await?,
+            };
+            let ahead = layer + 1;
+            let work = run_block(&pass, &block, stream, ahead, &mut observer);
+            let read = async {
+                if layers.contains(&ahead) {
+                    self.load_block(ahead).await.map(Some)
+                } else {
+                    Ok(None)
+                }
+            };
+            let (done, loaded) = zip(work, read).await;
+            done?;
+            next = loaded?;
+            step.advance(1)?;
+        }
+        Ok(())
+    }
+
+    /// Shows an observer the stream as it is: x[0], before any block.
+    ///
+    /// # Errors
+    /// What the engine fails with.
+    pub async fn observe(&self, stream: &Stream, observer: &mut dyn Observer) -> Result<()> {
+        for (index, chunk) in stream.chunks.iter().enumerate() {
+            let states = self.engine.unpark(&chunk.states)?;
+            show(self.engine.as_ref(), &states, 0, index, observer).await?;
+        }
+        Ok(())
+    }
+
+    /// The final norm of a chunk of a stream that has passed all blocks, `[tokens, hidden]`; logits are products of this.
+    ///
+    /// # Errors
+    /// What reading and computing fail with.
+    pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
+        let chunk = stream.chunks.get(chunk).ok_or_else(|| {
+            Error::argument("chunk", format!("there are {}", stream.chunks.len()))
+        })?;
+        self.final_norm(&self.engine.unpark(&chunk.states)?).await
+    }
+
+    async fn final_norm(&self, states: &Tensor) -> Result<Tensor> {
+        let name = self.description.final_norm;
+        let gain = self
+            .weights
+            .vector(name, self.checkpoint.tensor(name)?)
+            .await?;
+        self.engine
+            .rms_norm(states, &gain, self.description.epsilon)
+    }
+
+    /// The tiles of the vocabulary: ranges of rows of the head.
+    pub fn head_tiles(&self) -> Vec<Range<usize>> {
+        let row_bytes = (self.description.hidden * 4) as u64;
+        let rows = HEAD_TILE
+            .min((self.engine.info().max_matrix_bytes / row_bytes.max(1)) as usize)
+            .max(1);
+        (0..self.description.vocabulary)
+            .step_by(rows)
+            .map(|first| first..(first + rows).min(self.description.vocabulary))
+            .collect()
+    }
+
+    /// One tile of the head (of the embedding, where they are tied).
+    ///
+    /// # Errors
+    /// What reading and uploading fail with.
+    pub async fn head_tile(&self, tile: Range<usize>) -> Result<Rc<Matrix>> {
+        let name = self.description.head.unwrap_or(self.description.embedding);
+        self.weights
+            .matrix(name, self.checkpoint.tensor(name)?, tile, false)
+            .await
+    }
+
+    /// Logits of normed states against one tile, `[tokens, tile]`.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or what the engine fails with.
+    pub async fn tile_logits(&self, normed: &Tensor, tile: &Matrix, task: &Task) -> Result<Tensor> {
+        product(self.engine.as_ref(), task, normed, tile, None).await
+    }
+
+    /// All logits of some states `[rows, hidden]` that have passed all blocks: `[rows, vocabulary]`, for few rows only.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn logits(&self, states: &Tensor, task: &Task) -> Result<Vec<f32>> {
+        let normed = self.final_norm(states).await?;
+        let mut values = vec![0.0; states.rows * self.description.vocabulary];
+        for tile in self.head_tiles() {
+            let matrix = self.head_tile(tile.clone()).await?;
+            let logits = self
+                .engine
+                .read(&self.tile_logits(&normed, &matrix, task).await?)
+                .await?;
+            for (row, part) in values
+                .chunks_exact_mut(self.description.vocabulary)
+                .zip(logits.chunks_exact(tile.len()))
+            {
+                row[tile.clone()].copy_from_slice(part);
+            }
+        }
+        Ok(values)
+    }
+
+    /// The logits after the last of `ids`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] without ids, [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn last_logits(&self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
+        if ids.is_empty() {
+            return Err(Error::argument("ids", "there is no token to predict from"));
+        }
+        let mut stream = self.embed(&[ids.to_vec()], task).await?;
+        let step = task.step("logits", self.description.layers, "blocks");
+        self.forward(&mut stream, 0..self.description.layers, None, task, &step)
+            .await?;
+        let states = self.engine.unpark(&stream.chunks[0].states)?;
+        let last = self.engine.gather(&states, &[ids.len() as u32 - 1])?;
+        self.logits(&last, task).await
+    }
+
+    async fn load_block(&self, layer: usize) -> Result<Block> {
+        Block::load(&self.weights, &self.checkpoint, &self.description, layer).await
+    }
+
+    fn rope_table(&self, positions: usize) -> Result<Tensor> {
+        self.engine
+            .upload(positions, &self.description.rope.table(positions))
+    }
+}
+
+/// Runs all chunks of a stream through one block; `layer` is the index of the stream behind it.
+async fn run_block(
+    pass: &Pass<'_>,
+    block: &Block,
+    stream: &mut Stream,
+    layer: usize,
+    observer: &mut Option<&mut dyn Observer>,
+) -> Result<()> {
+    for (index, chunk) in stream.chunks.iter_mut().enumerate() {
+        let mut states = pass.engine.unpark(&chunk.states)?;
+        let positions = Positions {
+            sequences: chunk.sequences,
+            length: stream.window,
+            past: 0,
+        };
+        block.run(pass, &mut states, positions, None).await?;
+        if let Some(observer) = observer {
+            show(pass.engine, &states, layer, index, *observer).await?;
+        }
+        chunk.states = pass.engine.park(states);
+    }
+    Ok(())
+}
+
+async fn show(
+    engine: &dyn Compute,
+    states: &Tensor,
+    layer: usize,
+    chunk: usize,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    let rows = observer.rows(chunk).to_vec();
+    if !rows.is_empty() {
+        let values = engine.read(&engine.gather(states, &rows)?).await?;
+        observer.take(layer, chunk, &values);
+    }
+    Ok(())
+}
