@@ -1,0 +1,48 @@
+/** What calibrating a model gave: its hidden states at chosen rows, and every measure that is made from them. */
+import type { Made, Remote } from "./remote";
+import type { CalibrationInfo, Embedding, Hidden, LayerMatrix, SimilarityName, SimilarityOptions, Watch } from "./types";
+
+/** Takes what only exists on this side out of an options object. */
+export function split<T extends Watch>(options: T): [Omit<T, keyof Watch>, Watch] {
+  const { signal, onProgress, ...rest } = options;
+  return [rest, { signal, onProgress }];
+}
+
+export class Calibration {
+  constructor(
+    /** @internal */
+    readonly remote: Remote<Made>,
+    /** Rows, tokens and sequences that took part, and what to know about them. */
+    readonly info: CalibrationInfo,
+  ) {}
+
+  /**
+   * How alike the outputs of each two layers are: `layers` x `layers` values, row-major.
+   * `npib`, `npib-knn`, `cosine` and `cka` are similarities in [0, 1]; `angular` is a distance.
+   */
+  async similarity(name: SimilarityName, options: SimilarityOptions & Watch = {}): Promise<LayerMatrix> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("similarity", [name, rest], watch)) as LayerMatrix;
+  }
+
+  /** 1 - cos(x[l], x[l+1]), the mean over the rows: one value per layer. */
+  async blockInfluence(options: Watch = {}): Promise<Float32Array> {
+    return (await this.remote.call("blockInfluence", [], options)) as Float32Array;
+  }
+
+  /** The diffusion map of a layer's output; `values` is `rows` x `dimensions`, `eigenvalues` has `dimensions` + 1. */
+  async embedding(layer: number, options: SimilarityOptions & Watch = {}): Promise<Embedding> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("embedding", [layer, rest], watch)) as Embedding;
+  }
+
+  /** x[l] at the chosen rows, l = 0 (the embeddings) to L (the last block's output, before the final norm). */
+  async hidden(l: number, options: Watch = {}): Promise<Hidden> {
+    return (await this.remote.call("hidden", [l], options)) as Hidden;
+  }
+
+  /** Frees its memory. */
+  close(): void {
+    this.remote.close();
+  }
+}

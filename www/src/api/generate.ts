@@ -1,0 +1,44 @@
+/** Tokens as they come, as an async generator. */
+import type { Made, Remote } from "./remote";
+import type { GenerateOptions, Token } from "./types";
+
+export async function* generate(
+  remote: Remote<Made>,
+  { signal, ...options }: GenerateOptions,
+): AsyncGenerator<Token, void, undefined> {
+  const stop = new AbortController();
+  const forward = (): void => stop.abort();
+  if (signal?.aborted) stop.abort();
+  signal?.addEventListener("abort", forward, { once: true });
+
+  const waiting: Token[] = [];
+  let wake: () => void = () => {};
+  let ended = false;
+  const running = remote
+    .call("generate", [options], {
+      signal: stop.signal,
+      onToken: (token) => {
+        waiting.push(token);
+        wake();
+      },
+    })
+    .finally(() => {
+      ended = true;
+      wake();
+    });
+  running.catch(() => {}); // reported below, where the loop can see it
+
+  try {
+    while (true) {
+      const token = waiting.shift();
+      if (token) yield token;
+      else if (ended) break;
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+    await running;
+  } finally {
+    signal?.removeEventListener("abort", forward);
+    stop.abort();
+    await running.catch(() => {});
+  }
+}

@@ -1,0 +1,74 @@
+/** The lab: one worker, one engine, any number of models. */
+import { Connection } from "./connection";
+import { openModel, type Model } from "./model";
+import { toSource, type ModelFiles } from "./source";
+import type { Backend, Memory, Preset, Watch } from "./types";
+
+/** What the worker tells once it runs. */
+interface Engine {
+  backend: "webgpu" | "cpu";
+  adapter: string;
+  reason: string;
+  presets: Preset[];
+}
+
+export class Lab {
+  readonly #connection: Connection;
+  readonly #engine: Engine;
+
+  private constructor(connection: Connection, engine: Engine) {
+    this.#connection = connection;
+    this.#engine = engine;
+  }
+
+  /** Starts the worker and the engine. `auto` (the default) chooses; `webgpu` fails with `no-webgpu` where there is none. */
+  static async create({ backend = "auto" }: { backend?: Backend } = {}): Promise<Lab> {
+    let engine: Engine | undefined;
+    // A worker that takes the place of another one runs the engine that was chosen at first.
+    const connection = new Connection(async (send) => {
+      engine = (await send("create", 0, [engine?.backend ?? backend])) as Engine;
+    });
+    try {
+      await connection.run(undefined, async () => {});
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+    return new Lab(connection, engine as unknown as Engine);
+  }
+
+  /** The engine that runs. */
+  get backend(): "webgpu" | "cpu" {
+    return this.#engine.backend;
+  }
+
+  /** What it runs on. */
+  get adapter(): string {
+    return this.#engine.adapter;
+  }
+
+  /** Why this engine was chosen, in a sentence. */
+  get reason(): string {
+    return this.#engine.reason;
+  }
+
+  /** The named methods: `model.merge({ preset: name, ... })`. */
+  get presets(): readonly Preset[] {
+    return this.#engine.presets;
+  }
+
+  /** Opens a model by its headers; the weights are read when a step needs them. */
+  async open(files: ModelFiles, options: Watch = {}): Promise<Model> {
+    return openModel(this.#connection, toSource(files), options);
+  }
+
+  /** Memory in bytes, as of the worker's latest message. */
+  memory(): Memory {
+    return { ...this.#connection.memory };
+  }
+
+  /** Ends the worker and frees everything. */
+  close(): void {
+    this.#connection.close();
+  }
+}

@@ -1,0 +1,18 @@
+/**
+ * MKA Lab's programming interface: everything that the page does goes through here.
+ *
+ * ```js
+ * import { Lab } from "./mka.js";
+ * const lab = await Lab.create({ backend: "auto" });
+ * const model = await lab.open("models/demo/");
+ * const calibration = await model.calibrate();
+ * const merged = await model.merge({ preset: "mka", calibration, remove: 2 });
+ * const files = await merged.files();
+ * ```
+ */
+export { Calibration } from "./calibration";
+export { MkaError, type MkaErrorCode } from "./error";
+export { Lab } from "./lab";
+export { MergedModel, Model, type MergeOptions } from "./model";
+export type { ModelFiles } from "./source";
+export type * from "./types";

@@ -1,0 +1,150 @@
+/** A model that is open, and one that was merged from it. */
+import { builtInTexts } from "./builtin";
+import { Calibration, split } from "./calibration";
+import type { Connection } from "./connection";
+import { generate } from "./generate";
+import { type Made, Remote } from "./remote";
+import { saveFiles } from "./save";
+import type {
+  CalibrateOptions,
+  CalibrationInfo,
+  Comparison,
+  EvaluateOptions,
+  Evaluation,
+  GenerateOptions,
+  Logits,
+  LogitsOptions,
+  ModelFile,
+  Recipe,
+  Summary,
+  Token,
+  Watch,
+} from "./types";
+import type { MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
+
+/** Every choice of a merge. Without `recipe`, a calibration of the same model is needed for all selections that measure. */
+export type MergeOptions = MergeChoices & { calibration?: Calibration } & Watch;
+
+interface MadeModel extends Made {
+  summary: Summary;
+  recipe?: Recipe;
+}
+
+interface MadeCalibration extends Made {
+  info: CalibrationInfo;
+}
+
+export class Model {
+  constructor(
+    /** @internal */
+    readonly remote: Remote<Made>,
+    /** What the headers of the files tell. Sizes in bytes. */
+    readonly summary: Summary,
+  ) {}
+
+  /** The logits after the last token of a text, or of token ids. */
+  async logits(options: LogitsOptions & Watch): Promise<Logits> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("logits", [rest], watch)) as Logits;
+  }
+
+  /** Mean negative log likelihood (nats per token) and perplexity on a text. */
+  async evaluate(options: EvaluateOptions): Promise<Evaluation> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("evaluate", [rest], watch)) as Evaluation;
+  }
+
+  /** Runs a text through the model and keeps the hidden states at chosen rows. Without a text it takes the built-in mix. */
+  async calibrate(options: CalibrateOptions = {}): Promise<Calibration> {
+    const [rest, watch] = split(options);
+    const text = rest.text === undefined && rest.ids === undefined ? { texts: await builtInTexts(watch.signal) } : {};
+    const choices = { ...rest, ...text };
+    const remote = new Remote<MadeCalibration>(this.remote.connection, "calibration", async (send, call) => {
+      const model = await this.remote.handle(send, call);
+      return (await send("calibrate", model, [choices], call)) as MadeCalibration;
+    });
+    const { info } = await remote.create(watch);
+    return new Calibration(remote, info);
+  }
+
+  /** Merges layers, or replays a recipe. The model itself stays as it is. */
+  async merge(options: MergeOptions): Promise<MergedModel> {
+    const { calibration, ...others } = options;
+    const [choices, watch] = split(others);
+    let replay: unknown = choices;
+    const remote = new Remote<MadeModel>(this.remote.connection, "merged model", async (send, call) => {
+      const model = await this.remote.handle(send, call);
+      const wanted = replay === choices && calibration;
+      const handle = wanted ? await calibration.remote.handle(send, call) : 0;
+      return (await send("merge", model, [replay, handle], call)) as MadeModel;
+    });
+    const made = await remote.create(watch);
+    const recipe = made.recipe as Recipe;
+    replay = { recipe };
+    return new MergedModel(remote, made.summary, recipe);
+  }
+
+  /** Writes on from a prompt, token by token. Leaving the loop early cancels. */
+  generate(options: GenerateOptions): AsyncGenerator<Token, void, undefined> {
+    return generate(this.remote, options);
+  }
+
+  /** Frees its memory. What was made from it stays usable. */
+  close(): void {
+    this.remote.close();
+  }
+}
+
+export class MergedModel {
+  constructor(
+    /** @internal */
+    readonly remote: Remote<Made>,
+    /** As of the model, and for each tensor that is new how far it is from both parents. */
+    readonly summary: Summary,
+    /** What was done, as JSON: `model.merge({ recipe })` gives the same bytes again. */
+    readonly recipe: Recipe,
+  ) {}
+
+  /** The logits after the last token of a text, or of token ids. */
+  async logits(options: LogitsOptions & Watch): Promise<Logits> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("logits", [rest], watch)) as Logits;
+  }
+
+  /** Both models on one text: perplexities, KL(dense || merged) in nats and top-1 agreement, teacher-forced. */
+  async evaluate(options: EvaluateOptions): Promise<Comparison> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("evaluate", [rest], watch)) as Comparison;
+  }
+
+  /** Writes on from a prompt, token by token. Leaving the loop early cancels. */
+  generate(options: GenerateOptions): AsyncGenerator<Token, void, undefined> {
+    return generate(this.remote, options);
+  }
+
+  /** All files of the merged model's folder. */
+  async files(options: Watch = {}): Promise<ModelFile[]> {
+    return (await this.remote.call("files", [], options)) as ModelFile[];
+  }
+
+  /** Writes all files into a folder of the user's, slice by slice. */
+  async save(directory: FileSystemDirectoryHandle, options: Watch = {}): Promise<void> {
+    await saveFiles(directory, await this.files(options), options);
+  }
+
+  /** Frees its memory. */
+  close(): void {
+    this.remote.close();
+  }
+}
+
+/** Opens a model by its headers. */
+export async function openModel(connection: Connection, source: unknown, options: Watch): Promise<Model> {
+  const remote = new Remote<MadeModel>(
+    connection,
+    "model",
+    async (send, call) => (await send("open", 0, [source], call)) as MadeModel,
+  );
+  const { summary } = await remote.create({ signal: options.signal, onProgress: options.onProgress });
+  return new Model(remote, summary);
+}

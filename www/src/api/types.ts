@@ -1,0 +1,47 @@
+/**
+ * The types of the programming interface. Data types are generated from the Rust types; this file adds what only exists
+ * on this side: signals, callbacks, files.
+ */
+import type * as wasm from "../wasm/mka_lab.js";
+
+export type {
+  CalibrationInfo,
+  Comparison,
+  Embedding,
+  Evaluation,
+  Hidden,
+  LayerMatrix,
+  Logits,
+  LogitsOptions,
+  Memory,
+  Preset,
+  Progress,
+  Recipe,
+  SimilarityName,
+  SimilarityOptions,
+  Summary,
+  TensorChange,
+  Token,
+} from "../wasm/mka_lab.js";
+
+/** `auto` takes WebGPU on real hardware and the CPU engine on a software adapter or where there is no WebGPU. */
+export type Backend = "auto" | "webgpu" | "cpu";
+
+/** What every long call takes. */
+export interface Watch {
+  /** Aborting it rejects the call with an `AbortError` within half a second; the lab stays usable. */
+  signal?: AbortSignal;
+  /** Called as the work goes on, a few times a second. */
+  onProgress?: (progress: wasm.Progress) => void;
+}
+
+export type EvaluateOptions = wasm.EvaluateOptions & Watch;
+export type CalibrateOptions = wasm.CalibrateOptions & Watch;
+export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };
+
+/** One file of a merged model. */
+export interface ModelFile {
+  name: string;
+  /** Mostly slices of the input file: nothing is copied before it is read. */
+  blob: Blob;
+}

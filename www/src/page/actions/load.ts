@@ -1,0 +1,85 @@
+/** Starting the engine, opening a model. */
+import { type Backend, Lab, type ModelFiles } from "#mka";
+import { removable, state, update } from "../state";
+import { T } from "../texts";
+import { job } from "./job";
+
+/** Starts the engine that was chosen; a model that is open is opened again on it. */
+export async function startEngine(engine: Backend): Promise<void> {
+  const { source } = state;
+  const started = await job("start", async () => {
+    state.lab?.close();
+    state.lab = undefined;
+    state.engine = engine;
+    forgetModel();
+    update();
+    state.lab = await Lab.create({ backend: engine });
+    choosePreset(state.preset);
+  });
+  if (started && source) await openModel(source.files, source.name);
+}
+
+export async function openModel(files: ModelFiles, name: string): Promise<void> {
+  await job("open", async (watch) => {
+    const model = await (await lab()).open(files, watch);
+    forgetModel();
+    state.model = model;
+    state.source = { files, name };
+    // A fifth, as in the paper's middle budget, but never more than the model can lose.
+    state.remove = Math.max(1, Math.min(removable(), Math.round(model.summary.layers / 5)));
+  });
+}
+
+export function openBuiltIn(id: string): Promise<void> {
+  const name = T.load.models.find((model) => model.id === id)?.name ?? id;
+  return openModel(new URL(`models/${id}/`, document.baseURI), name);
+}
+
+function forgetModel(): void {
+  forgetCalibration();
+  state.model?.close();
+  state.model = undefined;
+  state.source = undefined;
+}
+
+/** What was measured or made from the calibration goes with it. */
+export function forgetCalibration(): void {
+  forgetMerged();
+  state.calibration?.close();
+  state.calibration = undefined;
+  state.matrices = new Map();
+  state.influence = undefined;
+  state.picked = [];
+}
+
+export function forgetMerged(): void {
+  state.merged?.close();
+  state.merged = undefined;
+  state.comparison = undefined;
+  state.written = { before: "", after: "" };
+  state.files = undefined;
+}
+
+async function lab(): Promise<Lab> {
+  state.lab ??= await Lab.create({ backend: state.engine });
+  return state.lab;
+}
+
+/** Sets every choice as the named method has it; "" keeps them as they are. */
+export function choosePreset(name: string): void {
+  state.preset = name;
+  const options = state.lab?.presets.find((preset) => preset.name === name)?.options;
+  if (options) {
+    state.selection = options.selection ?? state.selection;
+    state.combination = options.combination ?? state.combination;
+    state.norms = options.norms ?? "fold";
+    if (typeof options.alpha === "number") {
+      state.alpha = "fixed";
+      state.alphaFixed = options.alpha;
+    } else {
+      state.alpha = options.alpha ?? "similarity";
+    }
+  }
+  state.remove = Math.max(1, Math.min(state.remove, removable()));
+  update();
+}

@@ -1,0 +1,108 @@
+/** Merging, comparing, writing. */
+import type { MergeOptions, Recipe } from "#mka";
+import { pickedPairs, removing, state, update } from "../state";
+import { forgetMerged } from "./load";
+import { calibrateWithin } from "./measure";
+import { job, nextStep, show, type Watch } from "./job";
+import { heldOutText } from "./texts";
+
+function choices(): MergeOptions {
+  const { selection, combination, norms, protect, alpha, alphaFixed, calibration } = state;
+  const pairs = selection === "manual" ? { pairs: pickedPairs() } : { remove: removing(), protect };
+  const weights = combination === "average" ? { norms, alpha: alpha === "fixed" ? alphaFixed : alpha } : {};
+  return { selection, combination, ...pairs, ...weights, calibration };
+}
+
+/** Merges as chosen; calibrates first where that was not done yet. */
+export async function merge(): Promise<void> {
+  if (!state.model || removing() < 1) return;
+  await job("merge", async (watch) => {
+    if (!state.calibration) {
+      nextStep("calibrate", watch);
+      await calibrateWithin(watch);
+      nextStep("merge", watch);
+    }
+    await mergeWithin(choices(), watch);
+  });
+}
+
+/** Does again what a recipe says. */
+export async function replay(file: File): Promise<void> {
+  let recipe: Recipe;
+  try {
+    recipe = JSON.parse(await file.text()) as Recipe;
+  } catch (error) {
+    return show(error);
+  }
+  await job("merge", (watch) => mergeWithin({ recipe }, watch));
+}
+
+async function mergeWithin(options: MergeOptions, watch: Watch): Promise<void> {
+  if (!state.model) return;
+  const merged = await state.model.merge({ ...options, ...watch });
+  forgetMerged();
+  state.merged = merged;
+  state.files = await merged.files(watch);
+  update();
+  if (!state.measureAfter) return;
+  nextStep("compare", watch);
+  await compareWithin(watch);
+  nextStep("write", watch);
+  await writeWithin(watch);
+}
+
+/** A click on the map: picks the boundary between two neighbours, or lets it go, and merges what is picked. */
+export async function pick(boundary: number): Promise<void> {
+  const at = state.picked.indexOf(boundary);
+  state.picked = at < 0 ? [...state.picked, boundary] : state.picked.filter((other) => other !== boundary);
+  await mergePicked();
+}
+
+export async function undoPick(): Promise<void> {
+  state.picked = state.picked.slice(0, -1);
+  await mergePicked();
+}
+
+export async function resetPicks(): Promise<void> {
+  state.picked = [];
+  await mergePicked();
+}
+
+async function mergePicked(): Promise<void> {
+  state.selection = "manual";
+  state.preset = "";
+  update();
+  if (state.picked.length > 0) return merge();
+  state.job?.abort.abort();
+  forgetMerged();
+  update();
+}
+
+export async function compare(): Promise<void> {
+  await job("compare", compareWithin);
+}
+
+async function compareWithin(watch: Watch): Promise<void> {
+  const { merged, compareText } = state;
+  if (!merged) return;
+  const text = compareText.own ? compareText.text : await heldOutText();
+  state.comparison = await merged.evaluate({ text, ...state.compare, ...watch });
+  update();
+}
+
+export async function write(): Promise<void> {
+  await job("write", writeWithin);
+}
+
+/** Both models write on from one beginning and one seed. */
+async function writeWithin({ signal }: Watch): Promise<void> {
+  const { model, merged } = state;
+  if (!model || !merged) return;
+  state.written = { before: "", after: "" };
+  for (const [side, writer] of [["before", model], ["after", merged]] as const) {
+    for await (const token of writer.generate({ ...state.write, signal })) {
+      state.written[side] += token.text;
+      update();
+    }
+  }
+}

@@ -1,0 +1,162 @@
+/** All that the page shows. Actions change it and call `update`; views only read it. */
+import type {
+  Calibration,
+  Comparison,
+  Lab,
+  LayerMatrix,
+  MergedModel,
+  MkaError,
+  Model,
+  ModelFile,
+  ModelFiles,
+  Progress,
+  Backend,
+  SimilarityName,
+} from "#mka";
+import { T } from "./texts";
+
+export type JobName = keyof typeof T.status.jobs;
+export type Selection = keyof typeof T.merge.selections;
+export type Combination = keyof typeof T.merge.combinations;
+export type AlphaKind = keyof typeof T.merge.alphas;
+export type Norms = keyof typeof T.merge.normsOf;
+export type Theme = "system" | "light" | "dark";
+
+/** What runs now. */
+export interface Job {
+  name: JobName;
+  progress: Progress | undefined;
+  abort: AbortController;
+}
+
+export interface TextChoice {
+  own: boolean;
+  text: string;
+}
+
+export interface State {
+  theme: Theme;
+  engine: Backend;
+  lab: Lab | undefined;
+  job: Job | undefined;
+  error: { message: string; hint: string; code: MkaError["code"] | undefined } | undefined;
+  /** Said by the polite live region. */
+  news: string;
+  dragging: boolean;
+
+  source: { files: ModelFiles; name: string } | undefined;
+  model: Model | undefined;
+
+  calibrateText: TextChoice;
+  calibrate: { sequences: number; window: number; rows: number; seed: number; skip: number };
+  calibration: Calibration | undefined;
+
+  measure: SimilarityName;
+  map: { dimensions: number; sigma: number | undefined; power: number };
+  matrices: Map<SimilarityName, LayerMatrix>;
+  influence: Float32Array | undefined;
+  /** What the pointer or the focus is on. */
+  cell: { a: number; b: number } | undefined;
+
+  /** Name of a preset, or "" for one's own choice. */
+  preset: string;
+  remove: number;
+  selection: Selection;
+  combination: Combination;
+  alpha: AlphaKind;
+  alphaFixed: number;
+  norms: Norms;
+  protect: { first: boolean; last: boolean };
+  /** Boundaries that were picked, in order: i stands for the one between the layers i and i + 1. */
+  picked: number[];
+  measureAfter: boolean;
+  merged: MergedModel | undefined;
+
+  compareText: TextChoice;
+  compare: { sequences: number; window: number };
+  comparison: Comparison | undefined;
+  write: { prompt: string; tokens: number; temperature: number; seed: number };
+  written: { before: string; after: string };
+
+  files: ModelFile[] | undefined;
+}
+
+export const state: State = {
+  theme: "system",
+  engine: "auto",
+  lab: undefined,
+  job: undefined,
+  error: undefined,
+  news: "",
+  dragging: false,
+  source: undefined,
+  model: undefined,
+  calibrateText: { own: false, text: "" },
+  calibrate: { sequences: 32, window: 256, rows: 512, seed: 0, skip: 8 },
+  calibration: undefined,
+  measure: "npib",
+  map: { dimensions: 8, sigma: undefined, power: 2 },
+  matrices: new Map(),
+  influence: undefined,
+  cell: undefined,
+  preset: "mka",
+  remove: 1,
+  selection: "similarity",
+  combination: "average",
+  alpha: "similarity",
+  alphaFixed: 0.5,
+  norms: "fold",
+  protect: { first: true, last: true },
+  picked: [],
+  measureAfter: true,
+  merged: undefined,
+  compareText: { own: false, text: "" },
+  compare: { sequences: 16, window: 256 },
+  comparison: undefined,
+  write: { prompt: T.compare.promptDefault, tokens: 60, temperature: 0, seed: 0 },
+  written: { before: "", after: "" },
+  files: undefined,
+};
+
+let draw: () => void = () => {};
+let asked = false;
+
+/** Says what draws the page. */
+export function onUpdate(callback: () => void): void {
+  draw = callback;
+}
+
+/** Draws the page soon, once for all changes made until then. */
+export function update(): void {
+  if (asked) return;
+  asked = true;
+  queueMicrotask(() => {
+    asked = false;
+    draw();
+  });
+}
+
+/** How many layers can go at most: protected ones stay, and one that they merge into. */
+export function removable(): number {
+  const layers = state.model?.summary.layers ?? 0;
+  if (state.selection === "manual") return Math.max(0, layers - 1);
+  const first = state.protect.first ? 1 : 0;
+  const last = state.protect.last && state.selection !== "tail" ? 1 : 0;
+  return Math.max(0, layers - 1 - first - last);
+}
+
+/** The picked pairs as [keep, gone], in the original indices: a layer that is gone stands for the one it went into. */
+export function pickedPairs(): [number, number][] {
+  const into = new Map<number, number>();
+  return state.picked.map((boundary) => {
+    let keep = boundary;
+    while (into.has(keep)) keep = into.get(keep) as number;
+    into.set(boundary + 1, keep);
+    return [keep, boundary + 1];
+  });
+}
+
+/** How many layers the next merge removes. */
+export function removing(): number {
+  return state.selection === "manual" ? state.picked.length : Math.min(state.remove, removable());
+}

@@ -1,0 +1,47 @@
+/** Panel 2: the text that the layers are compared on. */
+import { html, nothing } from "lit-html";
+import { calibrate } from "../actions/measure";
+import { BUILT_IN_TOKENS } from "../actions/texts";
+import { state } from "../state";
+import { T } from "../texts";
+import { busy, button, numberField, panel, textChoice, type View, warnings } from "./parts";
+
+export function calibratePanel(): View {
+  const words = T.calibrate;
+  const { calibrate: options, calibration, calibrateText } = state;
+  const most = calibrateText.own ? 1_000_000 : Math.floor(BUILT_IN_TOKENS / options.window);
+  const info = calibration?.info;
+  return panel("calibrate", 2, words.title, words.lead, html`
+    ${textChoice("calibrate-text", calibrateText, words)}
+    <div class="fields">
+      ${numberField(words.sequences, options.sequences, { min: 1, max: most }, (value) => {
+        options.sequences = value ?? options.sequences;
+      })}
+      ${numberField(words.window, options.window, { min: 16, max: 8192 }, (value) => {
+        options.window = value ?? options.window;
+        if (!calibrateText.own) options.sequences = Math.min(options.sequences, Math.floor(BUILT_IN_TOKENS / options.window));
+      })}
+      ${numberField(words.rows, options.rows, { min: 32, max: 2048 }, (value) => {
+        options.rows = value ?? options.rows;
+      })}
+      ${numberField(words.seed, options.seed, { min: 0, max: 2 ** 32 - 1 }, (value) => {
+        options.seed = value ?? options.seed;
+      })}
+    </div>
+    <details>
+      <summary>${words.more}</summary>
+      <div class="fields">
+        ${numberField(words.skip, options.skip, { min: 0, max: options.window - 1 }, (value) => {
+          options.skip = value ?? options.skip;
+        })}
+      </div>
+    </details>
+    <div class="row">
+      ${button(calibration ? words.again : words.run, calibrate, { off: busy() || !state.model, id: "run-calibrate" })}
+      <p class="note" id="calibrated">
+        ${info ? words.done(info.rows, info.tokens, info.sequences) : words.notYet}
+      </p>
+    </div>
+    ${info ? warnings(info.warnings) : nothing}
+  `);
+}

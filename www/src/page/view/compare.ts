@@ -1,0 +1,107 @@
+/** Panel 5: what the merge cost. */
+import { html } from "lit-html";
+import { compare, write } from "../actions/merge";
+import { bytes, figure, parameters, percent } from "../format";
+import { state } from "../state";
+import { T } from "../texts";
+import { busy, button, numberField, panel, textChoice, type View, warnings } from "./parts";
+
+export function comparePanel(): View {
+  const words = T.compare;
+  const { compare: options, comparison } = state;
+  const off = busy() || !state.merged;
+  return panel("compare", 5, words.title, words.lead, html`
+    ${table()}
+    <div class="row">
+      ${button(words.run, compare, { off, id: "run-compare" })}
+      <p class="note" id="measured">${comparison ? words.predictions(comparison.tokens) : words.notMeasured}</p>
+    </div>
+    ${warnings(comparison?.warnings)} ${textChoice("compare-text", state.compareText, words)}
+    <div class="fields">
+      ${numberField(words.sequences, options.sequences, { min: 1, max: 4096 }, (value) => {
+        options.sequences = value ?? options.sequences;
+      })}
+      ${numberField(words.window, options.window, { min: 2, max: 8192 }, (value) => {
+        options.window = value ?? options.window;
+      })}
+    </div>
+    ${writing()}
+  `);
+}
+
+function table(): View {
+  const words = T.compare;
+  const before = state.model?.summary;
+  const after = state.merged?.summary;
+  const { comparison } = state;
+  const row = (name: string, note: string, values: (string | undefined)[]): View => html`
+    <tr>
+      <th scope="row">${name}${note ? html` <small>${note}</small>` : ""}</th>
+      ${values.map((value) => html`<td class=${value === undefined ? "empty" : ""}>${value ?? T.none}</td>`)}
+    </tr>
+  `;
+  const change = (from: number | undefined, to: number | undefined): string | undefined =>
+    from === undefined || to === undefined ? undefined : percent(to / from - 1);
+  return html`
+    <table class="before-after" id="before-after">
+      <thead>
+        <tr>${words.head.map((name) => (name ? html`<th scope="col">${name}</th>` : html`<td></td>`))}</tr>
+      </thead>
+      <tbody>
+        ${row(words.layers, "", [before && String(before.layers), after && String(after.layers), change(before?.layers, after?.layers)])}
+        ${row(words.size, "", [before && bytes(before.bytes), after && bytes(after.bytes), change(before?.bytes, after?.bytes)])}
+        ${row(words.parameters, "", [before && parameters(before.parameters), after && parameters(after.parameters), change(before?.parameters, after?.parameters)])}
+        ${row(words.perplexity, words.perplexityNote, [
+          comparison && figure(comparison.dense.perplexity),
+          comparison && figure(comparison.merged.perplexity),
+          change(comparison?.dense.perplexity, comparison?.merged.perplexity),
+        ])}
+        ${row(words.kl, words.klNote, ["", comparison && figure(comparison.kl), ""])}
+        ${row(words.top1, words.top1Note, ["", comparison && `${(comparison.top1Agreement * 100).toFixed(1)} %`, ""])}
+      </tbody>
+    </table>
+  `;
+}
+
+function writing(): View {
+  const words = T.compare;
+  const { write: options, written } = state;
+  const off = busy() || !state.merged;
+  const column = (id: string, title: string, text: string): View => html`
+    <div class="written">
+      <h4>${title}</h4>
+      <p id=${id} tabindex="0" aria-label=${title}>
+        ${text ? html`<span class="prompt">${options.prompt}</span>${text}` : html`<span class="note">${words.notWritten}</span>`}
+      </p>
+    </div>
+  `;
+  return html`
+    <h3>${words.write}</h3>
+    <div class="side-by-side">
+      ${column("written-before", words.before, written.before)} ${column("written-after", words.after, written.after)}
+    </div>
+    <div class="fields">
+      <label class="field grow">
+        <span>${words.prompt}</span>
+        <input
+          type="text"
+          id="prompt"
+          .value=${options.prompt}
+          @change=${(event: Event) => {
+            options.prompt = (event.target as HTMLInputElement).value;
+          }}
+        />
+      </label>
+      ${numberField(words.tokens, options.tokens, { min: 1, max: 2000 }, (value) => {
+        options.tokens = value ?? options.tokens;
+      })}
+      ${numberField(words.temperature, options.temperature, { min: 0, max: 5, step: 0.1 }, (value) => {
+        options.temperature = value ?? options.temperature;
+      })}
+      ${numberField(words.seed, options.seed, { min: 0, max: 2 ** 32 - 1 }, (value) => {
+        options.seed = value ?? options.seed;
+      })}
+      ${button(words.writeRun, write, { off, id: "run-write" })}
+    </div>
+  `;
+}

@@ -1,0 +1,45 @@
+/** Panel 6: take the merged model home. */
+import { html, nothing } from "lit-html";
+import { canSaveFolder, downloadZip, offer, saveFolder } from "../actions/keep";
+import { show } from "../actions/job";
+import { bytes } from "../format";
+import { state } from "../state";
+import { T } from "../texts";
+import { busy, button, panel, type View } from "./parts";
+
+export function keepPanel(): View {
+  const words = T.keep;
+  const { files, merged } = state;
+  const off = busy() || !files;
+  const total = files?.reduce((sum, { blob }) => sum + blob.size, 0) ?? 0;
+  /** A picker that the browser refuses is told like any other error. */
+  const told = (action: () => Promise<void>) => () => action().catch(show);
+  return panel("keep", 6, words.title, words.lead, html`
+    <div class="row">
+      ${button(words.zip, told(downloadZip), { primary: true, off, id: "download-zip" })}
+      ${canSaveFolder ? button(words.folder, told(saveFolder), { off, id: "save-folder" }) : nothing}
+    </div>
+    <p class="note" id="files-note">${files ? words.total(files.length, total) : words.notYet}</p>
+    ${files
+      ? html`
+          <h3>${words.single}</h3>
+          <ul class="files" id="files">
+            ${files.map(
+              ({ name, blob }) => html`
+                <li>
+                  <button type="button" class="link" aria-label=${words.download(name)} @click=${() => offer(blob, name)}>
+                    ${name}
+                  </button>
+                  <span>${bytes(blob.size)}</span>
+                </li>
+              `,
+            )}
+          </ul>
+        `
+      : nothing}
+    <details ?hidden=${!merged}>
+      <summary>${words.recipe}</summary>
+      <pre class="scroll" tabindex="0" id="recipe">${merged ? JSON.stringify(merged.recipe, null, 2) : ""}</pre>
+    </details>
+  `);
+}

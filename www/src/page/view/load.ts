@@ -1,0 +1,81 @@
+/** Panel 1: choose a model; what its headers tell. */
+import { html } from "lit-html";
+import { openBuiltIn, openModel } from "../actions/load";
+import { bytes, parameters } from "../format";
+import { state } from "../state";
+import { T } from "../texts";
+import { fact, panel, type View, warnings } from "./parts";
+
+export function loadPanel(): View {
+  const words = T.load;
+  return panel("load", 1, words.title, words.lead, html`
+    <div class="row">
+      ${filePicker("pick-folder", words.folder, true)} ${filePicker("pick-files", words.files, false)}
+    </div>
+    <h3>${words.builtIn}</h3>
+    <div class="shelf">
+      ${words.models.map(
+        ({ id, name, facts, note }) => html`
+          <button type="button" class="model" id="open-${id}" @click=${() => openBuiltIn(id)}>
+            <b>${name}</b><span>${facts}</span><small>${note}</small>
+          </button>
+        `,
+      )}
+    </div>
+    <details>
+      <summary>${words.address}</summary>
+      <form class="row" @submit=${openAddress}>
+        <input type="text" name="address" inputmode="url" autocomplete="off" aria-label=${words.addressLabel} required />
+        <button class="plain">${words.open}</button>
+      </form>
+      <p class="note">${words.addressHint}</p>
+    </details>
+    ${facts()}
+  `);
+}
+
+function facts(): View {
+  const { facts: names, tied } = T.load;
+  const summary = state.model?.summary;
+  return html`
+    <dl class="facts" id="facts">
+      ${fact(names.name, summary && state.source?.name)}
+      ${fact(names.family, summary?.family)}
+      ${fact(names.layers, summary && String(summary.layers))}
+      ${fact(names.width, summary && `${summary.hidden} × ${summary.heads}`)}
+      ${fact(names.parameters, summary && parameters(summary.parameters))}
+      ${fact(names.dtype, summary && tied(summary.dtype, summary.tied))}
+      ${fact(names.size, summary && bytes(summary.bytes))}
+      ${fact(names.memory, summary && bytes(summary.peakBytes))}
+    </dl>
+    ${warnings(summary?.warnings)}
+  `;
+}
+
+/** A button over a file field: the field itself takes the focus, so it works by keyboard and by script. */
+function filePicker(id: string, label: string, folder: boolean): View {
+  const choose = (event: Event): void => {
+    const field = event.target as HTMLInputElement;
+    const files = [...(field.files ?? [])];
+    field.value = ""; // choosing the same files again is a choice too
+    if (files.length > 0) void openModel(files, nameOf(files));
+  };
+  return html`
+    <label class="file-button">
+      <input type="file" id=${id} multiple ?webkitdirectory=${folder} @change=${choose} />
+      <span>${label}</span>
+    </label>
+  `;
+}
+
+/** The folder that the files come from, where the browser tells it. */
+export function nameOf(files: readonly File[]): string {
+  return files[0]?.webkitRelativePath.split("/")[0] || T.load.folderName;
+}
+
+function openAddress(event: SubmitEvent): void {
+  event.preventDefault();
+  const address = String(new FormData(event.target as HTMLFormElement).get("address"));
+  const name = address.replace(/\/+$/, "").split("/").pop() || address;
+  void openModel(address, name);
+}

@@ -1,0 +1,145 @@
+/** Panel 4: how many layers go, which, and what becomes of the rest. */
+import { html, nothing } from "lit-html";
+import { live } from "lit-html/directives/live.js";
+import { choosePreset } from "../actions/load";
+import { merge, replay, resetPicks, undoPick } from "../actions/merge";
+import { bytes, parameters } from "../format";
+import { pickedPairs, removable, removing, state, update } from "../state";
+import { T } from "../texts";
+import { busy, button, checkbox, numberField, panel, selectField, type View, warnings } from "./parts";
+import { mergedLayers, proof } from "./merged";
+
+export function mergePanel(): View {
+  const words = T.merge;
+  const presets = state.lab?.presets ?? [];
+  const preset = presets.find(({ name }) => name === state.preset);
+  const names: Record<string, string> = Object.fromEntries(presets.map(({ name, title }) => [name, title]));
+  names[""] = words.custom;
+  const ready = state.model && removing() > 0;
+  const label = state.calibration ? words.run : words.runFirst;
+  return panel("merge", 4, words.title, words.lead, html`
+    <div class="fields">${selectField(words.method, state.preset, names, choosePreset, "preset")}</div>
+    <p class="note preset-note">
+      ${preset ? html`${preset.note} <span class="source">${words.source}: ${preset.source}</span>` : words.customNote}
+    </p>
+    ${state.selection === "manual" ? pairs() : slider()}
+    <dl class="facts one">
+      <div class="fact"><dt>${words.result}</dt><dd id="result-size">${resultSize()}</dd></div>
+    </dl>
+    <details>
+      <summary>${words.options}</summary>
+      ${options()}
+    </details>
+    <div class="row">
+      ${button(label(removing()), merge, { primary: true, off: busy() || !ready, id: "run-merge" })}
+      ${checkbox(words.measure, state.measureAfter, (checked) => {
+        state.measureAfter = checked;
+      })}
+    </div>
+    ${mergedLayers()} ${warnings(state.merged?.summary.warnings)} ${proof()}
+  `);
+}
+
+function slider(): View {
+  const words = T.merge;
+  const most = removable();
+  const layers = state.model?.summary.layers ?? 0;
+  return html`
+    <label class="slider">
+      <span>${words.remove}</span>
+      <output>${layers ? words.removeOf(removing(), layers) : T.none}</output>
+      <input
+        type="range"
+        id="remove"
+        min="1"
+        max=${Math.max(1, most)}
+        .value=${live(String(removing()))}
+        ?disabled=${most < 1}
+        @input=${(event: Event) => {
+          state.remove = (event.target as HTMLInputElement).valueAsNumber;
+          update();
+        }}
+      />
+    </label>
+  `;
+}
+
+/** What is left after the layers are gone: from the header's figures, before anything runs. */
+function resultSize(): string {
+  const summary = state.model?.summary;
+  if (!summary) return T.none;
+  const gone = removing();
+  const size = summary.bytes - gone * summary.blockBytes;
+  const left = summary.parameters - gone * summary.blockParameters;
+  return T.merge.resultOf(summary.layers - gone, bytes(size), parameters(left), 1 - size / summary.bytes);
+}
+
+function pairs(): View {
+  const words = T.merge;
+  const list = pickedPairs();
+  return html`
+    <div class="pairs">
+      <h3>${words.pairs}</h3>
+      ${list.length === 0
+        ? html`<p class="note">${words.noPairs}</p>`
+        : html`
+            <ol id="pairs">${list.map(([keep, gone]) => html`<li>${words.pair(keep, gone)}</li>`)}</ol>
+            <div class="row">
+              ${button(words.undo, undoPick, { off: false })} ${button(words.reset, resetPicks, { off: false })}
+            </div>
+          `}
+    </div>
+  `;
+}
+
+function options(): View {
+  const words = T.merge;
+  /** Whatever is changed by hand is no named method any more. */
+  const own = <V>(set: (value: V) => void) => (value: V): void => {
+    set(value);
+    state.preset = "";
+    update();
+  };
+  const averaged = state.combination === "average";
+  return html`
+    <div class="fields wide">
+      ${selectField(words.selection, state.selection, words.selections, own((value) => (state.selection = value)), "selection")}
+      ${selectField(words.combination, state.combination, words.combinations, own((value) => (state.combination = value)), "combination")}
+      ${averaged
+        ? html`
+            ${selectField(words.alpha, state.alpha, words.alphas, own((value) => (state.alpha = value)), "alpha")}
+            ${state.alpha === "fixed"
+              ? numberField(words.alphaFixed, state.alphaFixed, { min: 0, max: 1, step: 0.01 }, own((value) => (state.alphaFixed = value ?? 0.5)))
+              : nothing}
+            ${selectField(words.norms, state.norms, words.normsOf, own((value) => (state.norms = value)), "norms")}
+          `
+        : nothing}
+    </div>
+    ${state.selection === "manual"
+      ? nothing
+      : html`
+          <fieldset class="checks">
+            <legend>${words.protect}</legend>
+            ${checkbox(words.protectFirst, state.protect.first, (checked) => (state.protect.first = checked))}
+            ${state.selection === "tail"
+              ? nothing
+              : checkbox(words.protectLast, state.protect.last, (checked) => (state.protect.last = checked))}
+          </fieldset>
+        `}
+    <label class="file-button">
+      <input
+        type="file"
+        id="replay"
+        accept=".json"
+        ?disabled=${!state.model}
+        @change=${(event: Event) => {
+          const field = event.target as HTMLInputElement;
+          const file = field.files?.[0];
+          field.value = "";
+          if (file) void replay(file);
+        }}
+      />
+      <span>${words.replay}</span>
+    </label>
+  `;
+}

@@ -1,0 +1,51 @@
+/**
+ * The messages between the interface (src/api, on the page's side) and the worker (src/worker), which holds the wasm.
+ * Neither side knows more of the other than this file.
+ */
+import type { Memory, Progress, Token } from "./api/types";
+
+/** One file of a model folder that the page already has. */
+export interface NamedBlob {
+  /** Path inside the folder, "/"-separated. */
+  name: string;
+  blob: Blob;
+}
+
+/** Where a model comes from. */
+export type Source = { files: NamedBlob[] } | { folder: string };
+
+/** Methods of the worker. `target` of a call is the handle of the model or calibration it belongs to (0: the lab). */
+export type Method =
+  | "create"
+  | "open"
+  | "logits"
+  | "evaluate"
+  | "calibrate"
+  | "merge"
+  | "generate"
+  | "files"
+  | "similarity"
+  | "blockInfluence"
+  | "embedding"
+  | "hidden"
+  | "close";
+
+export type Request =
+  | { kind: "call"; id: number; method: Method; target: number; args: unknown[] }
+  | { kind: "cancel"; id: number };
+
+/** An error as it crosses the worker's border. */
+export interface PlainError {
+  name: string;
+  message: string;
+  code?: string;
+  hint?: string;
+}
+
+export type Reply =
+  | { kind: "result"; id: number; value: unknown; memory: Memory }
+  | { kind: "error"; id: number; error: PlainError; memory: Memory }
+  | { kind: "progress"; id: number; progress: Progress; memory: Memory }
+  | { kind: "token"; id: number; token: Token; memory: Memory }
+  /** The wasm instance is not usable any more. */
+  | { kind: "crash"; message: string };
