@@ -56,7 +56,7 @@ async function attempt(name: JobName, work: (watch: Watch) => Promise<void>, wat
   try {
     if (watch.signal.aborted) return false;
     await work(watch);
-    state.news = T.status.finished(T.status.jobs[name]);
+    state.news = T.status.finished(T.status.jobs[state.job?.name ?? name]);
     return true;
   } catch (error) {
     if (watch.signal.aborted || (error instanceof DOMException && error.name === "AbortError")) {

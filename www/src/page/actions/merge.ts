@@ -95,14 +95,16 @@ export async function write(): Promise<void> {
 }
 
 /** Both models write on from one beginning and one seed. */
-async function writeWithin({ signal }: Watch): Promise<void> {
+async function writeWithin({ signal, onProgress }: Watch): Promise<void> {
   const { model, merged } = state;
   if (!model || !merged) return;
   state.written = { before: "", after: "" };
+  let done = 0;
   for (const [side, writer] of [["before", model], ["after", merged]] as const) {
     for await (const token of writer.generate({ ...state.write, signal })) {
       state.written[side] += token.text;
-      update();
+      done += 1;
+      onProgress({ step: "generate", done, total: 2 * state.write.tokens, unit: "tokens" });
     }
   }
 }

@@ -60,7 +60,7 @@ export function heatmap(Plot: typeof PlotModule, input: MapInput): MapChart {
     marginTop: 4,
     marginRight: 4,
     marginBottom: 24,
-    marginLeft: 28,
+    marginLeft: 40,
     x: axis,
     y: axis,
     marks: [

@@ -13,7 +13,7 @@ export function calibratePanel(): View {
   const info = calibration?.info;
   return panel("calibrate", 2, words.title, words.lead, html`
     ${textChoice("calibrate-text", calibrateText, words)}
-    <div class="fields">
+    <div class="fields figures">
       ${numberField(words.sequences, options.sequences, { min: 1, max: most }, (value) => {
         options.sequences = value ?? options.sequences;
       })}
@@ -30,7 +30,7 @@ export function calibratePanel(): View {
     </div>
     <details>
       <summary>${words.more}</summary>
-      <div class="fields">
+      <div class="fields figures">
         ${numberField(words.skip, options.skip, { min: 0, max: options.window - 1 }, (value) => {
           options.skip = value ?? options.skip;
         })}

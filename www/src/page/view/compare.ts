@@ -10,14 +10,14 @@ export function comparePanel(): View {
   const words = T.compare;
   const { compare: options, comparison } = state;
   const off = busy() || !state.merged;
-  return panel("compare", 5, words.title, words.lead, html`
+  return panel("compare", 5, words.title, words.lead, html`<div class="halves"><div>
     ${table()}
     <div class="row">
       ${button(words.run, compare, { off, id: "run-compare" })}
       <p class="note" id="measured">${comparison ? words.predictions(comparison.tokens) : words.notMeasured}</p>
     </div>
     ${warnings(comparison?.warnings)} ${textChoice("compare-text", state.compareText, words)}
-    <div class="fields">
+    <div class="fields figures">
       ${numberField(words.sequences, options.sequences, { min: 1, max: 4096 }, (value) => {
         options.sequences = value ?? options.sequences;
       })}
@@ -25,7 +25,7 @@ export function comparePanel(): View {
         options.window = value ?? options.window;
       })}
     </div>
-    ${writing()}
+    </div><div>${writing()}</div></div>
   `);
 }
 
@@ -70,9 +70,9 @@ function writing(): View {
   const column = (id: string, title: string, text: string): View => html`
     <div class="written">
       <h4>${title}</h4>
-      <p id=${id} tabindex="0" aria-label=${title}>
-        ${text ? html`<span class="prompt">${options.prompt}</span>${text}` : html`<span class="note">${words.notWritten}</span>`}
-      </p>
+      <p id=${id} tabindex="0" aria-label=${title}
+        >${text ? html`<span class="prompt">${options.prompt}</span>${text}` : html`<span class="note">${words.notWritten}</span>`}</p
+      >
     </div>
   `;
   return html`
@@ -92,6 +92,8 @@ function writing(): View {
           }}
         />
       </label>
+    </div>
+    <div class="fields">
       ${numberField(words.tokens, options.tokens, { min: 1, max: 2000 }, (value) => {
         options.tokens = value ?? options.tokens;
       })}

@@ -19,7 +19,7 @@ export function lookPanel(): View {
     <p class="reading" id="reading" aria-hidden="true">${reading()}</p>
     <div class="map-frame">
       <div id="map" class="chart square ${matrix ? "" : "blank"}"></div>
-      ${matrix ? nothing : html`<p class="empty-note">${words.empty}</p>`}
+      ${matrix ? nothing : html`<p class="empty-note"><span>${words.empty}</span></p>`}
     </div>
     ${legend()} ${table()}
     <h3>${words.influence}</h3>

@@ -1,5 +1,5 @@
 /** What a merge did: the survivors and what they are made of, and the distances of each new tensor from its parents. */
-import { html } from "lit-html";
+import { html, nothing } from "lit-html";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { figure } from "../format";
 import { state } from "../state";
@@ -13,7 +13,7 @@ export function mergedLayers(): View {
   if (!merged || !model) return html`<p class="note" id="merged-note">${words.notYet}</p>`;
   const { steps } = merged.recipe;
   const groups = groupLayers(model.summary.layers, steps);
-  const averaged = new Set(merged.summary.tensors?.map(({ keep }) => keep));
+  const averaged = new Set(steps.filter(({ alpha }) => alpha !== 1).map(({ keep }) => keep));
   return html`
     <div class="stack" role="img" aria-label="${words.strip}: ${groups.map((group) => group.join("+")).join(", ")}">
       ${groups.map(
@@ -27,7 +27,7 @@ export function mergedLayers(): View {
       )}
     </div>
     <ol class="steps" id="steps">
-      ${steps.map(({ keep, gone, alpha }) => html`<li>${words.step(keep, gone, alpha === undefined ? undefined : figure(alpha))}</li>`)}
+      ${steps.map(({ keep, gone, alpha }) => html`<li>${alpha === 1 ? words.dropped(keep, gone) : words.averaged(keep, gone, figure(alpha))}</li>`)}
     </ol>
   `;
 }
@@ -55,15 +55,17 @@ export function proof(): View {
             <tr>${words.proofHead.map((name) => html`<th scope="col">${name}</th>`)}</tr>
           </thead>
           <tbody>
-            ${tensors.map(
-              ({ name, keep, gone, fromKeep, fromGone }) => html`
-                <tr>
-                  <th scope="row">${name}</th>
-                  <td>${keep}, ${gone}</td>
-                  <td>${figure(fromKeep)}</td>
-                  <td>${figure(fromGone)}</td>
-                </tr>
-              `,
+            ${tensors.map(({ tensor, parents }) =>
+              parents.map(
+                ({ layer, weight, distance }, at) => html`
+                  <tr>
+                    ${at === 0 ? html`<th scope="rowgroup" rowspan=${parents.length}>${tensor}</th>` : nothing}
+                    <td>${layer}</td>
+                    <td>${figure(weight)}</td>
+                    <td>${figure(distance)}</td>
+                  </tr>
+                `,
+              ),
             )}
           </tbody>
         </table>

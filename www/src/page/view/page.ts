@@ -37,6 +37,7 @@ function masthead(): View {
   return html`
     <header class="masthead">
       <div class="name">
+        <img src="./icon.svg" alt="" width="30" height="30" />
         <h1>${T.title}</h1>
         <p>${T.tagline} <b>${T.privacy}</b></p>
       </div>
