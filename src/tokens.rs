@@ -166,7 +166,12 @@ mod tests {
                 whole[..wanted.min(whole.len())]
             );
         }
-        assert!(tokenizer.encode_start(&" ".repeat(10_000), 5).unwrap().is_empty());
+        assert!(
+            tokenizer
+                .encode_start(&" ".repeat(10_000), 5)
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -62,10 +62,12 @@ impl MemorySource {
     pub fn new(name: impl Into<String>, bytes: &[u8], meter: &Meter) -> Self {
         let parked = Parked::zeros(bytes.len(), meter);
         parked.write(0, bytes);
-        Self {
-            name: name.into(),
-            bytes: parked,
-        }
+        Self::from_parked(name, parked)
+    }
+
+    /// Takes bytes that are parked already.
+    pub fn from_parked(name: impl Into<String>, bytes: Parked) -> Self {
+        Self { name: name.into(), bytes }
     }
 }
 

@@ -1,0 +1,233 @@
+//! The forward pass with chosen rows kept: the activation matrices that everything else is measured on.
+//!
+//! This module must not know what is measured on them.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::{Error, Result};
+use crate::parked::{Meter, Parked};
+use crate::task::Task;
+use crate::transformer::{Observer, Transformer, windows_per_chunk};
+
+/// Which token positions are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rows {
+    /// So many, drawn without replacement.
+    Count(usize),
+    /// All that are not skipped.
+    All,
+    /// These: `(sequence, position)`, in this order.
+    Chosen(Vec<(usize, usize)>),
+}
+
+/// x[l] at the chosen rows, for l = 0..=layers: matrices `[rows, columns]`, outside the WebAssembly heap.
+pub struct Activations {
+    /// Number of chosen rows.
+    pub rows: usize,
+    /// Channels of the stream.
+    pub columns: usize,
+    states: Vec<Parked>,
+}
+
+impl Activations {
+    /// Number of blocks; there is one matrix more.
+    pub fn layers(&self) -> usize {
+        self.states.len().saturating_sub(1)
+    }
+
+    /// x[`layer`] at the rows, row-major.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such layer.
+    pub fn hidden(&self, layer: usize) -> Result<Vec<f32>> {
+        let states = self.states.get(layer).map(Parked::to_f32);
+        states.ok_or_else(|| {
+            Error::argument(
+                "layer",
+                format!("is {layer}, expected 0 to {}", self.layers()),
+            )
+        })
+    }
+
+    /// The activation matrix of block `layer`: its output x[`layer` + 1].
+    ///
+    /// # Errors
+    /// As [`Activations::hidden`].
+    pub fn output(&self, layer: usize) -> Result<Vec<f32>> {
+        self.hidden(layer + 1)
+    }
+}
+
+/// The positions to keep out of `sequences` windows of `window` tokens, the first `skip` of each left out: sorted for a draw, as given otherwise.
+///
+/// The draw is by ChaCha8 from `seed`, without replacement; a count beyond what there is takes all.
+///
+/// # Errors
+/// [`Error::BadArgument`] when no position is left, or a chosen one does not exist.
+pub fn choose_rows(
+    rows: &Rows,
+    sequences: usize,
+    window: usize,
+    skip: usize,
+    seed: u64,
+) -> Result<Vec<(usize, usize)>> {
+    let usable = window.saturating_sub(skip);
+    let pool = sequences * usable;
+    let position = |index: usize| (index / usable, skip + index % usable);
+    let chosen = match rows {
+        Rows::Chosen(chosen) => {
+            if let Some((s, p)) = chosen.iter().find(|(s, p)| *s >= sequences || *p >= window) {
+                return Err(Error::argument(
+                    "rows",
+                    format!("[{s}, {p}] lies outside {sequences} sequences of {window} tokens"),
+                ));
+            }
+            chosen.clone()
+        }
+        Rows::All => (0..pool).map(position).collect(),
+        Rows::Count(count) => {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut drawn =
+                rand::seq::index::sample(&mut random, pool, (*count).min(pool)).into_vec();
+            drawn.sort_unstable();
+            drawn.into_iter().map(position).collect()
+        }
+    };
+    if chosen.is_empty() {
+        return Err(Error::argument(
+            "rows",
+            format!(
+                "no position is left of {sequences} windows of {window} tokens, {skip} of each skipped"
+            ),
+        ));
+    }
+    Ok(chosen)
+}
+
+/// Runs windows of equal length through a model and keeps x[l] at the rows `chosen`, for every l.
+///
+/// # Errors
+/// [`Error::NotFinite`] when an activation is not a number, [`Error::Cancelled`], or what reading and computing fail with.
+pub async fn calibrate(
+    model: &Transformer,
+    windows: &[Vec<u32>],
+    chosen: &[(usize, usize)],
+    meter: &Meter,
+    task: &Task,
+) -> Result<Activations> {
+    let (layers, columns) = (model.description.layers, model.description.hidden);
+    let window = windows.first().map_or(0, Vec::len);
+    let per_chunk = windows_per_chunk(model.engine.as_ref(), window);
+    let mut collector = Collector::new(
+        chosen,
+        windows.len().div_ceil(per_chunk),
+        per_chunk,
+        window,
+        layers,
+        columns,
+        meter,
+    );
+    let step = task.step("calibrate", layers, "blocks");
+    let mut stream = model.embed(windows, task).await?;
+    model.observe(&stream, &mut collector).await?;
+    model
+        .forward(&mut stream, 0..layers, Some(&mut collector), task, &step)
+        .await?;
+    if let Some(layer) = collector.broken {
+        let found = "it has values that are infinite or not a number".into();
+        return Err(Error::NotFinite {
+            what: format!("the hidden state x[{layer}]"),
+            found,
+        });
+    }
+    Ok(Activations {
+        rows: chosen.len(),
+        columns,
+        states: collector.states,
+    })
+}
+
+/// Sorts the rows that pass by into the activation matrices.
+struct Collector {
+    /// For each chunk, the rows to take, and where each belongs.
+    wanted: Vec<(Vec<u32>, Vec<usize>)>,
+    columns: usize,
+    states: Vec<Parked>,
+    broken: Option<usize>,
+}
+
+impl Collector {
+    fn new(
+        chosen: &[(usize, usize)],
+        chunks: usize,
+        per_chunk: usize,
+        window: usize,
+        layers: usize,
+        columns: usize,
+        meter: &Meter,
+    ) -> Self {
+        let mut wanted = vec![(Vec::new(), Vec::new()); chunks];
+        for (target, (sequence, position)) in chosen.iter().enumerate() {
+            let (rows, targets) = &mut wanted[sequence / per_chunk];
+            rows.push((sequence % per_chunk * window + position) as u32);
+            targets.push(target);
+        }
+        let states = (0..=layers)
+            .map(|_| Parked::zeros(chosen.len() * columns * 4, meter))
+            .collect();
+        Self {
+            wanted,
+            columns,
+            states,
+            broken: None,
+        }
+    }
+}
+
+impl Observer for Collector {
+    fn rows(&self, chunk: usize) -> &[u32] {
+        self.wanted.get(chunk).map_or(&[], |(rows, _)| rows)
+    }
+
+    fn take(&mut self, layer: usize, chunk: usize, values: &[f32]) {
+        if !values.iter().all(|value| value.is_finite()) {
+            self.broken.get_or_insert(layer);
+        }
+        for (row, target) in values.chunks_exact(self.columns).zip(&self.wanted[chunk].1) {
+            self.states[layer].write(target * self.columns * 4, bytemuck::cast_slice(row));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_repeat_skip_the_start_and_never_take_a_row_twice() {
+        let draw = |seed| choose_rows(&Rows::Count(50), 4, 32, 8, seed).unwrap();
+        assert_eq!(draw(3), draw(3));
+        assert_ne!(draw(3), draw(4));
+        let mut rows = draw(3);
+        assert!(rows.iter().all(|(s, p)| *s < 4 && (8..32).contains(p)));
+        rows.dedup();
+        assert_eq!(rows.len(), 50);
+        assert_eq!(
+            choose_rows(&Rows::Count(1000), 4, 32, 8, 0).unwrap(),
+            choose_rows(&Rows::All, 4, 32, 8, 1).unwrap()
+        );
+    }
+
+    #[test]
+    fn impossible_rows_are_refused() {
+        assert!(choose_rows(&Rows::Count(5), 4, 8, 8, 0).is_err());
+        assert!(choose_rows(&Rows::Chosen(vec![(0, 8)]), 1, 8, 0, 0).is_err());
+        assert!(choose_rows(&Rows::Chosen(vec![(1, 0)]), 1, 8, 0, 0).is_err());
+        assert_eq!(
+            choose_rows(&Rows::Chosen(vec![(0, 7), (0, 0)]), 1, 8, 8, 0).unwrap(),
+            [(0, 7), (0, 0)],
+            "chosen rows may be skipped ones"
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! What a model predicts, and how far a merged one has gone from it: perplexity, KL divergence, top-1 agreement, teacher-forced.
+//!
+//! Logits are made tile by tile of the vocabulary and folded into running statistics; they never exist whole.
+
+use crate::compute::{Tensor, start_state, statistics as s};
+use crate::error::{Error, Result};
+use crate::task::Task;
+use crate::transformer::{Stream, Transformer};
+
+/// How well a model predicts a text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loss {
+    /// Mean negative log-likelihood per prediction, nats.
+    pub nll: f64,
+    /// exp(nll).
+    pub perplexity: f64,
+}
+
+/// How a merged model compares with the one that it was made of, on the same predictions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Divergence {
+    /// The merged model's loss.
+    pub merged: Loss,
+    /// Mean KL(dense || merged), nats.
+    pub kl: f64,
+    /// Share of predictions whose most likely token is the same.
+    pub top1_agreement: f64,
+}
+
+/// What an evaluation found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Number of predictions: window - 1 for each window.
+    pub tokens: usize,
+    /// The first model's loss.
+    pub dense: Loss,
+    /// The comparison, where there was a second model.
+    pub divergence: Option<Divergence>,
+}
+
+/// Another model to measure beside the first: it, and the number of blocks in front that it has in common.
+pub type Second<'a> = (&'a Transformer, usize);
+
+/// Measures a model on windows of equal length, and another one beside it.
+///
+/// # Errors
+/// [`Error::BadArgument`] for windows of fewer than two tokens, [`Error::NotFinite`] when logits are not numbers, [`Error::Cancelled`], or what
+/// reading and computing fail with.
+pub async fn evaluate(
+    dense: &Transformer,
+    second: Option<Second<'_>>,
+    windows: &[Vec<u32>],
+    task: &Task,
+) -> Result<Measured> {
+    let window = windows.first().map_or(0, Vec::len);
+    if window < 2 {
+        return Err(Error::argument(
+            "window",
+            format!("is {window}, a prediction needs two tokens"),
+        ));
+    }
+    let layers = dense.description.layers;
+    let tiles = dense.head_tiles();
+    let shared = second.map_or(layers, |(_, shared)| shared.min(layers));
+    let second_layers = second.map_or(0, |(model, _)| {
+        model.description.layers.saturating_sub(shared)
+    });
+    let step = task.step("evaluate", layers + second_layers + tiles.len(), "blocks");
+
+    let mut stream = dense.embed(windows, task).await?;
+    dense
+        .forward(&mut stream, 0..shared, None, task, &step)
+        .await?;
+    let mut streams: Vec<(&Transformer, Stream)> = Vec::new();
+    if let Some((model, _)) = second {
+        let mut fork = stream.fork(dense.engine.as_ref())?;
+        model
+            .forward(
+                &mut fork,
+                shared..model.description.layers,
+                None,
+                task,
+                &step,
+            )
+            .await?;
+        streams.push((model, fork));
+    }
+    dense
+        .forward(&mut stream, shared..layers, None, task, &step)
+        .await?;
+    streams.insert(0, (dense, stream));
+
+    let engine = dense.engine.as_ref();
+    let mut chunks = Vec::new();
+    let per_chunk = crate::transformer::windows_per_chunk(engine, window);
+    for (index, group) in windows.chunks(per_chunk).enumerate() {
+        let predicting = predicting_rows(group.len(), window);
+        let mut normed = Vec::new();
+        for (model, stream) in &streams {
+            let states = model.normed(stream, index).await?;
+            normed.push(engine.park(engine.gather(&states, &predicting)?));
+        }
+        let targets: Vec<u32> = group.iter().flat_map(|ids| ids[1..].to_vec()).collect();
+        let state = start_state(engine, targets.len())?;
+        chunks.push(Chunk {
+            normed,
+            targets,
+            state,
+        });
+    }
+    for tile in tiles {
+        let matrix = dense.head_tile(tile.clone()).await?;
+        for chunk in &mut chunks {
+            let mut logits = Vec::new();
+            for states in &chunk.normed {
+                logits.push(
+                    dense
+                        .tile_logits(&engine.unpark(states)?, &matrix, task)
+                        .await?,
+                );
+            }
+            engine.head_statistics(
+                &logits[0],
+                logits.get(1),
+                tile.start,
+                &chunk.targets,
+                &mut chunk.state,
+            )?;
+            engine.pace().await?;
+        }
+        step.advance(1)?;
+    }
+    let mut sums = Sums::default();
+    for chunk in &chunks {
+        let state = engine.read(&chunk.state).await?;
+        state.chunks_exact(s::COLUMNS).for_each(|row| sums.add(row));
+    }
+    sums.finish(second.is_some())
+}
+
+struct Chunk {
+    /// Normed states of the positions that predict, of each model.
+    normed: Vec<Tensor>,
+    targets: Vec<u32>,
+    state: Tensor,
+}
+
+/// The rows of a chunk that predict a token of the same window: all but the last of each.
+fn predicting_rows(sequences: usize, window: usize) -> Vec<u32> {
+    (0..sequences * window)
+        .filter(|row| row % window + 1 < window)
+        .map(|row| row as u32)
+        .collect()
+}
+
+#[derive(Default)]
+struct Sums {
+    tokens: usize,
+    dense: f64,
+    merged: f64,
+    kl: f64,
+    agreed: usize,
+}
+
+impl Sums {
+    /// Adds one row of statistics.
+    fn add(&mut self, row: &[f32]) {
+        let at = |index: usize| f64::from(row[index]);
+        let log_sum = |first: usize| at(first + s::SUM).ln() + at(first + s::MAX);
+        self.tokens += 1;
+        self.dense += log_sum(0) - at(s::TARGET);
+        self.merged += log_sum(s::SECOND) - at(s::SECOND + s::TARGET);
+        self.kl += at(s::CROSS) / at(s::SUM) - log_sum(0) + log_sum(s::SECOND);
+        self.agreed += usize::from(row[s::BEST] == row[s::SECOND + s::BEST]);
+    }
+
+    fn finish(&self, compared: bool) -> Result<Measured> {
+        let tokens = self.tokens as f64;
+        let loss = |sum: f64| Loss {
+            nll: sum / tokens,
+            perplexity: (sum / tokens).exp(),
+        };
+        if !self.dense.is_finite()
+            || (compared && !(self.merged.is_finite() && self.kl.is_finite()))
+        {
+            return Err(Error::NotFinite {
+                what: "the model's predictions".into(),
+                found: "logits are infinite or not a number".into(),
+            });
+        }
+        let divergence = compared.then(|| Divergence {
+            merged: loss(self.merged),
+            // Never negative in exact arithmetic; rounding may take it a little below.
+            kl: (self.kl / tokens).max(0.0),
+            top1_agreement: self.agreed as f64 / tokens,
+        });
+        Ok(Measured {
+            tokens: self.tokens,
+            dense: loss(self.dense),
+            divergence,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! Which layers go, what the survivors become, and the record of it.
+//!
+//! Selection and combination are independent: [`selection`] names a pair (keep, gone) of ORIGINAL indices at a time, [`Survivors`] keeps the books,
+//! [`combine`] turns the books into tensors. A [`recipe::Recipe`] is the record, and enough to do it again. This module must not know the web.
+
+pub mod combine;
+pub mod presets;
+pub mod recipe;
+pub mod selection;
+
+use crate::error::{Error, Result};
+
+/// A block of the merged model: where it stands, and of which original blocks it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survivor {
+    /// The original block whose place it has.
+    pub layer: usize,
+    /// Original blocks and their weights, in ascending order; a single one of weight 1 is the block unchanged.
+    pub terms: Vec<(usize, f64)>,
+}
+
+/// The blocks that are left, front to back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survivors(Vec<Survivor>);
+
+impl Survivors {
+    /// All blocks of a model of `layers` blocks.
+    pub fn all(layers: usize) -> Self {
+        Self(
+            (0..layers)
+                .map(|layer| Survivor {
+                    layer,
+                    terms: vec![(layer, 1.0)],
+                })
+                .collect(),
+        )
+    }
+
+    /// The blocks, front to back.
+    pub fn blocks(&self) -> &[Survivor] {
+        &self.0
+    }
+
+    /// The original indices of the blocks that are left.
+    pub fn layers(&self) -> Vec<usize> {
+        self.0.iter().map(|survivor| survivor.layer).collect()
+    }
+
+    /// How many blocks in front are those of the original model, unchanged.
+    pub fn untouched(&self) -> usize {
+        self.0
+            .iter()
+            .enumerate()
+            .take_while(|(index, survivor)| survivor.terms == [(*index, 1.0)])
+            .count()
+    }
+
+    /// Merges block `gone` into `keep`: keep = alpha keep + (1 - alpha) gone. Alpha 1 drops `gone`, alpha 0 puts it in the place of `keep`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] unless both are left, `gone` is the next survivor after `keep`, and alpha is finite.
+    pub fn merge(&mut self, keep: usize, gone: usize, alpha: f64) -> Result<()> {
+        if !alpha.is_finite() {
+            return Err(Error::argument(
+                "alpha",
+                format!("is {alpha} for the pair [{keep}, {gone}]"),
+            ));
+        }
+        let index = self.0.iter().position(|survivor| survivor.layer == keep);
+        let Some(index) =
+            index.filter(|index| self.0.get(index + 1).is_some_and(|next| next.layer == gone))
+        else {
+            let reason = format!(
+                "[{keep}, {gone}]: {gone} is not the next survivor after {keep}; left are {:?}",
+                self.layers()
+            );
+            return Err(Error::argument("pairs", reason));
+        };
+        let other = self.0.remove(index + 1);
+        let scaled = |terms: &[(usize, f64)], by: f64| {
+            terms
+                .iter()
+                .map(|(layer, weight)| (*layer, weight * by))
+                .collect::<Vec<_>>()
+        };
+        let mut terms = scaled(&self.0[index].terms, alpha);
+        terms.extend(scaled(&other.terms, 1.0 - alpha));
+        terms.retain(|(_, weight)| *weight != 0.0);
+        terms.sort_by_key(|(layer, _)| *layer);
+        self.0[index].terms = terms;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_keeps_the_books() {
+        let mut survivors = Survivors::all(5);
+        survivors.merge(2, 3, 0.75).unwrap();
+        assert_eq!(survivors.layers(), [0, 1, 2, 4]);
+        assert_eq!(survivors.untouched(), 2);
+        survivors.merge(1, 2, 0.5).unwrap();
+        assert_eq!(
+            survivors.blocks()[1].terms,
+            [(1, 0.5), (2, 0.375), (3, 0.125)]
+        );
+        survivors.merge(1, 4, 1.0).unwrap();
+        assert_eq!(survivors.layers(), [0, 1]);
+        survivors.merge(0, 1, 0.0).unwrap();
+        assert_eq!(
+            survivors.blocks(),
+            [Survivor {
+                layer: 0,
+                terms: vec![(1, 0.5), (2, 0.375), (3, 0.125)]
+            }]
+        );
+        assert_eq!(survivors.untouched(), 0);
+    }
+
+    #[test]
+    fn pairs_that_are_not_neighbours_are_refused() {
+        let mut survivors = Survivors::all(4);
+        for (keep, gone) in [(0, 2), (1, 0), (3, 4), (2, 2)] {
+            assert_eq!(
+                survivors.merge(keep, gone, 1.0).unwrap_err().code(),
+                "bad-argument"
+            );
+        }
+        assert!(survivors.merge(0, 1, f64::NAN).is_err());
+        survivors.merge(1, 2, 1.0).unwrap();
+        survivors.merge(1, 3, 1.0).unwrap();
+    }
+}

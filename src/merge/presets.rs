@@ -1,0 +1,99 @@
+//! Published methods by name: points of selection x combination.
+
+use serde::Serialize;
+
+/// A named method.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct Preset {
+    /// What [`merge`](crate::session) options call it.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// Where it was published.
+    pub source: &'static str,
+    /// What it does, and what to know about it.
+    pub note: &'static str,
+    /// Its choices.
+    pub options: PresetOptions,
+}
+
+/// The choices of a named method.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct PresetOptions {
+    /// How layers are chosen.
+    pub selection: &'static str,
+    /// What the survivors become.
+    pub combination: &'static str,
+    /// Where alpha comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub alpha: Option<&'static str>,
+    /// What happens to norms.
+    pub norms: &'static str,
+}
+
+/// All named methods, the default first.
+pub const PRESETS: [Preset; 5] = [
+    Preset {
+        name: "mka",
+        title: "MKA, the paper",
+        source: "arXiv 2406.16330",
+        note: "Again and again, the adjacent pair that shares the most information is averaged, with its similarity as the weight of the front layer.",
+        options: PresetOptions {
+            selection: "similarity",
+            combination: "average",
+            alpha: Some("similarity"),
+            norms: "fold",
+        },
+    },
+    Preset {
+        name: "published-code",
+        title: "MKA, what the published code does",
+        source: "the code beside arXiv 2406.16330",
+        note: "The published program writes the averages into a copy that never reaches the model, so in effect it drops the last layers.",
+        options: PresetOptions {
+            selection: "tail",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+        },
+    },
+    Preset {
+        name: "published-code-written",
+        title: "MKA, what the published code meant to do",
+        source: "the code beside arXiv 2406.16330",
+        note: "The last pair is averaged again and again, with a weight of about 0.62 whatever the layers; norms and biases stay those of the front layer.",
+        options: PresetOptions {
+            selection: "tail",
+            combination: "average",
+            alpha: Some("published"),
+            norms: "keep",
+        },
+    },
+    Preset {
+        name: "shortgpt",
+        title: "ShortGPT",
+        source: "arXiv 2403.03853",
+        note: "The layers that turn the residual stream least are dropped.",
+        options: PresetOptions {
+            selection: "block-influence",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+        },
+    },
+    Preset {
+        name: "window-drop",
+        title: "Window drop (PruneMe)",
+        source: "arXiv 2403.17887",
+        note: "The run of neighbouring layers over which the stream turns least is dropped as a whole.",
+        options: PresetOptions {
+            selection: "window",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+        },
+    },
+];
