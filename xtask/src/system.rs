@@ -67,7 +67,10 @@ pub fn for_tests() -> Result<()> {
 
 /// Tells a test where the browser is.
 pub fn with_browser(command: &mut Command) -> &mut Command {
-    let places = [("CHROMIUM", chromium()), ("CHROMEDRIVER", chromedriver())];
+    let places = [
+        ("MKA_CHROMIUM", chromium()),
+        ("CHROMEDRIVER", chromedriver()),
+    ];
     command.envs(
         places
             .into_iter()
@@ -76,7 +79,7 @@ pub fn with_browser(command: &mut Command) -> &mut Command {
 }
 
 fn chromium() -> Option<PathBuf> {
-    named_by("CHROMIUM")
+    named_by("MKA_CHROMIUM")
         .or_else(|| find(&["chromium", "chromium-browser", "google-chrome", "chrome"]))
         .or_else(|| {
             let usual =

@@ -68,7 +68,7 @@ fn wasm_bindgen() -> Result<()> {
     install("wasm-bindgen-cli", &version, &[])
 }
 
-/// wasm-pack, which only a test needs. Built without optimising: it does nothing but call others.
+/// wasm-pack, which only a test needs, and which only calls others.
 pub fn wasm_pack(settings: &Settings) -> Result<()> {
     let version = &settings.tools.wasm_pack;
     if has_version("wasm-pack", version)? {
@@ -100,6 +100,7 @@ fn has_version(program: &str, version: &str) -> Result<bool> {
     Ok(answer.split_whitespace().nth(1) == Some(version))
 }
 
+/// Compiles a program from crates.io. Little optimised: that halves the time it takes, and these programs have little to do.
 fn install(package: &str, version: &str, options: &[&str]) -> Result<()> {
     println!(
         "   {package} {version} is missing: compiling it into {}",
@@ -114,7 +115,11 @@ fn install(package: &str, version: &str, options: &[&str]) -> Result<()> {
             "--force",
             "--root",
         ])?;
-        run(install.arg(tools_dir()).args(options))
+        install
+            .arg(tools_dir())
+            .args(options)
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        run(&mut install)
     })
 }
 
