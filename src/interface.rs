@@ -1,0 +1,319 @@
+//! The options and results of the programming interface, as JavaScript sees them; TypeScript types are generated from here.
+//!
+//! Plain data: no logic but defaults. Every option's default stands in its documentation.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(target_arch = "wasm32")]
+use tsify::Tsify;
+
+/// A text, several texts whose windows are taken in turn, or token ids; exactly one of them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Input {
+    /// A text; tokenised whole, no special token added.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub text: Option<String>,
+    /// Several texts.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub texts: Option<Vec<String>>,
+    /// Token ids.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "ArrayLike<number> & Iterable<number>"))]
+    pub ids: Option<Vec<u32>>,
+}
+
+/// What to measure a model on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct EvaluateOptions {
+    /// The text or ids.
+    #[serde(flatten)]
+    pub input: Input,
+    /// Tokens of a window. Default 256, or what the model has positions for if that is less.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub window: Option<usize>,
+    /// The most windows. Default 16.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub sequences: Option<usize>,
+}
+
+/// Which token positions a calibration keeps.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub enum RowsOption {
+    /// So many, drawn without replacement.
+    Count(usize),
+    /// `"all"` that are not skipped.
+    Word(String),
+    /// These: `[sequence, position]`.
+    Chosen(Vec<(usize, usize)>),
+}
+
+/// What to calibrate on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct CalibrateOptions {
+    /// The text or ids.
+    #[serde(flatten)]
+    pub input: Input,
+    /// The most windows. Default 32.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub sequences: Option<usize>,
+    /// Tokens of a window. Default 256, or what the model has positions for if that is less.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub window: Option<usize>,
+    /// Token positions that are kept: a number, `"all"`, or `[sequence, position][]`. Default 512.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub rows: Option<RowsOption>,
+    /// Positions left out at the start of each window. Default 8.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub skip: Option<usize>,
+    /// Seed of the draw of rows. Default 0.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub seed: Option<u32>,
+}
+
+/// How activations are embedded.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ManifoldOptions {
+    /// Dimensions of the embedding. Default 8.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub dimensions: Option<usize>,
+    /// Scale of the kernel. Default: the median distance of the layer.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub sigma: Option<f64>,
+    /// Power of the scaled distance in the kernel. Default 2.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub power: Option<f64>,
+}
+
+/// The weight of the front layer in an average.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub enum AlphaOption {
+    /// A fixed weight, 0 to 1.
+    Fixed(f64),
+    /// `"similarity"`: the pair's NPIB similarity on the current model. `"published"`: the published code's sigmoid.
+    Word(String),
+}
+
+/// Which ends may neither go nor change.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ProtectOption {
+    /// The first block.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub first: Option<bool>,
+    /// The last block.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub last: Option<bool>,
+}
+
+/// How to merge.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct MergeOptions {
+    /// A recipe to replay; everything else is ignored then.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub recipe: Option<crate::merge::recipe::Recipe>,
+    /// A named method; the choices below override its own.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub preset: Option<String>,
+    /// How many layers go. Default 1; with `manual`, the number of pairs.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub remove: Option<usize>,
+    /// `"tail"`, `"similarity"` (default), `"block-influence"`, `"window"` or `"manual"`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub selection: Option<String>,
+    /// With `manual`: `[keep, gone][]` in original indices, applied in order.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub pairs: Option<Vec<(usize, usize)>>,
+    /// `"average"` (default) or `"drop"`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub combination: Option<String>,
+    /// `"similarity"` (default), `"published"` or a number. With `window`, equal weights unless given.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub alpha: Option<AlphaOption>,
+    /// `"fold"` (default) or `"keep"`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub norms: Option<String>,
+    /// `"none"`: this version repairs nothing.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub repair: Option<String>,
+    /// Default: both ends; the first for `tail`; none for `manual`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub protect: Option<ProtectOption>,
+}
+
+/// What to generate.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct GenerateOptions {
+    /// The text to go on from.
+    pub prompt: String,
+    /// How many tokens. Default 50.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub tokens: Option<usize>,
+    /// 0 (default) takes the most likely token; above, tokens are drawn from softmax(logits / temperature).
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub temperature: Option<f32>,
+    /// Seed of the draws. Default 0.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub seed: Option<u32>,
+}
+
+/// A generated token.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// The text that it adds; empty while a character is incomplete.
+    pub text: String,
+}
+
+/// Facts of a model, told by its headers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Summary {
+    /// Model family.
+    pub family: String,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Channels of the residual stream.
+    pub hidden: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Positions that the model was made for.
+    pub positions: usize,
+    /// Number of weights, a tied head counted once.
+    pub parameters: f64,
+    /// Bytes of the weights.
+    pub bytes: f64,
+    /// Weights of one block.
+    pub block_parameters: f64,
+    /// Bytes of one block.
+    pub block_bytes: f64,
+    /// Number format of the weights: `"F32"`, `"F16"`, `"BF16"`, or `"mixed"`.
+    pub dtype: String,
+    /// Whether the head is the embedding.
+    pub tied: bool,
+    /// The most memory that calibrating and evaluating with default options is expected to take, bytes.
+    pub peak_bytes: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// The proof of merging, a line for each new matrix or bias; absent for a model that was not merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub tensors: Option<Vec<TensorChangeInfo>>,
+}
+
+/// A tensor that was merged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct TensorChangeInfo {
+    /// Its name in the merged model.
+    pub name: String,
+    /// What it was made of, the block in whose place it stands among them.
+    pub parents: Vec<ParentInfo>,
+}
+
+/// A parent of a merged tensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ParentInfo {
+    /// The original block.
+    pub layer: usize,
+    /// Its weight in the average.
+    pub weight: f64,
+    /// |new - parent| / |parent|, Frobenius norms, the parent with its norm folded in where norms are folded.
+    pub distance: f64,
+}
+
+/// How well a model predicts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LossInfo {
+    /// Mean negative log-likelihood per prediction, nats.
+    pub nll: f64,
+    /// exp(nll).
+    pub perplexity: f64,
+}
+
+/// An evaluation of a model that was not merged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Evaluation {
+    /// Number of predictions.
+    pub tokens: usize,
+    /// Mean negative log-likelihood per prediction, nats.
+    pub nll: f64,
+    /// exp(nll).
+    pub perplexity: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// An evaluation of a merged model beside the one that it was made of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Comparison {
+    /// Number of predictions.
+    pub tokens: usize,
+    /// The model before.
+    pub dense: LossInfo,
+    /// The model after.
+    pub merged: LossInfo,
+    /// Mean KL(dense || merged), nats.
+    pub kl: f64,
+    /// Share of predictions whose most likely token is the same.
+    pub top1_agreement: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// What a calibration ran on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct CalibrationInfo {
+    /// Number of blocks.
+    pub layers: usize,
+    /// Token positions kept.
+    pub rows: usize,
+    /// Tokens that ran.
+    pub tokens: usize,
+    /// Windows that ran.
+    pub sequences: usize,
+    /// Tokens of each.
+    pub window: usize,
+    /// Positions left out at the start of each window.
+    pub skip: usize,
+    /// Seed of the draw of rows.
+    pub seed: u32,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Memory {
+    /// WebAssembly memory now.
+    pub wasm: f64,
+    /// The same at its peak; it never shrinks.
+    pub wasm_peak: f64,
+    /// Weights and hidden states on the device, or for the CPU engine in ArrayBuffers, now.
+    pub device: f64,
+    /// The same at its peak.
+    pub device_peak: f64,
+}

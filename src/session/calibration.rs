@@ -1,0 +1,271 @@
+//! A calibrated model: activations at chosen rows, and what is measured on them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::input::{Windows, digest};
+use super::{Lab, Model};
+use crate::calibration::{Activations, Rows, calibrate, choose_rows};
+use crate::error::{Error, Result};
+use crate::interface::{CalibrateOptions, CalibrationInfo, ManifoldOptions, RowsOption};
+use crate::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map};
+use crate::merge::recipe::RecipeCalibration;
+use crate::similarity::{LayerMatrix, Measure, cka, cosine, npib_gaussian, npib_knn};
+use crate::task::Task;
+
+/// Activations of one model on one text.
+pub struct Calibration {
+    lab: Rc<Lab>,
+    pub(super) activations: Activations,
+    pub(super) windows: Vec<Vec<u32>>,
+    pub(super) chosen: Vec<(usize, usize)>,
+    /// The fingerprint of the model that it was run on.
+    pub(super) fingerprint: String,
+    info: CalibrationInfo,
+    /// The diffusion maps that were computed last, with their options.
+    maps: RefCell<Option<(DiffusionMapOptions, Rc<Vec<DiffusionMap>>)>>,
+}
+
+impl Model {
+    /// Runs a text through the model and keeps the hidden states at chosen rows.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`], [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn calibrate(&self, options: &CalibrateOptions, task: &Task) -> Result<Calibration> {
+        self.lab.weights.sweep();
+        let Windows { windows, mut warnings } =
+            self.windows(&options.input, options.window, options.sequences.unwrap_or(32))?;
+        let (skip, seed) = (options.skip.unwrap_or(8), options.seed.unwrap_or(0));
+        let rows = match &options.rows {
+            None => Rows::Count(512),
+            Some(RowsOption::Count(count)) => Rows::Count(*count),
+            Some(RowsOption::Word(word)) if word == "all" => Rows::All,
+            Some(RowsOption::Word(word)) => {
+                return Err(Error::argument("rows", format!("is {word:?}, expected \"all\"")));
+            }
+            Some(RowsOption::Chosen(chosen)) => Rows::Chosen(chosen.clone()),
+        };
+        let window = windows.first().map_or(0, Vec::len);
+        let chosen = choose_rows(&rows, windows.len(), window, skip, u64::from(seed))?;
+        if let Rows::Count(count) = rows
+            && chosen.len() < count
+        {
+            warnings.push(format!("The text has {} usable positions, not {count}.", chosen.len()));
+        }
+        let activations = calibrate(&self.transformer, &windows, &chosen, &self.lab.meter, task).await?;
+        let info = CalibrationInfo {
+            layers: activations.layers(),
+            rows: chosen.len(),
+            tokens: windows.iter().map(Vec::len).sum(),
+            sequences: windows.len(),
+            window,
+            skip,
+            seed,
+            warnings,
+        };
+        let fingerprint = self.transformer.checkpoint.fingerprint.clone();
+        Ok(Calibration::new(self.lab.clone(), activations, windows, chosen, fingerprint, info))
+    }
+}
+
+impl Calibration {
+    pub(super) fn new(
+        lab: Rc<Lab>,
+        activations: Activations,
+        windows: Vec<Vec<u32>>,
+        chosen: Vec<(usize, usize)>,
+        fingerprint: String,
+        info: CalibrationInfo,
+    ) -> Self {
+        Self { lab, activations, windows, chosen, fingerprint, info, maps: RefCell::default() }
+    }
+
+    /// The same text and rows on another model: a merged one, while layers are being chosen.
+    pub(super) async fn again(&self, model: &crate::transformer::Transformer, task: &Task) -> Result<Self> {
+        let activations = calibrate(model, &self.windows, &self.chosen, &self.lab.meter, task).await?;
+        let info = CalibrationInfo { layers: activations.layers(), ..self.info.clone() };
+        Ok(Self::new(
+            self.lab.clone(),
+            activations,
+            self.windows.clone(),
+            self.chosen.clone(),
+            self.fingerprint.clone(),
+            info,
+        ))
+    }
+
+    /// What it ran on.
+    pub fn info(&self) -> &CalibrationInfo {
+        &self.info
+    }
+
+    /// Gives others their turn.
+    pub(super) async fn breathe(&self) -> Result<()> {
+        self.lab.engine.pace().await
+    }
+
+    /// What a recipe says of it.
+    pub(super) fn record(&self) -> RecipeCalibration {
+        RecipeCalibration {
+            ids_sha256: digest(self.windows.iter().flatten()).iter().map(|byte| format!("{byte:02x}")).collect(),
+            sequences: self.info.sequences,
+            window: self.info.window,
+            rows: self.info.rows,
+            skip: self.info.skip,
+            seed: self.info.seed.into(),
+        }
+    }
+
+    /// Similarity of all pairs of layers.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] naming the layer that cannot be measured, [`Error::BadArgument`], [`Error::Cancelled`].
+    pub async fn similarity(&self, measure: Measure, options: &ManifoldOptions, task: &Task) -> Result<LayerMatrix> {
+        let layers = self.activations.layers();
+        let engine = self.lab.engine.as_ref();
+        if measure.uses_manifold() {
+            let maps = self.embeddings(options, task).await?;
+            let named = || maps.iter().enumerate().map(|(layer, map)| (map, format!("layer {layer}")));
+            if measure == Measure::NpibKnn {
+                let points =
+                    named().map(|(map, what)| npib_knn::Points::new(map, &what)).collect::<Result<Vec<_>>>()?;
+                let step = task.step("similarity", self.activations.rows, "rows");
+                let mut sweep = npib_knn::Sweep::new(&points)?;
+                while sweep.advance() {
+                    engine.pace().await?;
+                    step.advance(1)?;
+                }
+                return Ok(sweep.finish());
+            }
+            let scores =
+                named().map(|(map, what)| npib_gaussian::Scores::new(map, &what)).collect::<Result<Vec<_>>>()?;
+            let pairs = self.pairs(task, |a, b| npib_gaussian::similarity(&scores[a], &scores[b]));
+            return pairs.await;
+        }
+        let (rows, columns) = (self.activations.rows, self.activations.columns);
+        if measure == Measure::Cka {
+            let mut grams = Vec::with_capacity(layers);
+            for layer in 0..layers {
+                grams.push(cka::Gram::new(&self.activations.output(layer)?, rows, columns, &format!("layer {layer}"))?);
+                engine.pace().await?;
+                task.check()?;
+            }
+            return self.pairs(task, |a, b| cka::similarity(&grams[a], &grams[b])).await;
+        }
+        let compare = if measure == Measure::Cosine { cosine::similarity } else { cosine::angular_distance };
+        self.pairs(task, |a, b| self.compare_rows(a + 1, b + 1, compare)).await
+    }
+
+    /// A measure of all pairs a <= b, with a breath after each.
+    async fn pairs(&self, task: &Task, measure: impl Fn(usize, usize) -> Result<f64>) -> Result<LayerMatrix> {
+        let layers = self.activations.layers();
+        let step = task.step("similarity", layers * (layers + 1) / 2, "pairs");
+        let mut matrix = LayerMatrix::new(layers);
+        for a in 0..layers {
+            for b in a..layers {
+                matrix.set(a, b, measure(a, b)?);
+                self.lab.engine.pace().await?;
+                step.advance(1)?;
+            }
+        }
+        Ok(matrix)
+    }
+
+    /// A measure of the rows of x[`a`] and x[`b`]; only these two are on the heap.
+    fn compare_rows(
+        &self,
+        a: usize,
+        b: usize,
+        measure: fn(&cosine::Rows<'_>, &cosine::Rows<'_>) -> Result<f64>,
+    ) -> Result<f64> {
+        let (rows, columns) = (self.activations.rows, self.activations.columns);
+        let first = self.activations.hidden(a)?;
+        let first = cosine::Rows::new(&first, rows, columns, &format!("x[{a}]"))?;
+        if a == b {
+            return measure(&first, &first);
+        }
+        let second = self.activations.hidden(b)?;
+        measure(&first, &cosine::Rows::new(&second, rows, columns, &format!("x[{b}]"))?)
+    }
+
+    /// The diffusion maps of all layers' outputs, kept until other options are asked for.
+    pub(super) async fn embeddings(&self, options: &ManifoldOptions, task: &Task) -> Result<Rc<Vec<DiffusionMap>>> {
+        let options = map_options(options);
+        if let Some((kept_for, maps)) = self.maps.borrow().as_ref()
+            && *kept_for == options
+        {
+            return Ok(maps.clone());
+        }
+        let layers = self.activations.layers();
+        let step = task.step("embed", layers, "layers");
+        let mut maps = Vec::with_capacity(layers);
+        for layer in 0..layers {
+            maps.push(self.map(layer, &options)?);
+            self.lab.engine.pace().await?;
+            step.advance(1)?;
+        }
+        let maps = Rc::new(maps);
+        self.maps.replace(Some((options, maps.clone())));
+        Ok(maps)
+    }
+
+    fn map(&self, layer: usize, options: &DiffusionMapOptions) -> Result<DiffusionMap> {
+        let values = self.activations.output(layer)?;
+        diffusion_map(&values, self.activations.rows, self.activations.columns, options, &format!("layer {layer}"))
+    }
+
+    /// The diffusion map of one layer's output.
+    ///
+    /// # Errors
+    /// As [`Calibration::similarity`].
+    pub async fn embedding(&self, layer: usize, options: &ManifoldOptions) -> Result<DiffusionMap> {
+        let options = map_options(options);
+        if layer >= self.activations.layers() {
+            let reason = format!("is {layer}, the model has {} layers, counted from 0", self.activations.layers());
+            return Err(Error::argument("layer", reason));
+        }
+        if let Some((kept_for, maps)) = self.maps.borrow().as_ref()
+            && *kept_for == options
+        {
+            return Ok(maps[layer].clone());
+        }
+        self.map(layer, &options)
+    }
+
+    /// Block influence 1 - cos(x[l], x[l + 1]) of every block, mean over the rows.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] when a row has norm 0.
+    pub async fn block_influence(&self, task: &Task) -> Result<Vec<f64>> {
+        let layers = self.activations.layers();
+        let mut influence = Vec::with_capacity(layers);
+        for layer in 0..layers {
+            influence.push(self.compare_rows(layer, layer + 1, cosine::block_influence)?);
+            self.lab.engine.pace().await?;
+            task.check()?;
+        }
+        Ok(influence)
+    }
+
+    /// Mean angular distance of x[`from`] and x[`to`].
+    pub(super) fn angular_distance(&self, from: usize, to: usize) -> Result<f64> {
+        self.compare_rows(from, to, cosine::angular_distance)
+    }
+
+    /// x[l] at the rows: `(rows, columns, values)`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such layer.
+    pub fn hidden(&self, layer: usize) -> Result<(usize, usize, Vec<f32>)> {
+        Ok((self.activations.rows, self.activations.columns, self.activations.hidden(layer)?))
+    }
+}
+
+fn map_options(options: &ManifoldOptions) -> DiffusionMapOptions {
+    let default = DiffusionMapOptions::default();
+    DiffusionMapOptions {
+        dimensions: options.dimensions.unwrap_or(default.dimensions),
+        sigma: options.sigma.or(default.sigma),
+        power: options.power.unwrap_or(default.power),
+    }
+}

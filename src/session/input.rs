@@ -1,0 +1,80 @@
+//! From the user's text or ids to windows of token ids.
+
+use sha2::{Digest, Sha256};
+
+use super::Model;
+use crate::error::{Error, Result};
+use crate::interface::Input;
+use crate::tokens;
+
+/// A window of so many tokens is used unless the user says otherwise.
+const DEFAULT_WINDOW: usize = 256;
+
+/// Windows of equal length, and what the user should know of them.
+pub struct Windows {
+    /// The token ids.
+    pub windows: Vec<Vec<u32>>,
+    /// Sentences for the user.
+    pub warnings: Vec<String>,
+}
+
+/// SHA-256 over token ids as little-endian u32.
+pub fn digest<'a>(ids: impl IntoIterator<Item = &'a u32>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    ids.into_iter().for_each(|id| digest.update(id.to_le_bytes()));
+    digest.finalize().into()
+}
+
+impl Model {
+    /// The windows of an input.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no input, two of them, or not one window of it; [`Error::MissingFile`] for a text without a tokenizer.
+    pub(super) fn windows(&self, input: &Input, window: Option<usize>, sequences: usize) -> Result<Windows> {
+        let positions = self.transformer.description.positions;
+        let window = window.unwrap_or(DEFAULT_WINDOW.min(positions));
+        if window == 0 || window > 1 << 20 || sequences == 0 {
+            let reason = format!("{sequences} sequences of {window} tokens cannot be run");
+            return Err(Error::argument("window", reason));
+        }
+        let wanted = window.saturating_mul(sequences);
+        let runs = self.ids(input, wanted)?;
+        let windows = tokens::windows(&runs, window, sequences)?;
+        self.check_ids(windows.iter().flatten())?;
+        let mut warnings = Vec::new();
+        if windows.len() < sequences {
+            warnings.push(format!("The text fills {} windows of {window} tokens, not {sequences}.", windows.len()));
+        }
+        if window > positions {
+            warnings.push(format!(
+                "A window has {window} tokens, the model was made for {positions}: its predictions get worse beyond."
+            ));
+        }
+        Ok(Windows { windows, warnings })
+    }
+
+    /// Runs of ids, one for each text; at least `wanted` in each unless it has fewer.
+    pub(super) fn ids(&self, input: &Input, wanted: usize) -> Result<Vec<Vec<u32>>> {
+        match (&input.text, &input.texts, &input.ids) {
+            (None, None, Some(ids)) => Ok(vec![ids.clone()]),
+            (Some(text), None, None) => Ok(vec![self.tokenizer()?.encode_start(text, wanted)?]),
+            (None, Some(texts), None) => {
+                let tokenizer = self.tokenizer()?;
+                texts.iter().map(|text| tokenizer.encode_start(text, wanted)).collect()
+            }
+            (None, None, None) => Err(Error::argument("text", "neither a text nor ids were given")),
+            _ => Err(Error::argument("text", "give a text or ids, not both")),
+        }
+    }
+
+    pub(super) fn check_ids<'a>(&self, mut ids: impl Iterator<Item = &'a u32>) -> Result<()> {
+        let vocabulary = self.transformer.description.vocabulary;
+        let beyond = ids.find(|id| **id as usize >= vocabulary);
+        beyond
+            .map_or(Ok(()), |id| Err(Error::argument("ids", format!("{id} is outside the vocabulary of {vocabulary}"))))
+    }
+
+    pub(super) fn tokenizer(&self) -> Result<&tokens::Tokenizer> {
+        self.tokenizer.as_deref().ok_or_else(|| Error::MissingFile { file: "tokenizer.json".into() })
+    }
+}

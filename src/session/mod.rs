@@ -1,0 +1,135 @@
+//! One run from files to files. The only place that knows the order of things.
+//!
+//! A [`Lab`] owns an engine; it opens a [`Model`]; a model calibrates, measures, merges and generates; a merged model is a [`Model`] with an
+//! [`Origin`]. This module must not know the web.
+
+mod calibration;
+mod input;
+mod merging;
+mod model;
+
+use std::rc::Rc;
+
+use crate::architecture::{self, Description};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::source::Source;
+use crate::compute::Compute;
+use crate::compute::cpu::Cpu;
+use crate::compute::gpu::Gpu;
+use crate::error::{Error, Result};
+use crate::interface::Memory;
+use crate::merge::combine::TensorChange;
+use crate::merge::recipe::Recipe;
+use crate::parked::Meter;
+use crate::task::Task;
+use crate::tokens::Tokenizer;
+use crate::transformer::{Transformer, WeightStore};
+pub use calibration::Calibration;
+
+/// Bytes of weights that stay on the engine for the next pass; the rest is read again.
+const RESIDENT_BYTES: u64 = 1 << 30;
+
+/// An engine and what is kept on it.
+pub struct Lab {
+    engine: Rc<dyn Compute>,
+    weights: Rc<WeightStore>,
+    meter: Meter,
+    reason: String,
+}
+
+/// An opened model, or a merged one.
+pub struct Model {
+    lab: Rc<Lab>,
+    transformer: Transformer,
+    tokenizer: Option<Rc<Tokenizer>>,
+    warnings: Vec<String>,
+    origin: Option<Origin>,
+}
+
+/// Where a merged model comes from.
+pub struct Origin {
+    dense: Rc<Model>,
+    recipe: Recipe,
+    changes: Vec<TensorChange>,
+    /// SHA-256 of each window that it was calibrated on: evaluating on them warns.
+    calibrated_on: Vec<[u8; 32]>,
+}
+
+impl Lab {
+    /// Starts an engine: `"webgpu"`, `"cpu"`, or `"auto"`, which takes WebGPU on real hardware and the CPU otherwise.
+    ///
+    /// # Errors
+    /// [`Error::NoWebGpu`] when WebGPU was asked for and cannot be used, [`Error::BadArgument`] for another word.
+    pub async fn create(backend: &str) -> Result<Rc<Self>> {
+        let (engine, reason): (Rc<dyn Compute>, String) = match backend {
+            "cpu" => (Rc::new(Cpu::default()), "asked for".into()),
+            "webgpu" => (Rc::new(Gpu::create().await?), "asked for".into()),
+            "auto" => match Gpu::create().await {
+                Ok(gpu) if gpu.info().software => {
+                    let reason =
+                        format!("WebGPU is there, but only as a program ({}), which is slower", gpu.info().adapter);
+                    (Rc::new(Cpu::default()), reason)
+                }
+                Ok(gpu) => (Rc::new(gpu), "WebGPU runs on this machine's graphics hardware".into()),
+                Err(error) => (Rc::new(Cpu::default()), error.to_string()),
+            },
+            other => {
+                let reason = format!("is {other:?}, expected \"auto\", \"webgpu\" or \"cpu\"");
+                return Err(Error::argument("backend", reason));
+            }
+        };
+        let weights = Rc::new(WeightStore::new(engine.clone(), RESIDENT_BYTES));
+        Ok(Rc::new(Self { engine, weights, meter: Meter::default(), reason }))
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &dyn Compute {
+        self.engine.as_ref()
+    }
+
+    /// Why this engine runs.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Memory now and at the peak. `wasm` is the size of the WebAssembly memory, which never shrinks.
+    pub fn memory(&self, wasm: u64) -> Memory {
+        let (device, device_peak) = self.engine.memory();
+        Memory {
+            wasm: wasm as f64,
+            wasm_peak: wasm as f64,
+            device: (device + self.meter.now()) as f64,
+            // The two peaks need not fall together: an upper bound.
+            device_peak: (device_peak + self.meter.peak()) as f64,
+        }
+    }
+
+    /// Opens the files of one model: reads headers, configuration and tokenizer, and checks all that they can tell.
+    ///
+    /// # Errors
+    /// What is wrong with which file; see [`Checkpoint::open`], [`Description::check`] and [`Tokenizer::parse`].
+    pub async fn open(self: &Rc<Self>, files: &[Source], task: &Task) -> Result<Rc<Model>> {
+        self.weights.sweep();
+        let step = task.step("open", 2, "parts");
+        let mut checkpoint = Checkpoint::open(files).await?;
+        step.advance(1)?;
+        let description = architecture::describe(&checkpoint.config)?;
+        description.check(&checkpoint)?;
+        let mut warnings = Vec::new();
+        // The bytes are not needed once they are parsed.
+        let tokenizer = match checkpoint.tokenizer.take() {
+            Some(bytes) => Some(Rc::new(Tokenizer::parse(&bytes, description.vocabulary)?)),
+            None => {
+                warnings.push("There is no tokenizer.json, so texts cannot be used; token ids can.".into());
+                None
+            }
+        };
+        step.advance(1)?;
+        let transformer = self.transformer(checkpoint, description)?;
+        Ok(Rc::new(Model { lab: self.clone(), transformer, tokenizer, warnings, origin: None }))
+    }
+
+    fn transformer(&self, checkpoint: Checkpoint, description: Description) -> Result<Transformer> {
+        Transformer::new(self.engine.clone(), self.weights.clone(), Rc::new(checkpoint), description)
+    }
+}

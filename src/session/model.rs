@@ -1,0 +1,228 @@
+//! What an opened or merged model can do besides calibrating and merging: tell its facts, predict, be measured, generate, be written.
+
+use super::input::{Windows, digest};
+use super::{Model, Origin};
+use crate::checkpoint::write::{OutputFile, safetensors_file};
+use crate::error::{Error, Result};
+use crate::evaluate::{Loss, Measured, evaluate};
+use crate::interface::{
+    EvaluateOptions, GenerateOptions, Input, LossInfo, ParentInfo, Summary, TensorChangeInfo, Token,
+};
+use crate::merge::recipe::Recipe;
+use crate::task::Task;
+use crate::transformer::{Decoder, Sampler};
+
+/// A default calibration, for the estimate of memory: windows, tokens of each, rows kept.
+const DEFAULT_CALIBRATION: (u64, u64, u64) = (32, 256, 512);
+
+impl Model {
+    /// The facts of the model.
+    pub fn summary(&self) -> Summary {
+        let (d, checkpoint) = (&self.transformer.description, &self.transformer.checkpoint);
+        let size = |names: Vec<(String, Vec<u64>)>| {
+            let found = names.iter().filter_map(|(name, _)| checkpoint.tensors.get(name));
+            found.fold((0, 0), |(count, bytes), tensor| {
+                (count + tensor.shape.iter().product::<u64>(), bytes + tensor.bytes)
+            })
+        };
+        let blocks: Vec<(u64, u64)> = (0..d.layers).map(|layer| size(d.block_tensors(layer))).collect();
+        let outer = size(d.outer_tensors());
+        let sum = |pick: fn(&(u64, u64)) -> u64| blocks.iter().map(pick).sum::<u64>();
+        let (block_parameters, block_bytes) = (sum(|b| b.0), sum(|b| b.1));
+        let bytes = block_bytes + outer.1;
+        let mut dtypes = checkpoint.tensors.values().filter(|tensor| tensor.shape.len() > 1).map(|tensor| tensor.dtype);
+        let dtype = match dtypes.next() {
+            Some(first) if dtypes.all(|other| other == first) => format!("{first:?}"),
+            _ => "mixed".into(),
+        };
+        let layers = d.layers.max(1) as f64;
+        Summary {
+            family: d.family.into(),
+            layers: d.layers,
+            hidden: d.hidden,
+            heads: d.heads,
+            kv_heads: d.kv_heads,
+            vocabulary: d.vocabulary,
+            positions: d.positions,
+            parameters: (block_parameters + outer.0) as f64,
+            bytes: bytes as f64,
+            block_parameters: block_parameters as f64 / layers,
+            block_bytes: block_bytes as f64 / layers,
+            dtype,
+            tied: d.head.is_none(),
+            peak_bytes: self.peak_bytes(bytes, blocks.iter().map(|block| block.1).max().unwrap_or(0)) as f64,
+            warnings: self.warnings.clone(),
+            tensors: self.origin.as_ref().map(Origin::proof),
+        }
+    }
+
+    /// Memory that a default calibration is expected to take: resident weights, the block at work and the next, one stream of hidden
+    /// states, and the kept rows.
+    fn peak_bytes(&self, weights: u64, block: u64) -> u64 {
+        let d = &self.transformer.description;
+        let (sequences, window, rows) = DEFAULT_CALIBRATION;
+        let row_bytes = 4 * d.hidden as u64;
+        weights.min(super::RESIDENT_BYTES) + 2 * block + row_bytes * (sequences * window + rows * (d.layers as u64 + 1))
+    }
+
+    /// The record of how it was merged; none for a model that was not.
+    pub fn recipe(&self) -> Option<&Recipe> {
+        self.origin.as_ref().map(|origin| &origin.recipe)
+    }
+
+    /// The ids of an input and the logits after the last of them.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`], [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn logits(&self, input: &Input, task: &Task) -> Result<(Vec<u32>, Vec<f32>)> {
+        self.lab.weights.sweep();
+        // All of it: there is no window to stop at.
+        let ids = self.ids(input, usize::MAX / 16)?.concat();
+        self.check_ids(ids.iter())?;
+        let values = self.transformer.last_logits(&ids, task).await?;
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(Error::NotFinite {
+                what: "the logits".into(),
+                found: "a value is infinite or not a number".into(),
+            });
+        }
+        Ok((ids, values))
+    }
+
+    /// Measures the model on windows of a text, a merged one beside the model that it was made of; with warnings for the user.
+    ///
+    /// # Errors
+    /// As [`Model::logits`].
+    pub async fn evaluate(&self, options: &EvaluateOptions, task: &Task) -> Result<(Measured, Vec<String>)> {
+        self.lab.weights.sweep();
+        let sequences = options.sequences.unwrap_or(16);
+        let Windows { windows, mut warnings } = self.windows(&options.input, options.window, sequences)?;
+        let Some(origin) = &self.origin else {
+            return Ok((evaluate(&self.transformer, None, &windows, task).await?, warnings));
+        };
+        if windows.iter().any(|ids| origin.calibrated_on.contains(&digest(ids))) {
+            warnings.push(
+                "Some of this text was calibrated on: the merge was fitted to it, so these figures flatter it.".into(),
+            );
+        }
+        let shared = origin.recipe.survivors()?.untouched();
+        let second = Some((&self.transformer, shared));
+        Ok((evaluate(&origin.dense.transformer, second, &windows, task).await?, warnings))
+    }
+
+    /// Goes on from a prompt, one token at a time, each given to `each` as it comes.
+    ///
+    /// # Errors
+    /// As [`Model::logits`].
+    pub async fn generate(&self, options: &GenerateOptions, mut each: impl FnMut(Token), task: &Task) -> Result<()> {
+        self.lab.weights.sweep();
+        let tokenizer = self.tokenizer()?;
+        let wanted = options.tokens.unwrap_or(50);
+        let mut sampler = Sampler::new(options.temperature.unwrap_or(0.0), options.seed.unwrap_or(0).into())?;
+        let mut ids = tokenizer.encode(&options.prompt)?;
+        if ids.is_empty() {
+            return Err(Error::argument("prompt", "it has no token to go on from"));
+        }
+        if wanted == 0 || wanted > 100_000 {
+            return Err(Error::argument("tokens", format!("is {wanted}, expected 1 to 100000")));
+        }
+        let step = task.step("generate", wanted, "tokens");
+        let mut decoder = Decoder::new(&self.transformer, ids.len() + wanted)?;
+        let mut logits = decoder.append(&ids, task).await?;
+        let mut shown = tokenizer.decode(&ids)?.len();
+        for done in 1..=wanted {
+            let id = sampler.draw(&logits)?;
+            ids.push(id);
+            let text = tokenizer.decode(&ids)?;
+            // A character may take several tokens; until then the text ends in a replacement character.
+            let complete = done == wanted || !text.ends_with(char::REPLACEMENT_CHARACTER);
+            let new = if complete { text.get(shown..).unwrap_or("").to_string() } else { String::new() };
+            shown += new.len();
+            each(Token { id, text: new });
+            step.advance(1)?;
+            if done < wanted {
+                logits = decoder.append(&[id], task).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of a merged model, as ranges of the input around what is new.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] for a model that was not merged.
+    pub fn files(&self) -> Result<Vec<OutputFile>> {
+        let Some(origin) = &self.origin else {
+            return Err(Error::argument(
+                "files",
+                "only a merged model has new files; these are the ones that were opened",
+            ));
+        };
+        let checkpoint = &self.transformer.checkpoint;
+        let recipe = serde_json::to_string_pretty(&origin.recipe)
+            .map_err(|e| Error::argument("recipe", format!("it cannot be written: {e}")))?;
+        let mut files = vec![
+            OutputFile::text("config.json", checkpoint.config.to_json()),
+            safetensors_file("model.safetensors", &checkpoint.tensors)?,
+            OutputFile::text("recipe.json", recipe + "\n"),
+            OutputFile::text("README.md", origin.card(self)),
+        ];
+        files.extend(checkpoint.companions.iter().map(OutputFile::copy));
+        Ok(files)
+    }
+}
+
+impl Origin {
+    /// The proof of merging, for the user.
+    fn proof(&self) -> Vec<TensorChangeInfo> {
+        let parents = |change: &crate::merge::combine::TensorChange| {
+            let info = |p: &crate::merge::combine::ParentDistance| ParentInfo {
+                layer: p.layer,
+                weight: p.weight,
+                distance: p.distance,
+            };
+            change.parents.iter().map(info).collect()
+        };
+        self.changes
+            .iter()
+            .map(|change| TensorChangeInfo { name: change.tensor.clone(), parents: parents(change) })
+            .collect()
+    }
+
+    /// The model card.
+    fn card(&self, merged: &Model) -> String {
+        let (before, after) = (self.dense.summary(), merged.summary());
+        let recipe = &self.recipe;
+        let method = recipe.preset.as_ref().map_or(String::new(), |preset| format!(" (preset `{preset}`)"));
+        let mut card = format!(
+            "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- mka\n- merged-layers\n---\n\n\
+             # A {} model with {} of {} layers\n\n\
+             Made in a browser by {} with the selection `{}` and the combination `{}`{method}. `recipe.json` has every choice and repeats the merge.\n\n\
+             | | before | after |\n|---|---|---|\n| layers | {} | {} |\n| parameters | {} | {} |\n| bytes of weights | {} | {} |\n\n\
+             ## Merges\n\nIndices are those of the original layers, counted from 0; the layer kept is alpha times itself plus 1 - alpha times the layer gone.\n\n\
+             | kept | gone | alpha |\n|---|---|---|\n",
+            before.family,
+            after.layers,
+            before.layers,
+            recipe.tool,
+            recipe.selection,
+            recipe.combination,
+            before.layers,
+            after.layers,
+            before.parameters,
+            after.parameters,
+            before.bytes,
+            after.bytes,
+        );
+        for step in &recipe.steps {
+            card += &format!("| {} | {} | {} |\n", step.keep, step.gone, step.alpha);
+        }
+        card + "\nThe licence and the limits of the original model hold for this one. Measure it on your own text before you use it.\n"
+    }
+}
+
+impl From<Loss> for LossInfo {
+    fn from(loss: Loss) -> Self {
+        Self { nll: loss.nll, perplexity: loss.perplexity }
+    }
+}
