@@ -1,12 +1,7 @@
 /** What calibrating a model gave: its hidden states at chosen rows, and every measure that is made from them. */
+import { split } from "./options";
 import type { Made, Remote } from "./remote";
-import type { CalibrationInfo, Embedding, Hidden, LayerMatrix, SimilarityName, SimilarityOptions, Watch } from "./types";
-
-/** Takes what only exists on this side out of an options object. */
-export function split<T extends Watch>(options: T): [Omit<T, keyof Watch>, Watch] {
-  const { signal, onProgress, ...rest } = options;
-  return [rest, { signal, onProgress }];
-}
+import type { CalibrationInfo, Embedding, Hidden, LayerMatrix, ManifoldOptions, SimilarityName, Watch } from "./types";
 
 export class Calibration {
   constructor(
@@ -20,7 +15,7 @@ export class Calibration {
    * How alike the outputs of each two layers are: `layers` x `layers` values, row-major.
    * `npib`, `npib-knn`, `cosine` and `cka` are similarities in [0, 1]; `angular` is a distance.
    */
-  async similarity(name: SimilarityName, options: SimilarityOptions & Watch = {}): Promise<LayerMatrix> {
+  async similarity(name: SimilarityName, options: ManifoldOptions & Watch = {}): Promise<LayerMatrix> {
     const [rest, watch] = split(options);
     return (await this.remote.call("similarity", [name, rest], watch)) as LayerMatrix;
   }
@@ -31,7 +26,7 @@ export class Calibration {
   }
 
   /** The diffusion map of a layer's output; `values` is `rows` x `dimensions`, `eigenvalues` has `dimensions` + 1. */
-  async embedding(layer: number, options: SimilarityOptions & Watch = {}): Promise<Embedding> {
+  async embedding(layer: number, options: ManifoldOptions & Watch = {}): Promise<Embedding> {
     const [rest, watch] = split(options);
     return (await this.remote.call("embedding", [layer, rest], watch)) as Embedding;
   }

@@ -1,11 +1,13 @@
 /** Tokens as they come, as an async generator. */
+import { split } from "./options";
 import type { Made, Remote } from "./remote";
 import type { GenerateOptions, Token } from "./types";
 
 export async function* generate(
   remote: Remote<Made>,
-  { signal, ...options }: GenerateOptions,
+  options: GenerateOptions,
 ): AsyncGenerator<Token, void, undefined> {
+  const [choices, { signal }] = split(options);
   const stop = new AbortController();
   const forward = (): void => stop.abort();
   if (signal?.aborted) stop.abort();
@@ -15,7 +17,7 @@ export async function* generate(
   let wake: () => void = () => {};
   let ended = false;
   const running = remote
-    .call("generate", [options], {
+    .call("generate", [choices], {
       signal: stop.signal,
       onToken: (token) => {
         waiting.push(token);

@@ -1,8 +1,9 @@
 /** A model that is open, and one that was merged from it. */
 import { builtInTexts } from "./builtin";
-import { Calibration, split } from "./calibration";
+import { Calibration } from "./calibration";
 import type { Connection } from "./connection";
 import { generate } from "./generate";
+import { split } from "./options";
 import { type Made, Remote } from "./remote";
 import { saveFiles } from "./save";
 import type {
@@ -12,8 +13,8 @@ import type {
   EvaluateOptions,
   Evaluation,
   GenerateOptions,
+  Input,
   Logits,
-  LogitsOptions,
   ModelFile,
   Recipe,
   Summary,
@@ -43,7 +44,7 @@ export class Model {
   ) {}
 
   /** The logits after the last token of a text, or of token ids. */
-  async logits(options: LogitsOptions & Watch): Promise<Logits> {
+  async logits(options: Input & Watch): Promise<Logits> {
     const [rest, watch] = split(options);
     return (await this.remote.call("logits", [rest], watch)) as Logits;
   }
@@ -106,7 +107,7 @@ export class MergedModel {
   ) {}
 
   /** The logits after the last token of a text, or of token ids. */
-  async logits(options: LogitsOptions & Watch): Promise<Logits> {
+  async logits(options: Input & Watch): Promise<Logits> {
     const [rest, watch] = split(options);
     return (await this.remote.call("logits", [rest], watch)) as Logits;
   }

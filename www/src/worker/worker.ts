@@ -41,7 +41,7 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
     return { handle: keep(made), info: made.info };
   },
   async merge({ target, task }, [options, calibration]) {
-    const measured = calibration === 0 ? undefined : calibrationOf(calibration as number);
+    const measured = calibration === 0 ? undefined : calibrationOf(calibration as number).share();
     return madeModel(await model(target).merge(options as never, measured, task));
   },
   generate({ id, target, task }, [options]) {

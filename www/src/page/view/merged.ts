@@ -52,14 +52,14 @@ export function proof(): View {
       <div class="scroll" tabindex="0" role="region" aria-label=${words.proofHead.join(", ")}>
         <table class="numbers">
           <thead>
-            <tr>${words.proofHead.map((name) => html`<th scope="col">${name}</th>`)}</tr>
+            <tr>${words.proofHead.map((head) => html`<th scope="col">${head}</th>`)}</tr>
           </thead>
           <tbody>
-            ${tensors.map(({ tensor, parents }) =>
+            ${tensors.map(({ name, parents }) =>
               parents.map(
                 ({ layer, weight, distance }, at) => html`
                   <tr>
-                    ${at === 0 ? html`<th scope="rowgroup" rowspan=${parents.length}>${tensor}</th>` : nothing}
+                    ${at === 0 ? html`<th scope="rowgroup" rowspan=${parents.length}>${name}</th>` : nothing}
                     <td>${layer}</td>
                     <td>${figure(weight)}</td>
                     <td>${figure(distance)}</td>

@@ -1,0 +1,68 @@
+// What several test files need: a page with its console and requests watched, files, and archives read back.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DIST } from "./chromium.mjs";
+
+export const PAGES = fileURLToPath(new URL("pages", import.meta.url));
+export const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
+
+/** A new page. `problems` collects what the console must not say; `requests` every address that it asked for. */
+export async function watchedPage(browser, options = {}) {
+  const page = await browser.newPage({ viewport: { width: 1400, height: 900 }, ...options });
+  const problems = [];
+  const requests = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") problems.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => problems.push(`uncaught: ${error.message}`));
+  page.on("request", (request) => requests.push(request.url()));
+  page.setDefaultTimeout(60_000);
+  return { page, problems, requests };
+}
+
+/** A page that has the interface as `window.mka`. */
+export async function interfacePage(browser, server) {
+  const watched = await watchedPage(browser);
+  await watched.page.goto(server.url("/pages/interface.html"));
+  await watched.page.waitForFunction(() => window.mka);
+  return watched;
+}
+
+/** A file of a built-in model, as base64 for the page. */
+export async function modelFile(model, name) {
+  return (await readFile(join(DIST, "models", model, name))).toString("base64");
+}
+
+/** The members of a zip archive whose members are stored: { name: Buffer }. */
+export function unzip(archive) {
+  let end = archive.length - 22;
+  while (archive.readUInt32LE(end) !== 0x06054b50) end -= 1;
+  const members = {};
+  let at = archive.readUInt32LE(end + 16);
+  for (let left = archive.readUInt16LE(end + 10); left > 0; left -= 1) {
+    const [method, size] = [archive.readUInt16LE(at + 10), archive.readUInt32LE(at + 24)];
+    const [nameLength, extra, comment] = [28, 30, 32].map((field) => archive.readUInt16LE(at + field));
+    const local = archive.readUInt32LE(at + 42);
+    const name = archive.toString("utf8", at + 46, at + 46 + nameLength);
+    if (method !== 0) throw new Error(`${name} is compressed`);
+    const data = local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
+    members[name] = archive.subarray(data, data + size);
+    at += 46 + nameLength + extra + comment;
+  }
+  return members;
+}
+
+/** The header of a safetensors file: { tensor: { dtype, shape, data_offsets } }. */
+export function safetensorsHeader(file) {
+  return JSON.parse(file.toString("utf8", 8, 8 + Number(file.readBigUInt64LE(0))));
+}
+
+/** One tensor of a safetensors file as a typed array. */
+export function safetensor(file, name) {
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const { dtype, data_offsets } = safetensorsHeader(file)[name];
+  const bytes = new Uint8Array(file.subarray(start + data_offsets[0], start + data_offsets[1])).buffer;
+  const kinds = { F32: Float32Array, F64: Float64Array, I32: Int32Array };
+  return new kinds[dtype](bytes);
+}

@@ -1,0 +1,277 @@
+// The built page, as a person uses it.
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { DIST, launch } from "./chromium.mjs";
+import { safetensorsHeader, unzip, watchedPage } from "./helpers.mjs";
+import { serve } from "./server.mjs";
+
+const BASE = "/some/sub/path/";
+const DASH = "—";
+let server, browser;
+
+before(async () => {
+  server = await serve({ [BASE]: DIST });
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+async function openPage(options) {
+  const watched = await watchedPage(browser, options);
+  // Without a picker the page downloads in the way that a test can see.
+  await watched.page.addInitScript(() => {
+    delete window.showSaveFilePicker;
+    window.shifts = [];
+    new PerformanceObserver((list) => window.shifts.push(...list.getEntries().filter(({ hadRecentInput }) => !hadRecentInput).map(({ value }) => value))).observe({ type: "layout-shift", buffered: true });
+  });
+  await watched.page.goto(server.url(BASE));
+  await watched.page.waitForSelector(".lamp.on");
+  return watched;
+}
+
+const idle = (page) => page.waitForFunction(() => !document.querySelector(".status.busy"));
+const text = (page, selector) => page.locator(selector).innerText();
+const cellsOf = (page, row) => page.locator(`#before-after tbody tr:nth-child(${row}) td`).allInnerTexts();
+
+test("the first load stays within its budget", async () => {
+  const names = (await readdir(DIST)).filter((name) => /\.(js|wasm|html|css)$/.test(name));
+  const assets = (await readdir(join(DIST, "assets"))).filter((name) => name.startsWith("index-"));
+  const files = [...names, ...assets.map((name) => `assets/${name}`)];
+  const sizes = await Promise.all(files.map(async (name) => gzipSync(await readFile(join(DIST, name))).length));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  assert.ok(names.includes("mka.js") && names.some((name) => name.endsWith(".wasm")) && assets.length >= 2);
+  assert.ok(total <= 1.5e6, `${total} bytes: ${files.map((name, at) => `${name} ${sizes[at]}`).join(", ")}`);
+});
+
+test("the main job: load, calibrate, look, merge, compare, keep", async () => {
+  const { page, problems, requests } = await openPage();
+  assert.equal(await page.locator("#facts dd").first().innerText(), DASH);
+
+  await page.click("#open-demo");
+  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+  const facts = await page.locator("#facts dd").allInnerTexts();
+  assert.deepEqual(facts.slice(1, 4), ["llama", "12", "128 × 4"]);
+
+  await page.click("#run-calibrate");
+  await page.waitForSelector("#map rect.pair");
+  await idle(page);
+  assert.equal(await page.locator('#map g[aria-label="cell"] rect').count(), 144);
+  await page.locator("#map rect.pair").first().hover();
+  assert.match(await text(page, "#reading"), /Layers 0 and 1\s+0\.\d{5}/);
+  assert.equal(await page.locator("#influence svg").count(), 1);
+
+  for (const measure of ["cka", "angular", "cosine", "npib-knn", "npib"]) {
+    await page.selectOption("#measure", measure);
+    await idle(page);
+  }
+
+  await page.locator("#remove").fill("3");
+  const promised = await text(page, "#result-size");
+  assert.match(promised, /^9 layers, /);
+  await page.click("#run-merge");
+  await page.waitForFunction((dash) => ![dash, ""].includes(document.querySelector("#before-after tbody tr:nth-child(4) td:nth-child(3)").innerText), DASH);
+  await idle(page);
+
+  assert.equal(await page.locator("#steps li").count(), 3);
+  const [before, now] = await cellsOf(page, 1);
+  assert.deepEqual([before, now], ["12", "9"]);
+  assert.ok(promised.includes((await cellsOf(page, 2))[1]), "the promised size is the size");
+  const [perplexity, perplexityAfter] = await cellsOf(page, 4);
+  assert.ok(Number(perplexity) > 5 && Number(perplexityAfter.replace(/,/g, "")) > Number(perplexity));
+  assert.ok(Number((await cellsOf(page, 5))[1]) > 0);
+  assert.match((await cellsOf(page, 6))[1], /^\d+\.\d %$/);
+  for (const side of ["before", "after"]) assert.ok((await text(page, `#written-${side}`)).length > 40);
+  await page.click("#proof summary");
+  assert.ok((await page.locator("#proof tbody tr").count()) >= 14);
+
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download-zip")]);
+  const members = unzip(await readFile(await download.path()));
+  const inside = Object.fromEntries(Object.entries(members).map(([name, data]) => [name.split("/").pop(), data]));
+  for (const name of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md", "recipe.json"]) {
+    assert.ok(inside[name], name);
+  }
+  assert.equal(JSON.parse(inside["config.json"]).num_hidden_layers, 9);
+  const tensors = Object.keys(safetensorsHeader(inside["model.safetensors"]));
+  assert.equal(new Set(tensors.map((name) => /layers\.(\d+)\./.exec(name)?.[1]).filter(Boolean)).size, 9);
+
+  const [single] = await Promise.all([page.waitForEvent("download"), page.locator("#files button", { hasText: "recipe.json" }).click()]);
+  const recipe = await single.path();
+  assert.equal(JSON.parse(await readFile(recipe, "utf8")).steps.length, 3);
+
+  await page.setInputFiles("#replay", recipe);
+  await page.waitForTimeout(50);
+  await idle(page);
+  assert.equal((await cellsOf(page, 4))[1], perplexityAfter, "the replayed recipe measures the same");
+
+  const origin = new URL(server.url("/")).origin;
+  assert.deepEqual(requests.filter((url) => !url.startsWith(origin + BASE) && !url.startsWith(`blob:${origin}`)), []);
+  assert.deepEqual(problems, []);
+  const shift = (await page.evaluate(() => window.shifts)).reduce((sum, value) => sum + value, 0);
+  assert.ok(shift < 0.02, `layout shift ${shift}`);
+  await page.close();
+});
+
+test("two clicks give a merged model, and a click on the map merges a pair", async () => {
+  const { page, problems } = await openPage();
+  await page.click("#open-stories260k");
+  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+  await page.click("#run-merge");
+  await page.waitForSelector("#files");
+  await idle(page);
+  assert.equal((await cellsOf(page, 1))[1], "4");
+
+  await page.locator('#map rect[aria-label^="Layers 1 and 2"]').click();
+  await page.waitForFunction(() => document.querySelectorAll("#pairs li").length === 1);
+  await page.locator('#map rect[aria-label^="Layers 2 and 3"]').click();
+  await idle(page);
+  assert.deepEqual(await page.locator("#pairs li").allInnerTexts(), ["2 into 1", "3 into 1"]);
+  assert.equal((await cellsOf(page, 1))[1], "3");
+  await page.getByRole("button", { name: "Undo", exact: true }).click();
+  await idle(page);
+  assert.equal((await cellsOf(page, 1))[1], "4");
+  await page.getByRole("button", { name: "Reset", exact: true }).click();
+  await idle(page);
+  assert.equal((await cellsOf(page, 1))[1], DASH);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("the keyboard alone does the whole job", async () => {
+  const { page, problems } = await openPage();
+  /** Tabs on until the focus is where it should be. */
+  const tabTo = async (selector) => {
+    for (let presses = 0; presses < 80; presses += 1) {
+      if (await page.evaluate((selector) => document.activeElement.matches(selector), selector)) return;
+      await page.keyboard.press("Tab");
+    }
+    assert.fail(`${selector} is not reached by Tab`);
+  };
+  await tabTo("#open-stories260k");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+  await tabTo("#run-calibrate");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#map rect.pair");
+  await idle(page);
+  await tabTo("#map rect");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowRight");
+  assert.match(await text(page, "#reading"), /Layers 1 and 2/);
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.notEqual(outline, "none");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#files");
+  await idle(page);
+  assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), /^Layers 1 and 2: .*chosen/);
+  await tabTo("#run-merge");
+  await tabTo("#download-zip");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+  assert.match(download.suggestedFilename(), /\.zip$/);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("cancel stops the work, and the page goes on", async () => {
+  const { page, problems } = await openPage();
+  await page.click("#open-demo");
+  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+  await page.locator("#calibrate input").nth(2).fill("128");
+  await page.locator("#calibrate input").nth(2).press("Tab");
+  await page.click("#run-calibrate");
+  await page.waitForFunction(() => /\d %/.test(document.querySelector(".status .share").innerText));
+  await page.click("#cancel");
+  await idle(page);
+  assert.match(await text(page, ".status .doing"), /Cancelled/);
+  await page.locator("#calibrate input").nth(2).fill("4");
+  await page.locator("#calibrate input").nth(2).press("Tab");
+  await page.click("#run-calibrate");
+  await page.waitForSelector("#map rect.pair");
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("a wrong file is told in plain words, with what to do", async () => {
+  const { page, problems } = await openPage();
+  await page.setInputFiles("#pick-files", [
+    { name: "config.json", mimeType: "application/json", buffer: await readFile(join(DIST, "models/demo/config.json")) },
+    { name: "model.safetensors", mimeType: "", buffer: Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n") },
+  ]);
+  const alert = page.locator('[role="alert"] .error');
+  await alert.waitFor();
+  assert.equal(await alert.getAttribute("data-code"), "not-a-checkpoint");
+  assert.match(await alert.innerText(), /LFS/);
+  await page.click("#open-demo");
+  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+  assert.equal(await alert.count(), 0);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("a model is opened by dropping its folder's files on the page", async () => {
+  const { page, problems } = await openPage();
+  const files = await Promise.all(
+    ["config.json", "model.safetensors", "tokenizer.json"].map(async (name) => [name, (await readFile(join(DIST, "models/stories260k", name))).toString("base64")]),
+  );
+  const transfer = await page.evaluateHandle((files) => {
+    const transfer = new DataTransfer();
+    for (const [name, content] of files) transfer.items.add(new File([Uint8Array.from(atob(content), (character) => character.charCodeAt(0))], name));
+    return transfer;
+  }, files);
+  await page.dispatchEvent("body", "dragenter", { dataTransfer: transfer });
+  await page.waitForSelector(".drop-veil");
+  await page.dispatchEvent("body", "drop", { dataTransfer: transfer });
+  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+  assert.equal(await page.locator(".drop-veil").count(), 0);
+  assert.equal(await page.locator("#facts dd").nth(2).innerText(), "5");
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("no width from 320 to 1600 pixels scrolls sideways, in light and dark", async () => {
+  for (const [width, colorScheme] of [[320, "light"], [360, "dark"], [768, "light"], [1100, "dark"], [1600, "light"]]) {
+    const { page, problems } = await openPage({ viewport: { width, height: 800 }, colorScheme });
+    await page.click("#open-stories260k");
+    await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+    await page.locator("#calibrate input").nth(2).fill("4");
+    await page.click("#run-merge");
+    await page.waitForSelector("#files");
+    await idle(page);
+    for (const summary of await page.locator("details:not([hidden]) > summary").all()) await summary.click();
+    const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(content <= window, `${content} of ${window} pixels`);
+    assert.deepEqual(problems, []);
+    await page.close();
+  }
+});
+
+test("the engine and the colours can be chosen", async () => {
+  const { page, problems } = await openPage();
+  await page.selectOption("#engine", "webgpu");
+  await page.waitForFunction(() => /WebGPU/.test(document.querySelector(".engine-now").innerText));
+  await idle(page);
+  await page.getByLabel("Colours").selectOption("dark");
+  const dark = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  await page.getByLabel("Colours").selectOption("light");
+  assert.notEqual(await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor), dark);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("every named method has its texts on the page", async () => {
+  const { page } = await openPage();
+  await page.click("#open-demo");
+  const names = await page.locator("#preset option").evaluateAll((options) => options.map(({ value }) => value));
+  for (const name of names.filter(Boolean)) {
+    await page.selectOption("#preset", name);
+    assert.ok(await page.locator("#selection").inputValue(), name);
+    assert.ok(await page.locator("#combination").inputValue(), name);
+    assert.match(await text(page, ".preset-note"), /Source/, name);
+  }
+  await page.close();
+});

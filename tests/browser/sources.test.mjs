@@ -1,0 +1,119 @@
+// Where a model may come from: folders behind URLs on servers of several manners, files in folders, another origin.
+import assert from "node:assert/strict";
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { DIST, launch } from "./chromium.mjs";
+import { interfacePage, PAGES, watchedPage } from "./helpers.mjs";
+import { serve } from "./server.mjs";
+
+const TEXT = "Once upon a time there was a little dog. ".repeat(5);
+let folder, browser, plain, whole, page;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mka-models-"));
+  await cp(join(DIST, "models/stories260k"), join(folder, "bare"), { recursive: true });
+  await rm(join(folder, "bare/mka-files.json"));
+  const mounts = { "/app/": DIST, "/pages/": PAGES, "/models/": folder };
+  [plain, whole] = await Promise.all([serve(mounts), serve(mounts, { ranges: false })]);
+  browser = await launch();
+  ({ page } = await interfacePage(browser, plain));
+  await page.evaluate(async () => {
+    window.lab = await mka.Lab.create({ backend: "cpu" });
+    window.measure = async (source, text) => {
+      const model = await lab.open(source);
+      const { perplexity } = await model.evaluate({ text, window: 32, sequences: 1 });
+      model.close();
+      return perplexity;
+    };
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await Promise.all([plain?.close(), whole?.close()]);
+  await rm(folder, { recursive: true, force: true });
+});
+
+const measure = (source) => page.evaluate(([source, text]) => measure(source, text), [source, TEXT]);
+
+test("a folder with and without a list of its files, with and without ranges, gives one result", async () => {
+  const listed = await measure(plain.url("/app/models/stories260k"));
+  assert.ok(listed > 1);
+  plain.requests.length = 0;
+  assert.equal(await measure(plain.url("/models/bare/")), listed);
+  const weights = plain.requests.filter(({ path }) => path.endsWith("model.safetensors"));
+  assert.ok(weights.length > 1 && weights.every(({ range }) => range?.startsWith("bytes=")), "the weights are read by range");
+  assert.equal(await measure(whole.url("/models/bare/")), listed);
+  assert.equal(await measure(whole.url("/app/models/stories260k")), listed);
+  const asked = whole.requests.filter(({ path }) => path === "/models/bare/model.safetensors");
+  assert.equal(asked.length, 1, "a server without ranges is asked once");
+});
+
+test("files of a chosen folder, one folder deeper too, and one that was changed", async () => {
+  const found = await page.evaluate(async (text) => {
+    const load = async (prefix) => {
+      const files = [];
+      for (const name of ["config.json", "model.safetensors", "tokenizer.json"]) {
+        const blob = await (await fetch(`/app/models/stories260k/${name}`)).blob();
+        const file = new File([blob], name);
+        if (prefix) Object.defineProperty(file, "webkitRelativePath", { value: prefix + name });
+        files.push(file);
+      }
+      if (prefix) {
+        const other = new File(["x"], "notes.txt");
+        Object.defineProperty(other, "webkitRelativePath", { value: "top/notes.txt" });
+        files.push(other);
+      }
+      return files;
+    };
+    const results = [];
+    for (const prefix of ["", "top/", "top/inner/"]) results.push(await measure(await load(prefix), text));
+    const transfer = new DataTransfer();
+    for (const file of await load("")) transfer.items.add(file);
+    results.push(await measure(transfer.files, text));
+    return results;
+  }, TEXT);
+  assert.equal(new Set(found).size, 1);
+});
+
+test("a slow download can be cancelled", async () => {
+  const slow = await serve({ "/models/": folder }, { delay: 1500 });
+  const name = await page.evaluate(async (url) => {
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 200);
+    return lab.open(url, { signal: abort.signal }).then(() => "opened", (error) => error.name);
+  }, slow.url("/models/bare/"));
+  await slow.close();
+  assert.equal(name, "AbortError");
+});
+
+test("mka.js works when it is imported from another origin", async () => {
+  const { page: foreign, problems } = await watchedPage(browser);
+  await foreign.goto(plain.url("/pages/foreign.html", "127.0.0.1"));
+  const seen = await foreign.evaluate(async ([url, text]) => {
+    const { Lab } = await import(url);
+    const lab = await Lab.create({ backend: "cpu" });
+    const model = await lab.open(new URL("models/stories260k/", url));
+    const calibration = await model.calibrate({ sequences: 3, window: 64, rows: 48 });
+    const { perplexity } = await model.evaluate({ text, window: 32, sequences: 1 });
+    return { origin: location.origin, rows: calibration.info.rows, perplexity };
+  }, [plain.url("/app/mka.js"), TEXT]);
+  assert.notEqual(seen.origin, new URL(plain.url("/")).origin);
+  assert.equal(seen.rows, 48);
+  assert.ok(seen.perplexity > 1);
+  assert.deepEqual(problems, []);
+  await foreign.close();
+});
+
+test("a host that does not share its files is told apart", async () => {
+  const closed = await serve({ "/app/": DIST }, { cors: false });
+  const failed = await page.evaluate(
+    (url) => lab.open(url).then(() => undefined, ({ code, message }) => ({ code, message })),
+    closed.url("/app/models/demo", "127.0.0.1"),
+  );
+  await closed.close();
+  assert.equal(failed.code, "network");
+  assert.match(failed.message, /CORS/);
+});
