@@ -85,7 +85,7 @@ test("the main job: load, calibrate, look, merge, compare, keep", async () => {
   const [perplexity, perplexityAfter] = await cellsOf(page, 4);
   assert.ok(Number(perplexity) > 5 && Number(perplexityAfter.replace(/,/g, "")) > Number(perplexity));
   assert.ok(Number((await cellsOf(page, 5))[1]) > 0);
-  assert.match((await cellsOf(page, 6))[1], /^\d+\.\d %$/);
+  assert.match((await cellsOf(page, 6))[1], /^\d+\.\d\s%$/);
   for (const side of ["before", "after"]) assert.ok((await text(page, `#written-${side}`)).length > 40);
   await page.click("#proof summary");
   assert.ok((await page.locator("#proof tbody tr").count()) >= 14);

@@ -4,6 +4,7 @@ import type { Made, Remote } from "./remote";
 import type { CalibrationInfo, Embedding, Hidden, LayerMatrix, ManifoldOptions, SimilarityName, Watch } from "./types";
 
 export class Calibration {
+  /** @internal */
   constructor(
     /** @internal */
     readonly remote: Remote<Made>,

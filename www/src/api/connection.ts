@@ -60,13 +60,6 @@ export class Connection {
     }
   }
 
-  /** Frees what a handle of this epoch stands for. Does not wait in the queue: what runs keeps what it needs. */
-  release(handle: number | undefined): void {
-    if (handle === undefined) return;
-    this.#lastId += 1;
-    this.#post({ kind: "call", id: this.#lastId, method: "close", target: handle, args: [] });
-  }
-
   /** Ends the worker for good. */
   close(): void {
     this.#closed = true;
@@ -110,7 +103,8 @@ export class Connection {
 
   async #send(method: Method, target: number, args: unknown[], options: CallOptions): Promise<unknown> {
     const { signal } = options;
-    if (signal?.aborted || !this.#spawned) throw abortError();
+    if (signal?.aborted) throw abortError();
+    if (!this.#spawned) throw crashError("between two steps of a call");
     this.#lastId += 1;
     const id = this.#lastId;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -118,15 +112,13 @@ export class Connection {
       this.#post({ kind: "cancel", id });
       timer = setTimeout(() => this.#end(abortError()), PATIENCE);
     };
+    let value: unknown;
     try {
-      const value = await new Promise((resolve, reject) => {
+      value = await new Promise((resolve, reject) => {
         this.#pending.set(id, { options, resolve, reject });
         signal?.addEventListener("abort", cancel, { once: true });
         this.#post({ kind: "call", id, method, target, args });
       });
-      if (!signal?.aborted) return value;
-      this.release((value as { handle?: number } | undefined)?.handle);
-      throw abortError();
     } catch (error) {
       throw signal?.aborted ? abortError() : error;
     } finally {
@@ -134,6 +126,11 @@ export class Connection {
       clearTimeout(timer);
       this.#pending.delete(id);
     }
+    if (!signal?.aborted) return value;
+    // A call that ends just as it is cancelled counts as cancelled, and leaves nothing behind.
+    const made = (value as { handle?: number } | undefined)?.handle;
+    if (made !== undefined) await this.#send("close", made, [], {});
+    throw abortError();
   }
 
   #receive(reply: Reply): void {

@@ -36,6 +36,7 @@ interface MadeCalibration extends Made {
 }
 
 export class Model {
+  /** @internal */
   constructor(
     /** @internal */
     readonly remote: Remote<Made>,
@@ -97,6 +98,7 @@ export class Model {
 }
 
 export class MergedModel {
+  /** @internal */
   constructor(
     /** @internal */
     readonly remote: Remote<Made>,
@@ -139,7 +141,7 @@ export class MergedModel {
   }
 }
 
-/** Opens a model by its headers. */
+/** Opens a model by its headers. @internal */
 export async function openModel(connection: Connection, source: unknown, options: Watch): Promise<Model> {
   const remote = new Remote<MadeModel>(
     connection,

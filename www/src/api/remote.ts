@@ -46,8 +46,14 @@ export class Remote<T extends Made> {
   /** Frees it in the worker. What was made from it can still be made again. */
   close(): void {
     this.#closed = true;
-    if (this.#epoch === this.connection.epoch) this.connection.release(this.#handle);
-    this.#epoch = 0;
+    if (this.#epoch !== this.connection.epoch) return;
+    // In the queue: what still runs may be using it.
+    const freed = this.connection.run(undefined, async (send) => {
+      if (this.#epoch !== this.connection.epoch) return;
+      this.#epoch = 0;
+      await send("close", this.#handle, []);
+    });
+    freed.catch(() => {}); // a worker that has ended holds nothing any more
   }
 
   async #remake(send: Send, options: CallOptions): Promise<T> {

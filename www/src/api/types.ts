@@ -7,8 +7,12 @@ import type * as wasm from "../wasm/mka_lab.js";
 export type {
   CalibrationInfo,
   Comparison,
+  Embedding,
   Evaluation,
+  Hidden,
   Input,
+  LayerMatrix,
+  Logits,
   ManifoldOptions,
   Memory,
   Preset,
@@ -35,41 +39,6 @@ export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };
 
 /** Measures of two layers' likeness: `angular` is a distance, the others are similarities in [0, 1]. */
 export type SimilarityName = "npib" | "npib-knn" | "cosine" | "angular" | "cka";
-
-/** The logits after the last token. */
-export interface Logits {
-  /** The tokens that the model read. */
-  ids: Uint32Array;
-  /** One value for each entry of the vocabulary. */
-  values: Float32Array;
-}
-
-/** A measure of each two layers. */
-export interface LayerMatrix {
-  layers: number;
-  /** `layers` x `layers`, row-major. */
-  values: Float32Array;
-}
-
-/** The diffusion map of a layer's output. */
-export interface Embedding {
-  rows: number;
-  dimensions: number;
-  /** `rows` x `dimensions`, row-major; the sign of a column is free. */
-  values: Float32Array | Float64Array;
-  /** `dimensions` + 1, the largest first. */
-  eigenvalues: Float32Array | Float64Array;
-  /** Scale of the kernel, in the units of the activations. */
-  sigma: number;
-}
-
-/** Hidden states at the chosen rows. */
-export interface Hidden {
-  rows: number;
-  dimensions: number;
-  /** `rows` x `dimensions`, row-major. */
-  values: Float32Array;
-}
 
 /** One file of a merged model. */
 export interface ModelFile {

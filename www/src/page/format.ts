@@ -25,14 +25,14 @@ function scaled(value: number, units: string[]): string {
     unit += 1;
   }
   const digits = unit === 0 || rest >= 99.95 ? 0 : rest >= 9.995 ? 1 : 2;
-  return `${rest.toFixed(digits)} ${units[unit]}`.trim();
+  return `${rest.toFixed(digits)}\u00a0${units[unit]}`.trim();
 }
 
 /** A share with its sign: −18 %, +3.1 % */
 export function percent(share: number): string {
   const value = Math.abs(share) * 100;
   const sign = share < 0 ? "−" : share > 0 ? "+" : "";
-  return `${sign}${value >= 9.95 ? magnitude(value, 0) : value.toFixed(1)} %`;
+  return `${sign}${value >= 9.95 ? magnitude(value, 0) : value.toFixed(1)}\u00a0%`;
 }
 
 function magnitude(value: number, digits: number): string {
@@ -53,7 +53,7 @@ export function figure(value: number): string {
 
 /** 8 s, 2 min, 1 h 20 min */
 export function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))}\u00a0s`;
   const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 90 ? `${minutes}\u00a0min` : `${Math.floor(minutes / 60)}\u00a0h ${minutes % 60}\u00a0min`;
 }

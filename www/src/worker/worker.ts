@@ -97,7 +97,6 @@ function post(reply: Reply, transfer: Transferable[] = []): void {
 }
 
 async function answer({ id, method, target, args }: Extract<Request, { kind: "call" }>): Promise<void> {
-  if (method === "close") return void (await methods.close({ target } as Call, args));
   const cancelling = new AbortController();
   const { signal } = cancelling;
   running.set(id, cancelling);

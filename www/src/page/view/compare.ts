@@ -57,7 +57,7 @@ function table(): View {
           change(comparison?.dense.perplexity, comparison?.merged.perplexity),
         ])}
         ${row(words.kl, words.klNote, ["", comparison && figure(comparison.kl), ""])}
-        ${row(words.top1, words.top1Note, ["", comparison && `${(comparison.top1Agreement * 100).toFixed(1)} %`, ""])}
+        ${row(words.top1, words.top1Note, ["", comparison && `${(comparison.top1Agreement * 100).toFixed(1)}\u00a0%`, ""])}
       </tbody>
     </table>
   `;
