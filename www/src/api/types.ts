@@ -16,7 +16,6 @@ export type {
   ManifoldOptions,
   Memory,
   Preset,
-  Progress,
   Recipe,
   Summary,
   Token,
@@ -25,12 +24,18 @@ export type {
 /** `auto` takes WebGPU on real hardware and the CPU engine on a software adapter or where there is no WebGPU. */
 export type Backend = "auto" | "webgpu" | "cpu";
 
+/** How far a step is. */
+export interface Progress extends wasm.Progress {
+  /** Where bytes are read or written. */
+  bytesPerSecond?: number;
+}
+
 /** What every long call takes. */
 export interface Watch {
   /** Aborting it rejects the call with an `AbortError` within half a second; the lab stays usable. */
   signal?: AbortSignal;
   /** Called as the work goes on, a few times a second. */
-  onProgress?: (progress: wasm.Progress) => void;
+  onProgress?: (progress: Progress) => void;
 }
 
 export type EvaluateOptions = wasm.EvaluateOptions & Watch;

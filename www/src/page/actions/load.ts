@@ -16,7 +16,8 @@ export async function startEngine(engine: Backend): Promise<void> {
     state.lab = await Lab.create({ backend: engine });
     choosePreset(state.preset);
   });
-  if (started && source) await openModel(source.files, source.name);
+  if (!started) state.source = source; // for the next engine that is tried
+  else if (source) await openModel(source.files, source.name);
 }
 
 export async function openModel(files: ModelFiles, name: string): Promise<void> {
