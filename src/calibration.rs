@@ -42,12 +42,7 @@ impl Activations {
     /// [`Error::BadArgument`] when there is no such layer.
     pub fn hidden(&self, layer: usize) -> Result<Vec<f32>> {
         let states = self.states.get(layer).map(Parked::to_f32);
-        states.ok_or_else(|| {
-            Error::argument(
-                "layer",
-                format!("is {layer}, expected 0 to {}", self.layers()),
-            )
-        })
+        states.ok_or_else(|| Error::argument("layer", format!("is {layer}, expected 0 to {}", self.layers())))
     }
 
     /// The activation matrix of block `layer`: its output x[`layer` + 1].
@@ -88,8 +83,7 @@ pub fn choose_rows(
         Rows::All => (0..pool).map(position).collect(),
         Rows::Count(count) => {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
-            let mut drawn =
-                rand::seq::index::sample(&mut random, pool, (*count).min(pool)).into_vec();
+            let mut drawn = rand::seq::index::sample(&mut random, pool, (*count).min(pool)).into_vec();
             drawn.sort_unstable();
             drawn.into_iter().map(position).collect()
         }
@@ -97,9 +91,7 @@ pub fn choose_rows(
     if chosen.is_empty() {
         return Err(Error::argument(
             "rows",
-            format!(
-                "no position is left of {sequences} windows of {window} tokens, {skip} of each skipped"
-            ),
+            format!("no position is left of {sequences} windows of {window} tokens, {skip} of each skipped"),
         ));
     }
     Ok(chosen)
@@ -119,33 +111,17 @@ pub async fn calibrate(
     let (layers, columns) = (model.description.layers, model.description.hidden);
     let window = windows.first().map_or(0, Vec::len);
     let per_chunk = windows_per_chunk(model.engine.as_ref(), window);
-    let mut collector = Collector::new(
-        chosen,
-        windows.len().div_ceil(per_chunk),
-        per_chunk,
-        window,
-        layers,
-        columns,
-        meter,
-    );
+    let mut collector =
+        Collector::new(chosen, windows.len().div_ceil(per_chunk), per_chunk, window, layers, columns, meter);
     let step = task.step("calibrate", layers, "blocks");
     let mut stream = model.embed(windows, task).await?;
     model.observe(&stream, &mut collector).await?;
-    model
-        .forward(&mut stream, 0..layers, Some(&mut collector), task, &step)
-        .await?;
+    model.forward(&mut stream, 0..layers, Some(&mut collector), task, &step).await?;
     if let Some(layer) = collector.broken {
         let found = "it has values that are infinite or not a number".into();
-        return Err(Error::NotFinite {
-            what: format!("the hidden state x[{layer}]"),
-            found,
-        });
+        return Err(Error::NotFinite { what: format!("the hidden state x[{layer}]"), found });
     }
-    Ok(Activations {
-        rows: chosen.len(),
-        columns,
-        states: collector.states,
-    })
+    Ok(Activations { rows: chosen.len(), columns, states: collector.states })
 }
 
 /// Sorts the rows that pass by into the activation matrices.
@@ -173,15 +149,8 @@ impl Collector {
             rows.push((sequence % per_chunk * window + position) as u32);
             targets.push(target);
         }
-        let states = (0..=layers)
-            .map(|_| Parked::zeros(chosen.len() * columns * 4, meter))
-            .collect();
-        Self {
-            wanted,
-            columns,
-            states,
-            broken: None,
-        }
+        let states = (0..=layers).map(|_| Parked::zeros(chosen.len() * columns * 4, meter)).collect();
+        Self { wanted, columns, states, broken: None }
     }
 }
 

@@ -35,9 +35,7 @@ impl Dtype {
 
     /// The format with this safetensors name, if it is one of the three.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::F32, Self::F16, Self::Bf16]
-            .into_iter()
-            .find(|dtype| dtype.name() == name)
+        [Self::F32, Self::F16, Self::Bf16].into_iter().find(|dtype| dtype.name() == name)
     }
 
     /// Decodes `bytes` into `out`, element by element. Exact: every stored value is an `f32`.
@@ -67,15 +65,9 @@ impl Dtype {
     pub fn encode(self, values: &[f32], out: &mut Vec<u8>) {
         out.reserve(values.len() * self.size());
         match self {
-            Self::F32 => values
-                .iter()
-                .for_each(|v| out.extend_from_slice(&v.to_le_bytes())),
-            Self::F16 => values
-                .iter()
-                .for_each(|v| out.extend_from_slice(&f16::from_f32(*v).to_le_bytes())),
-            Self::Bf16 => values
-                .iter()
-                .for_each(|v| out.extend_from_slice(&bf16::from_f32(*v).to_le_bytes())),
+            Self::F32 => values.iter().for_each(|v| out.extend_from_slice(&v.to_le_bytes())),
+            Self::F16 => values.iter().for_each(|v| out.extend_from_slice(&f16::from_f32(*v).to_le_bytes())),
+            Self::Bf16 => values.iter().for_each(|v| out.extend_from_slice(&bf16::from_f32(*v).to_le_bytes())),
         }
     }
 }
@@ -85,11 +77,7 @@ impl Dtype {
 fn f16_to_f32(half: u16) -> f32 {
     let magnitude = u32::from(half & 0x7fff) << 13;
     let scaled = (f32::from_bits(magnitude) * f32::from_bits(0x7780_0000)).to_bits();
-    let bits = if half & 0x7c00 == 0x7c00 {
-        magnitude | 0x7f80_0000
-    } else {
-        scaled
-    };
+    let bits = if half & 0x7c00 == 0x7c00 { magnitude | 0x7f80_0000 } else { scaled };
     f32::from_bits(bits | (u32::from(half & 0x8000) << 16))
 }
 
@@ -103,15 +91,9 @@ mod tests {
             let mut out = [0.0; 2];
             Dtype::F16.decode(&bits.to_le_bytes(), &mut out[..1]);
             Dtype::Bf16.decode(&bits.to_le_bytes(), &mut out[1..]);
-            let expected = [
-                f16::from_bits(bits).to_f32(),
-                bf16::from_bits(bits).to_f32(),
-            ];
+            let expected = [f16::from_bits(bits).to_f32(), bf16::from_bits(bits).to_f32()];
             for (found, expected) in out.iter().zip(expected) {
-                assert!(
-                    found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()),
-                    "{bits:#x}"
-                );
+                assert!(found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan()), "{bits:#x}");
             }
         }
     }
@@ -132,10 +114,6 @@ mod tests {
         Dtype::Bf16.encode(&[1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0], &mut bytes);
         let mut back = [0.0; 2];
         Dtype::Bf16.decode(&bytes, &mut back);
-        assert_eq!(
-            back,
-            [1.0, 1.0 + 4.0 / 256.0],
-            "ties go to the even neighbour"
-        );
+        assert_eq!(back, [1.0, 1.0 + 4.0 / 256.0], "ties go to the even neighbour");
     }
 }

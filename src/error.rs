@@ -15,18 +15,11 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// Why a step failed. `Display` tells what was found and where.
 #[derive(Debug, Clone, Error, PartialEq)]
-#[expect(
-    missing_docs,
-    reason = "the fields say what the message above each variant says"
-)]
+#[expect(missing_docs, reason = "the fields say what the message above each variant says")]
 pub enum Error {
     /// The file is something else than a safetensors checkpoint: a pickle, a Git LFS pointer, a web page…
     #[error("{file}: {found}")]
-    NotACheckpoint {
-        file: String,
-        found: String,
-        hint: &'static str,
-    },
+    NotACheckpoint { file: String, found: String, hint: &'static str },
     /// The header of a safetensors file breaks one of the format's rules.
     #[error("{file}: the safetensors header is not valid: {reason}")]
     BadHeader { file: String, reason: String },
@@ -47,11 +40,7 @@ pub enum Error {
     MissingTensor { tensor: String },
     /// A tensor has another shape than the configuration says.
     #[error("the tensor {tensor} has the shape {found:?}, config.json asks for {expected:?}")]
-    WrongShape {
-        tensor: String,
-        found: Vec<u64>,
-        expected: Vec<u64>,
-    },
+    WrongShape { tensor: String, found: Vec<u64>, expected: Vec<u64> },
     /// The model family is not one that this tool knows.
     #[error("the model family \"{family}\" is not supported: {reason}")]
     UnsupportedFamily { family: String, reason: String },
@@ -63,10 +52,7 @@ pub enum Error {
     NotFinite { what: String, found: String },
     /// An argument of a call is out of range, or two do not fit together.
     #[error("{argument}: {reason}")]
-    BadArgument {
-        argument: &'static str,
-        reason: String,
-    },
+    BadArgument { argument: &'static str, reason: String },
     /// An allocation failed or a budget is exceeded.
     #[error("out of memory: {what}")]
     OutOfMemory { what: String },
@@ -82,6 +68,9 @@ pub enum Error {
     /// A local file could not be read or written.
     #[error("{file}: {reason}")]
     Storage { file: String, reason: String },
+    /// What the page reads files with told in its own words why it cannot: a broken download, a file that has gone.
+    #[error("{message}")]
+    Unreadable { message: String, hint: String, network: bool },
     /// The user cancelled the step. Not a failure; the page sees an `AbortError`.
     #[error("cancelled")]
     Cancelled,
@@ -90,17 +79,12 @@ pub enum Error {
 impl Error {
     /// A short constructor for the most frequent case.
     pub fn argument(argument: &'static str, reason: impl Into<String>) -> Self {
-        Self::BadArgument {
-            argument,
-            reason: reason.into(),
-        }
+        Self::BadArgument { argument, reason: reason.into() }
     }
 
     /// A short constructor for a configuration that cannot be used.
     pub fn config(reason: impl Into<String>) -> Self {
-        Self::BadConfig {
-            reason: reason.into(),
-        }
+        Self::BadConfig { reason: reason.into() }
     }
 
     /// The stable code that programs test for (listed in the programming interface).
@@ -123,50 +107,37 @@ impl Error {
             Self::NoWebGpu { .. } => "no-webgpu",
             Self::Network { .. } => "network",
             Self::Storage { .. } => "storage",
+            Self::Unreadable { network: true, .. } => "network",
+            Self::Unreadable { network: false, .. } => "storage",
             Self::Cancelled => "cancelled",
         }
     }
 
     /// What the user can do about it.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
         match self {
             Self::NotACheckpoint { hint, .. } => hint,
-            Self::BadHeader { .. } => {
-                "Download the file again; if it stays so, the program that wrote it has a bug."
-            }
-            Self::BadConfig { .. } => {
-                "Take the config.json that belongs to these weights, unchanged."
-            }
+            Self::BadHeader { .. } => "Download the file again; if it stays so, the program that wrote it has a bug.",
+            Self::BadConfig { .. } => "Take the config.json that belongs to these weights, unchanged.",
             Self::BadTokenizer { .. } => "Take the tokenizer.json that belongs to these weights.",
             Self::BadIndex { .. } => "Take the index file from the same download as the shards.",
-            Self::MissingFile { .. } => {
-                "Drop the whole model folder, or add the missing file to the selection."
-            }
-            Self::MissingTensor { .. } => {
-                "The checkpoint is incomplete or of another family than config.json says."
-            }
+            Self::MissingFile { .. } => "Drop the whole model folder, or add the missing file to the selection.",
+            Self::MissingTensor { .. } => "The checkpoint is incomplete or of another family than config.json says.",
             Self::WrongShape { .. } => {
                 "config.json and the weights do not belong together; take both from one download."
             }
             Self::UnsupportedFamily { .. } => "The README lists the families that work.",
-            Self::UnsupportedDtype { .. } => {
-                "Convert the weights to float32, float16 or bfloat16 first."
-            }
+            Self::UnsupportedDtype { .. } => "Convert the weights to float32, float16 or bfloat16 first.",
             Self::NotFinite { .. } => {
                 "The weights are damaged or the text is too uniform; try another download or text."
             }
             Self::BadArgument { .. } => "Change this option and try again.",
-            Self::OutOfMemory { .. } => {
-                "Close other tabs, take fewer or shorter sequences, or use a smaller model."
-            }
-            Self::DeviceLost { .. } => {
-                "Reload the page; if it happens again, choose the CPU engine."
-            }
+            Self::OutOfMemory { .. } => "Close other tabs, take fewer or shorter sequences, or use a smaller model.",
+            Self::DeviceLost { .. } => "Reload the page; if it happens again, choose the CPU engine.",
             Self::NoWebGpu { .. } => "Choose the CPU engine, or a browser and driver with WebGPU.",
             Self::Network { .. } => "Check the address and the connection, then try again.",
-            Self::Storage { .. } => {
-                "Check that the file still exists and that the disk has room, then try again."
-            }
+            Self::Storage { .. } => "Check that the file still exists and that the disk has room, then try again.",
+            Self::Unreadable { hint, .. } => hint,
             Self::Cancelled => "Start the step again when you like.",
         }
     }

@@ -54,40 +54,23 @@ pub async fn evaluate(
 ) -> Result<Measured> {
     let window = windows.first().map_or(0, Vec::len);
     if window < 2 {
-        return Err(Error::argument(
-            "window",
-            format!("is {window}, a prediction needs two tokens"),
-        ));
+        return Err(Error::argument("window", format!("is {window}, a prediction needs two tokens")));
     }
     let layers = dense.description.layers;
     let tiles = dense.head_tiles();
     let shared = second.map_or(layers, |(_, shared)| shared.min(layers));
-    let second_layers = second.map_or(0, |(model, _)| {
-        model.description.layers.saturating_sub(shared)
-    });
+    let second_layers = second.map_or(0, |(model, _)| model.description.layers.saturating_sub(shared));
     let step = task.step("evaluate", layers + second_layers + tiles.len(), "blocks");
 
     let mut stream = dense.embed(windows, task).await?;
-    dense
-        .forward(&mut stream, 0..shared, None, task, &step)
-        .await?;
+    dense.forward(&mut stream, 0..shared, None, task, &step).await?;
     let mut streams: Vec<(&Transformer, Stream)> = Vec::new();
     if let Some((model, _)) = second {
         let mut fork = stream.fork(dense.engine.as_ref())?;
-        model
-            .forward(
-                &mut fork,
-                shared..model.description.layers,
-                None,
-                task,
-                &step,
-            )
-            .await?;
+        model.forward(&mut fork, shared..model.description.layers, None, task, &step).await?;
         streams.push((model, fork));
     }
-    dense
-        .forward(&mut stream, shared..layers, None, task, &step)
-        .await?;
+    dense.forward(&mut stream, shared..layers, None, task, &step).await?;
     streams.insert(0, (dense, stream));
 
     let engine = dense.engine.as_ref();
@@ -102,30 +85,16 @@ pub async fn evaluate(
         }
         let targets: Vec<u32> = group.iter().flat_map(|ids| ids[1..].to_vec()).collect();
         let state = start_state(engine, targets.len())?;
-        chunks.push(Chunk {
-            normed,
-            targets,
-            state,
-        });
+        chunks.push(Chunk { normed, targets, state });
     }
     for tile in tiles {
         let matrix = dense.head_tile(tile.clone()).await?;
         for chunk in &mut chunks {
             let mut logits = Vec::new();
             for states in &chunk.normed {
-                logits.push(
-                    dense
-                        .tile_logits(&engine.unpark(states)?, &matrix, task)
-                        .await?,
-                );
+                logits.push(dense.tile_logits(&engine.unpark(states)?, &matrix, task).await?);
             }
-            engine.head_statistics(
-                &logits[0],
-                logits.get(1),
-                tile.start,
-                &chunk.targets,
-                &mut chunk.state,
-            )?;
+            engine.head_statistics(&logits[0], logits.get(1), tile.start, &chunk.targets, &mut chunk.state)?;
             engine.pace().await?;
         }
         step.advance(1)?;
@@ -147,10 +116,7 @@ struct Chunk {
 
 /// The rows of a chunk that predict a token of the same window: all but the last of each.
 fn predicting_rows(sequences: usize, window: usize) -> Vec<u32> {
-    (0..sequences * window)
-        .filter(|row| row % window + 1 < window)
-        .map(|row| row as u32)
-        .collect()
+    (0..sequences * window).filter(|row| row % window + 1 < window).map(|row| row as u32).collect()
 }
 
 #[derive(Default)]
@@ -176,13 +142,8 @@ impl Sums {
 
     fn finish(&self, compared: bool) -> Result<Measured> {
         let tokens = self.tokens as f64;
-        let loss = |sum: f64| Loss {
-            nll: sum / tokens,
-            perplexity: (sum / tokens).exp(),
-        };
-        if !self.dense.is_finite()
-            || (compared && !(self.merged.is_finite() && self.kl.is_finite()))
-        {
+        let loss = |sum: f64| Loss { nll: sum / tokens, perplexity: (sum / tokens).exp() };
+        if !self.dense.is_finite() || (compared && !(self.merged.is_finite() && self.kl.is_finite())) {
             return Err(Error::NotFinite {
                 what: "the model's predictions".into(),
                 found: "logits are infinite or not a number".into(),
@@ -194,10 +155,6 @@ impl Sums {
             kl: (self.kl / tokens).max(0.0),
             top1_agreement: self.agreed as f64 / tokens,
         });
-        Ok(Measured {
-            tokens: self.tokens,
-            dense: loss(self.dense),
-            divergence,
-        })
+        Ok(Measured { tokens: self.tokens, dense: loss(self.dense), divergence })
     }
 }

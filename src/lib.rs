@@ -15,3 +15,5 @@ pub mod similarity;
 pub mod task;
 pub mod tokens;
 pub mod transformer;
+#[cfg(target_arch = "wasm32")]
+pub mod web;

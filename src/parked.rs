@@ -25,10 +25,7 @@ impl Meter {
     pub fn hold(&self, bytes: u64) -> Held {
         self.0.0.set(self.now() + bytes);
         self.0.1.set(self.peak().max(self.now()));
-        Held {
-            meter: self.clone(),
-            bytes,
-        }
+        Held { meter: self.clone(), bytes }
     }
 }
 
@@ -41,10 +38,7 @@ pub struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.meter
-            .0
-            .0
-            .set(self.meter.now().saturating_sub(self.bytes));
+        self.meter.0.0.set(self.meter.now().saturating_sub(self.bytes));
     }
 }
 
@@ -62,10 +56,7 @@ pub struct Parked {
 impl Parked {
     /// `length` zero bytes, counted by `meter`.
     pub fn zeros(length: usize, meter: &Meter) -> Self {
-        Self {
-            bytes: js_sys::Uint8Array::new_with_length(length as u32),
-            _held: meter.hold(length as u64),
-        }
+        Self { bytes: js_sys::Uint8Array::new_with_length(length as u32), _held: meter.hold(length as u64) }
     }
 
     /// Length in bytes.
@@ -77,9 +68,7 @@ impl Parked {
     pub fn write(&self, at: usize, source: &[u8]) {
         let end = (at + source.len()).min(self.len());
         if at < end {
-            self.bytes
-                .subarray(at as u32, end as u32)
-                .copy_from(&source[..end - at]);
+            self.bytes.subarray(at as u32, end as u32).copy_from(&source[..end - at]);
         }
     }
 
@@ -87,9 +76,7 @@ impl Parked {
     pub fn read(&self, at: usize, target: &mut [u8]) {
         let end = (at + target.len()).min(self.len());
         if at < end {
-            self.bytes
-                .subarray(at as u32, end as u32)
-                .copy_to(&mut target[..end - at]);
+            self.bytes.subarray(at as u32, end as u32).copy_to(&mut target[..end - at]);
         }
     }
 }
@@ -98,10 +85,7 @@ impl Parked {
 impl Parked {
     /// `length` zero bytes, counted by `meter`.
     pub fn zeros(length: usize, meter: &Meter) -> Self {
-        Self {
-            bytes: vec![0; length].into(),
-            _held: meter.hold(length as u64),
-        }
+        Self { bytes: vec![0; length].into(), _held: meter.hold(length as u64) }
     }
 
     /// Length in bytes.
@@ -162,11 +146,7 @@ mod tests {
             assert_eq!((meter.now(), parked.len()), (12, 12));
             let mut tail = [9u8; 8];
             parked.read(8, &mut tail);
-            assert_eq!(
-                tail,
-                [0, 0, 64, 64, 9, 9, 9, 9],
-                "a read past the end leaves the rest alone"
-            );
+            assert_eq!(tail, [0, 0, 64, 64, 9, 9, 9, 9], "a read past the end leaves the rest alone");
         }
         assert_eq!((meter.now(), meter.peak()), (0, 12));
     }

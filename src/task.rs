@@ -40,10 +40,7 @@ pub struct Task {
 impl Task {
     /// A task that reports to `report`.
     pub fn new(report: impl Fn(Progress) + 'static) -> Self {
-        Self {
-            cancelled: Cell::new(false),
-            report: Box::new(report),
-        }
+        Self { cancelled: Cell::new(false), report: Box::new(report) }
     }
 
     /// A task that nobody watches.
@@ -61,11 +58,7 @@ impl Task {
     /// # Errors
     /// [`Error::Cancelled`].
     pub fn check(&self) -> Result<()> {
-        if self.cancelled.get() {
-            Err(Error::Cancelled)
-        } else {
-            Ok(())
-        }
+        if self.cancelled.get() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Begins a step of `total` units.
@@ -102,8 +95,7 @@ impl Step<'_> {
     /// # Errors
     /// [`Error::Cancelled`].
     pub fn advance(&self, units: usize) -> Result<()> {
-        self.done
-            .set((self.done.get() + units as u64).min(self.total));
+        self.done.set((self.done.get() + units as u64).min(self.total));
         if self.done.get() == self.total || self.reported.get().elapsed() >= REPORT_EVERY {
             self.reported.set(Instant::now());
             self.report();
@@ -113,8 +105,8 @@ impl Step<'_> {
 
     fn report(&self) {
         let done = self.done.get();
-        let seconds_left = (done > 0)
-            .then(|| self.begun.elapsed().as_secs_f64() / done as f64 * (self.total - done) as f64);
+        let seconds_left =
+            (done > 0).then(|| self.begun.elapsed().as_secs_f64() / done as f64 * (self.total - done) as f64);
         (self.task.report)(Progress {
             step: self.step.into(),
             done,
@@ -134,19 +126,12 @@ mod tests {
     fn reports_the_ends_and_stops_when_cancelled() {
         let seen = Rc::new(std::cell::RefCell::new(Vec::new()));
         let log = seen.clone();
-        let task = Task::new(move |progress| {
-            log.borrow_mut()
-                .push((progress.done, progress.seconds_left.is_some()))
-        });
+        let task = Task::new(move |progress| log.borrow_mut().push((progress.done, progress.seconds_left.is_some())));
         let step = task.step("count", 3, "things");
         step.advance(1).unwrap();
         step.advance(5).unwrap();
         assert_eq!(seen.borrow().first(), Some(&(0, false)));
-        assert_eq!(
-            seen.borrow().last(),
-            Some(&(3, true)),
-            "never beyond the total"
-        );
+        assert_eq!(seen.borrow().last(), Some(&(3, true)), "never beyond the total");
         task.cancel();
         assert_eq!(step.advance(0), Err(Error::Cancelled));
     }

@@ -22,13 +22,10 @@ impl Tokenizer {
     pub fn parse(bytes: &[u8], vocabulary: usize) -> Result<Self> {
         let bad = |reason: String| Error::BadTokenizer { reason };
         let text = std::str::from_utf8(bytes).map_err(|e| bad(format!("it is not UTF-8: {e}")))?;
-        let mut tokenizer = tokenizers::Tokenizer::from_str(text)
-            .map_err(|e| bad(format!("it cannot be read: {e}")))?;
-        let largest = tokenizer
-            .get_vocab(true)
-            .into_values()
-            .max()
-            .ok_or_else(|| bad("its vocabulary is empty".into()))?;
+        let mut tokenizer =
+            tokenizers::Tokenizer::from_str(text).map_err(|e| bad(format!("it cannot be read: {e}")))?;
+        let largest =
+            tokenizer.get_vocab(true).into_values().max().ok_or_else(|| bad("its vocabulary is empty".into()))?;
         if largest as usize >= vocabulary {
             return Err(bad(format!(
                 "it has ids up to {largest}, the model's embedding ends at {}",
@@ -36,9 +33,7 @@ impl Tokenizer {
             )));
         }
         // A limit set for batches would cut the text short.
-        tokenizer
-            .with_truncation(None)
-            .map_err(|e| bad(e.to_string()))?;
+        tokenizer.with_truncation(None).map_err(|e| bad(e.to_string()))?;
         tokenizer.with_padding(None);
         Ok(Self(tokenizer))
     }
@@ -48,12 +43,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::BadTokenizer`] when the tokenizer cannot handle the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .0
-            .encode_fast(text, false)
-            .map_err(|e| Error::BadTokenizer {
-                reason: e.to_string(),
-            })?;
+        let encoding = self.0.encode_fast(text, false).map_err(|e| Error::BadTokenizer { reason: e.to_string() })?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -83,9 +73,7 @@ impl Tokenizer {
     /// # Errors
     /// [`Error::BadTokenizer`].
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.0.decode(ids, false).map_err(|e| Error::BadTokenizer {
-            reason: e.to_string(),
-        })
+        self.0.decode(ids, false).map_err(|e| Error::BadTokenizer { reason: e.to_string() })
     }
 }
 
@@ -95,11 +83,7 @@ impl Tokenizer {
 /// [`Error::BadArgument`] when not one window can be filled.
 pub fn windows(runs: &[Vec<u32>], window: usize, sequences: usize) -> Result<Vec<Vec<u32>>> {
     let mut out = Vec::new();
-    let most = runs
-        .iter()
-        .map(|run| run.len() / window.max(1))
-        .max()
-        .unwrap_or(0);
+    let most = runs.iter().map(|run| run.len() / window.max(1)).max().unwrap_or(0);
     for index in 0..most {
         for run in runs {
             if let Some(ids) = run.get(index * window..(index + 1) * window) {
@@ -112,10 +96,7 @@ pub fn windows(runs: &[Vec<u32>], window: usize, sequences: usize) -> Result<Vec
     }
     if out.is_empty() {
         let tokens: usize = runs.iter().map(Vec::len).sum();
-        return Err(Error::argument(
-            "text",
-            format!("it has {tokens} tokens, one window of {window} needs more"),
-        ));
+        return Err(Error::argument("text", format!("it has {tokens} tokens, one window of {window} needs more")));
     }
     Ok(out)
 }
@@ -134,57 +115,33 @@ mod tests {
 
     #[test]
     fn a_broken_tokenizer_and_ids_beyond_the_embedding_are_refused() {
-        for (json, words) in [
-            ("{", "cannot be read"),
-            ("\u{0}", "cannot be read"),
-            ("{\"version\":\"1.0\"}", "cannot be read"),
-        ] {
+        for (json, words) in
+            [("{", "cannot be read"), ("\u{0}", "cannot be read"), ("{\"version\":\"1.0\"}", "cannot be read")]
+        {
             let error = Tokenizer::parse(json.as_bytes(), 10).err().unwrap();
             assert_eq!(error.code(), "bad-tokenizer");
             assert!(error.to_string().contains(words), "{error}");
         }
         let json = word_level(r#"{"u":0,"a":9}"#);
         assert!(Tokenizer::parse(json.as_bytes(), 10).is_ok());
-        assert!(
-            Tokenizer::parse(json.as_bytes(), 9)
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("ids up to 9")
-        );
+        assert!(Tokenizer::parse(json.as_bytes(), 9).err().unwrap().to_string().contains("ids up to 9"));
     }
 
     #[test]
     fn the_start_of_a_long_text_is_that_of_the_whole() {
-        let tokenizer =
-            Tokenizer::parse(word_level(r#"{"u":0,"a":1,"b":2}"#).as_bytes(), 3).unwrap();
+        let tokenizer = Tokenizer::parse(word_level(r#"{"u":0,"a":1,"b":2}"#).as_bytes(), 3).unwrap();
         let text = "a b a  c ".repeat(2_000);
         let whole = tokenizer.encode(&text).unwrap();
         for wanted in [0, 1, 97, 7_999, 8_000, 9_000] {
-            assert_eq!(
-                tokenizer.encode_start(&text, wanted).unwrap(),
-                whole[..wanted.min(whole.len())]
-            );
+            assert_eq!(tokenizer.encode_start(&text, wanted).unwrap(), whole[..wanted.min(whole.len())]);
         }
-        assert!(
-            tokenizer
-                .encode_start(&" ".repeat(10_000), 5)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(tokenizer.encode_start(&" ".repeat(10_000), 5).unwrap().is_empty());
     }
 
     #[test]
     fn windows_come_in_turn_from_texts_of_several_kinds() {
-        let runs = [
-            (0..7).collect(),
-            (10..13).collect::<Vec<u32>>(),
-            (20..22).collect(),
-        ];
-        assert_eq!(
-            windows(&runs, 3, 9).unwrap(),
-            [vec![0, 1, 2], vec![10, 11, 12], vec![3, 4, 5]]
-        );
+        let runs = [(0..7).collect(), (10..13).collect::<Vec<u32>>(), (20..22).collect()];
+        assert_eq!(windows(&runs, 3, 9).unwrap(), [vec![0, 1, 2], vec![10, 11, 12], vec![3, 4, 5]]);
         assert_eq!(windows(&runs, 3, 2).unwrap().len(), 2);
         assert_eq!(windows(&runs, 8, 2).unwrap_err().code(), "bad-argument");
     }

@@ -70,7 +70,7 @@ fn run(backend: &str, name: &str, tolerance: &Tolerance, merged_tolerance: f64) 
     let published = ManifoldOptions { dimensions: Some(2), sigma: Some(8.0), power: Some(0.5) };
     for layer in 0..layers {
         for (options, record) in [(&defaults, "eigenvalues"), (&published, "paper_eigenvalues")] {
-            let map = block_on(calibration.embedding(layer, options)).unwrap();
+            let map = block_on(calibration.embedding(layer, options, &task)).unwrap();
             for (found, expected) in map.eigenvalues.iter().zip(golden.floats(&format!("{record}.{layer}"))) {
                 assert!(
                     (found - expected).abs() < tolerance.eigenvalue,

@@ -17,32 +17,18 @@ pub fn describe(config: &Config) -> Result<Description> {
         "silu" | "swish" => Activation::Silu,
         other => {
             let reason = format!("its activation {other:?} is not one that Llama uses");
-            return Err(Error::UnsupportedFamily {
-                family: "llama".into(),
-                reason,
-            });
+            return Err(Error::UnsupportedFamily { family: "llama".into(), reason });
         }
     };
     if !heads.is_multiple_of(kv_heads) {
-        return Err(Error::config(format!(
-            "{heads} attention heads cannot share {kv_heads} key-value heads evenly"
-        )));
+        return Err(Error::config(format!("{heads} attention heads cannot share {kv_heads} key-value heads evenly")));
     }
     if head_size == 0 || head_size % 2 == 1 {
-        return Err(Error::config(format!(
-            "a head size of {head_size} cannot be rotated in halves"
-        )));
+        return Err(Error::config(format!("a head size of {head_size} cannot be rotated in halves")));
     }
     let attention_bias = config.flag_or("attention_bias", false)?;
     let mlp_bias = config.flag_or("mlp_bias", false)?;
-    let projection = |role, name, rows, columns, bias, reads| Projection {
-        role,
-        name,
-        rows,
-        columns,
-        bias,
-        reads,
-    };
+    let projection = |role, name, rows, columns, bias, reads| Projection { role, name, rows, columns, bias, reads };
     let (attention, mlp) = (Some(Role::AttentionNorm), Some(Role::MlpNorm));
     Ok(Description {
         family: "llama",
@@ -59,65 +45,17 @@ pub fn describe(config: &Config) -> Result<Description> {
         activation,
         block_prefix: "model.layers",
         norms: vec![
-            Norm {
-                role: Role::AttentionNorm,
-                name: "input_layernorm",
-            },
-            Norm {
-                role: Role::MlpNorm,
-                name: "post_attention_layernorm",
-            },
+            Norm { role: Role::AttentionNorm, name: "input_layernorm" },
+            Norm { role: Role::MlpNorm, name: "post_attention_layernorm" },
         ],
         projections: vec![
-            projection(
-                Role::Query,
-                "self_attn.q_proj",
-                heads * head_size,
-                hidden,
-                attention_bias,
-                attention,
-            ),
-            projection(
-                Role::Key,
-                "self_attn.k_proj",
-                kv_heads * head_size,
-                hidden,
-                attention_bias,
-                attention,
-            ),
-            projection(
-                Role::Value,
-                "self_attn.v_proj",
-                kv_heads * head_size,
-                hidden,
-                attention_bias,
-                attention,
-            ),
-            projection(
-                Role::Output,
-                "self_attn.o_proj",
-                hidden,
-                heads * head_size,
-                attention_bias,
-                None,
-            ),
-            projection(
-                Role::Gate,
-                "mlp.gate_proj",
-                intermediate,
-                hidden,
-                mlp_bias,
-                mlp,
-            ),
+            projection(Role::Query, "self_attn.q_proj", heads * head_size, hidden, attention_bias, attention),
+            projection(Role::Key, "self_attn.k_proj", kv_heads * head_size, hidden, attention_bias, attention),
+            projection(Role::Value, "self_attn.v_proj", kv_heads * head_size, hidden, attention_bias, attention),
+            projection(Role::Output, "self_attn.o_proj", hidden, heads * head_size, attention_bias, None),
+            projection(Role::Gate, "mlp.gate_proj", intermediate, hidden, mlp_bias, mlp),
             projection(Role::Up, "mlp.up_proj", intermediate, hidden, mlp_bias, mlp),
-            projection(
-                Role::Down,
-                "mlp.down_proj",
-                hidden,
-                intermediate,
-                mlp_bias,
-                None,
-            ),
+            projection(Role::Down, "mlp.down_proj", hidden, intermediate, mlp_bias, None),
         ],
         embedding: "model.embed_tokens.weight",
         final_norm: "model.norm.weight",

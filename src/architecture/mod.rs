@@ -112,9 +112,7 @@ pub struct Description {
 pub fn describe(config: &Config) -> Result<Description> {
     match config.word_or("model_type", "")? {
         "llama" => llama::describe(config),
-        "" => Err(Error::config(
-            "model_type is missing, so the family is not known",
-        )),
+        "" => Err(Error::config("model_type is missing, so the family is not known")),
         other => Err(Error::UnsupportedFamily {
             family: other.into(),
             reason: "this version computes the llama family".into(),
@@ -130,23 +128,11 @@ impl Description {
 
     /// The names and shapes of all tensors of block `layer`.
     pub fn block_tensors(&self, layer: usize) -> Vec<(String, Vec<u64>)> {
-        let norms = self.norms.iter().map(|norm| {
-            (
-                self.block_tensor(layer, norm.name, "weight"),
-                vec![self.hidden as u64],
-            )
-        });
+        let norms =
+            self.norms.iter().map(|norm| (self.block_tensor(layer, norm.name, "weight"), vec![self.hidden as u64]));
         let projections = self.projections.iter().flat_map(|p| {
-            let weight = (
-                self.block_tensor(layer, p.name, "weight"),
-                vec![p.rows as u64, p.columns as u64],
-            );
-            let bias = p.bias.then(|| {
-                (
-                    self.block_tensor(layer, p.name, "bias"),
-                    vec![p.rows as u64],
-                )
-            });
+            let weight = (self.block_tensor(layer, p.name, "weight"), vec![p.rows as u64, p.columns as u64]);
+            let bias = p.bias.then(|| (self.block_tensor(layer, p.name, "bias"), vec![p.rows as u64]));
             std::iter::once(weight).chain(bias)
         });
         norms.chain(projections).collect()
@@ -155,10 +141,8 @@ impl Description {
     /// The names and shapes of all tensors outside the blocks.
     pub fn outer_tensors(&self) -> Vec<(String, Vec<u64>)> {
         let table = vec![self.vocabulary as u64, self.hidden as u64];
-        let mut tensors = vec![
-            (self.embedding.to_string(), table.clone()),
-            (self.final_norm.into(), vec![self.hidden as u64]),
-        ];
+        let mut tensors =
+            vec![(self.embedding.to_string(), table.clone()), (self.final_norm.into(), vec![self.hidden as u64])];
         tensors.extend(self.head.map(|head| (head.to_string(), table)));
         tensors
     }
@@ -173,28 +157,19 @@ impl Description {
                 .into_iter()
                 .try_for_each(|(name, shape)| check_tensor(checkpoint, &name, &shape))?;
         }
-        self.outer_tensors()
-            .into_iter()
-            .try_for_each(|(name, shape)| check_tensor(checkpoint, &name, &shape))
+        self.outer_tensors().into_iter().try_for_each(|(name, shape)| check_tensor(checkpoint, &name, &shape))
     }
 
     /// Floating-point operations of one block for one token, attention scores left out.
     pub fn block_flops(&self) -> f64 {
-        self.projections
-            .iter()
-            .map(|p| 2.0 * p.rows as f64 * p.columns as f64)
-            .sum()
+        self.projections.iter().map(|p| 2.0 * p.rows as f64 * p.columns as f64).sum()
     }
 }
 
 fn check_tensor(checkpoint: &Checkpoint, name: &str, shape: &[u64]) -> Result<()> {
     let tensor = checkpoint.tensor(name)?;
     if tensor.shape != shape {
-        return Err(Error::WrongShape {
-            tensor: name.into(),
-            found: tensor.shape.clone(),
-            expected: shape.into(),
-        });
+        return Err(Error::WrongShape { tensor: name.into(), found: tensor.shape.clone(), expected: shape.into() });
     }
     readable_dtype(name, tensor).map(|_| ())
 }
@@ -208,9 +183,6 @@ pub fn readable_dtype(name: &str, tensor: &StoredTensor) -> Result<Dtype> {
         StoredDtype::F32 => Ok(Dtype::F32),
         StoredDtype::F16 => Ok(Dtype::F16),
         StoredDtype::BF16 => Ok(Dtype::Bf16),
-        other => Err(Error::UnsupportedDtype {
-            tensor: name.into(),
-            dtype: format!("{other:?}"),
-        }),
+        other => Err(Error::UnsupportedDtype { tensor: name.into(), dtype: format!("{other:?}") }),
     }
 }

@@ -20,30 +20,15 @@ impl Rope {
     /// # Errors
     /// [`Error::BadConfig`] for values that make no sense, [`Error::UnsupportedFamily`] for another scaling.
     pub fn from_config(config: &Config, head_size: usize) -> Result<Self> {
-        let nested = config
-            .get("rope_parameters")
-            .or_else(|| config.get("rope_scaling"));
-        let field = |key: &str| {
-            nested
-                .and_then(|value| value.get(key))
-                .filter(|value| !value.is_null())
-        };
-        let theta = number(
-            "rope_theta",
-            field("rope_theta").or_else(|| config.get("rope_theta")),
-            Some(10_000.0),
-        )?;
+        let nested = config.get("rope_parameters").or_else(|| config.get("rope_scaling"));
+        let field = |key: &str| nested.and_then(|value| value.get(key)).filter(|value| !value.is_null());
+        let theta = number("rope_theta", field("rope_theta").or_else(|| config.get("rope_theta")), Some(10_000.0))?;
         if theta <= 0.0 {
-            return Err(Error::config(format!(
-                "rope_theta is {theta}, expected a positive number"
-            )));
+            return Err(Error::config(format!("rope_theta is {theta}, expected a positive number")));
         }
         let frequency = |i: usize| 1.0 / theta.powf((2 * i) as f64 / head_size as f64);
         let base = (0..head_size / 2).map(frequency);
-        let kind = field("rope_type")
-            .or_else(|| field("type"))
-            .and_then(Value::as_str)
-            .unwrap_or("default");
+        let kind = field("rope_type").or_else(|| field("type")).and_then(Value::as_str).unwrap_or("default");
         let scaled: Vec<f64> = match kind {
             "default" => base.collect(),
             "llama3" => {
@@ -52,15 +37,12 @@ impl Rope {
             }
             other => {
                 let family = config.word_or("model_type", "llama")?.into();
-                let reason = format!(
-                    "rotary scaling {other:?} is not computed by this version (default and llama3 are)"
-                );
+                let reason =
+                    format!("rotary scaling {other:?} is not computed by this version (default and llama3 are)");
                 return Err(Error::UnsupportedFamily { family, reason });
             }
         };
-        Ok(Self {
-            frequencies: scaled.into_iter().map(|f| f as f32).collect(),
-        })
+        Ok(Self { frequencies: scaled.into_iter().map(|f| f as f32).collect() })
     }
 
     /// The table `[positions, 2 * pairs]` for the positions `0..positions`: cosines, then sines. Angles are products in `f32`, as transformers has them.
@@ -92,11 +74,7 @@ impl Llama3 {
             high: get("high_freq_factor")?,
             original: get("original_max_position_embeddings")?,
         };
-        if scaling.factor <= 0.0
-            || scaling.original <= 0.0
-            || scaling.low <= 0.0
-            || scaling.high <= scaling.low
-        {
+        if scaling.factor <= 0.0 || scaling.original <= 0.0 || scaling.low <= 0.0 || scaling.high <= scaling.low {
             return Err(Error::config(
                 "the llama3 rope scaling needs positive factors, high_freq_factor above low_freq_factor",
             ));

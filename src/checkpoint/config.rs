@@ -19,10 +19,8 @@ impl Config {
     /// # Errors
     /// [`Error::BadConfig`] when it is not a JSON object in UTF-8.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|e| Error::config(format!("it is not UTF-8: {e}")))?;
-        let not_json =
-            |e: serde_json::Error| Error::config(format!("it is not a JSON object: {e}"));
+        let text = std::str::from_utf8(bytes).map_err(|e| Error::config(format!("it is not UTF-8: {e}")))?;
+        let not_json = |e: serde_json::Error| Error::config(format!("it is not a JSON object: {e}"));
         Ok(Self {
             raw: serde_json::from_str(text).map_err(not_json)?,
             values: serde_json::from_str(text).map_err(not_json)?,
@@ -46,10 +44,8 @@ impl Config {
     pub fn with(&self, changes: &[(&str, String)]) -> Result<Self> {
         let mut changed = self.clone();
         for (key, json) in changes {
-            let raw = RawValue::from_string(json.clone())
-                .map_err(|e| Error::config(format!("{key}: {e}")))?;
-            let value =
-                serde_json::from_str(json).map_err(|e| Error::config(format!("{key}: {e}")))?;
+            let raw = RawValue::from_string(json.clone()).map_err(|e| Error::config(format!("{key}: {e}")))?;
+            let value = serde_json::from_str(json).map_err(|e| Error::config(format!("{key}: {e}")))?;
             changed.raw.insert((*key).into(), raw);
             changed.values.insert((*key).into(), value);
         }
@@ -59,11 +55,8 @@ impl Config {
     /// The text of the file, one key a line.
     pub fn to_json(&self) -> String {
         let quoted = |key: &String| Value::from(key.as_str()).to_string();
-        let lines: Vec<String> = self
-            .raw
-            .iter()
-            .map(|(key, value)| format!("  {}: {}", quoted(key), value.get()))
-            .collect();
+        let lines: Vec<String> =
+            self.raw.iter().map(|(key, value)| format!("  {}: {}", quoted(key), value.get())).collect();
         format!("{{\n{}\n}}\n", lines.join(",\n"))
     }
 
@@ -92,9 +85,7 @@ impl Config {
         let Some(value) = self.get(key) else {
             return Ok(default);
         };
-        value
-            .as_bool()
-            .ok_or_else(|| Error::config(format!("{key} is {value}, expected true or false")))
+        value.as_bool().ok_or_else(|| Error::config(format!("{key} is {value}, expected true or false")))
     }
 
     /// A word, or `default` where the key is absent.
@@ -102,9 +93,7 @@ impl Config {
         let Some(value) = self.get(key) else {
             return Ok(default);
         };
-        value
-            .as_str()
-            .ok_or_else(|| Error::config(format!("{key} is {value}, expected a word")))
+        value.as_str().ok_or_else(|| Error::config(format!("{key} is {value}, expected a word")))
     }
 }
 
@@ -126,12 +115,9 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_spelling() {
-        let text =
-            "{\"a\": 7.0, \"n\": 12, \"eps\": 1e-05, \"list\": [1, 2.50], \"deep\": {\"x\": 3.0}}";
-        let changed = Config::parse(text.as_bytes())
-            .unwrap()
-            .with(&[("n", "11".into()), ("new", "[true]".into())])
-            .unwrap();
+        let text = "{\"a\": 7.0, \"n\": 12, \"eps\": 1e-05, \"list\": [1, 2.50], \"deep\": {\"x\": 3.0}}";
+        let changed =
+            Config::parse(text.as_bytes()).unwrap().with(&[("n", "11".into()), ("new", "[true]".into())]).unwrap();
         let expected = "{\n  \"a\": 7.0,\n  \"n\": 11,\n  \"eps\": 1e-05,\n  \"list\": [1, 2.50],\n  \"deep\": {\"x\": 3.0},\n  \"new\": [true]\n}\n";
         assert_eq!(changed.to_json(), expected);
         assert_eq!(changed.size("n").unwrap(), 11);
@@ -139,20 +125,13 @@ mod tests {
 
     #[test]
     fn wrong_types_are_named() {
-        let config =
-            Config::parse(b"{\"a\": -1, \"b\": 1.5, \"c\": \"x\", \"d\": null, \"e\": 1e400}")
-                .unwrap_or_else(|_| {
-                    Config::parse(b"{\"a\": -1, \"b\": 1.5, \"c\": \"x\", \"d\": null}").unwrap()
-                });
+        let config = Config::parse(b"{\"a\": -1, \"b\": 1.5, \"c\": \"x\", \"d\": null, \"e\": 1e400}")
+            .unwrap_or_else(|_| Config::parse(b"{\"a\": -1, \"b\": 1.5, \"c\": \"x\", \"d\": null}").unwrap());
         for key in ["a", "b", "c"] {
             let error = config.size(key).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
         }
-        assert_eq!(
-            config.size_or("d", Some(4)).unwrap(),
-            4,
-            "null counts as absent"
-        );
+        assert_eq!(config.size_or("d", Some(4)).unwrap(), 4, "null counts as absent");
         assert!(config.size("d").is_err());
         assert!(config.flag_or("c", false).is_err());
         assert!(config.number_or("c", 0.0).is_err());

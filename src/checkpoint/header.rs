@@ -61,9 +61,7 @@ impl<'de> Deserialize<'de> for RawHeader {
                 let mut entries = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
                     if !seen.insert(key.clone()) {
-                        return Err(serde::de::Error::custom(format!(
-                            "the key {key:?} stands twice"
-                        )));
+                        return Err(serde::de::Error::custom(format!("the key {key:?} stands twice")));
                     }
                     if key == "__metadata__" {
                         map.next_value::<IndexMap<String, String>>()?;
@@ -83,22 +81,13 @@ impl<'de> Deserialize<'de> for RawHeader {
 /// # Errors
 /// [`Error::BadHeader`] for every broken rule, a file that ends early among them.
 pub async fn read_header(source: &dyn ByteSource) -> Result<Header> {
-    let bad = |reason: String| Error::BadHeader {
-        file: source.name().into(),
-        reason,
-    };
+    let bad = |reason: String| Error::BadHeader { file: source.name().into(), reason };
     if source.len() < 8 {
-        return Err(bad(format!(
-            "the file ends after {} bytes, before the length of the header",
-            source.len()
-        )));
+        return Err(bad(format!("the file ends after {} bytes, before the length of the header", source.len())));
     }
     let mut raw = source.read(0, 8).await?;
-    let length = raw
-        .as_slice()
-        .try_into()
-        .map(u64::from_le_bytes)
-        .map_err(|_| bad("its length cannot be read".into()))?;
+    let length =
+        raw.as_slice().try_into().map(u64::from_le_bytes).map_err(|_| bad("its length cannot be read".into()))?;
     if length > MAX_HEADER {
         return Err(bad(format!(
             "it claims to be {length} bytes long, more than the {MAX_HEADER} that the format allows"
@@ -116,10 +105,7 @@ pub async fn read_header(source: &dyn ByteSource) -> Result<Header> {
         entry.start += 8 + length;
         (name, entry)
     });
-    Ok(Header {
-        tensors: tensors.collect(),
-        raw,
-    })
+    Ok(Header { tensors: tensors.collect(), raw })
 }
 
 /// Checks the JSON of a header over `data` bytes; the answer's offsets count from the start of the data.
@@ -133,31 +119,16 @@ fn parse_header(json: &[u8], data: u64) -> Result<Vec<(String, HeaderEntry)>, St
     entries.sort_by_key(|(_, entry)| entry.data_offsets);
     let mut end = 0;
     let mut tensors = Vec::with_capacity(entries.len());
-    for (
-        name,
-        RawEntry {
-            dtype,
-            shape,
-            data_offsets: (from, to),
-        },
-    ) in entries
-    {
+    for (name, RawEntry { dtype, shape, data_offsets: (from, to) }) in entries {
         if from != end || to < from {
             return Err(format!(
                 "the data of {name} is at {from} to {to}, expected from {end} on: there is a hole or an overlap"
             ));
         }
-        let bits = shape
-            .iter()
-            .try_fold(dtype.bitsize() as u64, |product, size| {
-                product.checked_mul(*size)
-            });
-        let bytes = bits
-            .filter(|bits| bits.is_multiple_of(8))
-            .map(|bits| bits / 8);
-        let bytes = bytes.ok_or_else(|| {
-            format!("the size of {name}, {shape:?}, overflows or is no whole number of bytes")
-        })?;
+        let bits = shape.iter().try_fold(dtype.bitsize() as u64, |product, size| product.checked_mul(*size));
+        let bytes = bits.filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8);
+        let bytes =
+            bytes.ok_or_else(|| format!("the size of {name}, {shape:?}, overflows or is no whole number of bytes"))?;
         if bytes != to - from {
             return Err(format!(
                 "{name} has {} bytes of data, its shape {shape:?} of {dtype:?} asks for {bytes}",
@@ -165,26 +136,13 @@ fn parse_header(json: &[u8], data: u64) -> Result<Vec<(String, HeaderEntry)>, St
             ));
         }
         end = to;
-        tensors.push((
-            name,
-            HeaderEntry {
-                dtype,
-                shape,
-                start: from,
-                bytes,
-            },
-        ));
+        tensors.push((name, HeaderEntry { dtype, shape, start: from, bytes }));
     }
     if end > data {
-        return Err(format!(
-            "the tensors take {end} bytes, the file has {data}: it is truncated"
-        ));
+        return Err(format!("the tensors take {end} bytes, the file has {data}: it is truncated"));
     }
     if end < data {
-        return Err(format!(
-            "the tensors take {end} bytes, the file has {data}: {} belong to no tensor",
-            data - end
-        ));
+        return Err(format!("the tensors take {end} bytes, the file has {data}: {} belong to no tensor", data - end));
     }
     Ok(tensors)
 }
@@ -204,24 +162,14 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Header> {
-        pollster::block_on(read_header(&MemorySource::new(
-            "model.safetensors",
-            bytes,
-            &Meter::default(),
-        )))
+        pollster::block_on(read_header(&MemorySource::new("model.safetensors", bytes, &Meter::default())))
     }
 
     fn refused(bytes: &[u8], words: &str) {
         let error = read(bytes).unwrap_err();
         assert_eq!(error.code(), "bad-header");
-        assert!(
-            error.to_string().contains(words),
-            "{error} does not say {words:?}"
-        );
-        assert!(
-            SafeTensors::deserialize(bytes).is_err(),
-            "the safetensors crate accepts it"
-        );
+        assert!(error.to_string().contains(words), "{error} does not say {words:?}");
+        assert!(SafeTensors::deserialize(bytes).is_err(), "the safetensors crate accepts it");
     }
 
     #[test]
@@ -235,18 +183,11 @@ mod tests {
             for (name, entry) in &header.tensors {
                 let view = oracle.tensor(name).unwrap();
                 assert_eq!(view.data().as_ptr(), bytes[entry.start as usize..].as_ptr());
-                assert_eq!(
-                    (view.data().len() as u64, view.dtype()),
-                    (entry.bytes, entry.dtype)
-                );
+                assert_eq!((view.data().len() as u64, view.dtype()), (entry.bytes, entry.dtype));
             }
         }
         assert_eq!(
-            read(&file(json, 12))
-                .unwrap()
-                .tensors
-                .keys()
-                .collect::<Vec<_>>(),
+            read(&file(json, 12)).unwrap().tensors.keys().collect::<Vec<_>>(),
             ["a", "b", "none"],
             "in the order of the data"
         );
@@ -271,12 +212,7 @@ mod tests {
     fn not_an_object() {
         // The crate is laxer than the format's text, which asks for a { as the first byte.
         for json in ["[]", " {}", "null"] {
-            assert!(
-                read(&file(json, 0))
-                    .unwrap_err()
-                    .to_string()
-                    .contains("does not begin with {")
-            );
+            assert!(read(&file(json, 0)).unwrap_err().to_string().contains("does not begin with {"));
         }
     }
 
@@ -292,12 +228,7 @@ mod tests {
     fn a_key_that_stands_twice() {
         let json = r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
         // The crate lets this pass when both say the same; the format's text forbids it.
-        assert!(
-            read(&file(json, 1))
-                .unwrap_err()
-                .to_string()
-                .contains("stands twice")
-        );
+        assert!(read(&file(json, 1)).unwrap_err().to_string().contains("stands twice"));
     }
 
     #[test]
@@ -315,13 +246,7 @@ mod tests {
 
     #[test]
     fn size_that_is_not_shape_times_dtype() {
-        refused(
-            &file(
-                r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#,
-                8,
-            ),
-            "asks for 12",
-        );
+        refused(&file(r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, 8), "asks for 12");
         let huge = r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
         refused(&file(huge, 8), "overflows");
     }
@@ -335,20 +260,8 @@ mod tests {
 
     #[test]
     fn an_unknown_dtype_and_negative_numbers() {
-        refused(
-            &file(
-                r#"{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}"#,
-                4,
-            ),
-            "F33",
-        );
-        refused(
-            &file(
-                r#"{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}"#,
-                1,
-            ),
-            "invalid",
-        );
+        refused(&file(r#"{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}"#, 4), "F33");
+        refused(&file(r#"{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}"#, 1), "invalid");
     }
 
     #[test]

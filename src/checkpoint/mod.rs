@@ -73,9 +73,7 @@ impl Checkpoint {
     pub async fn open(files: &[Source]) -> Result<Self> {
         let find = |name: &str| files.iter().find(|file| file.name() == name);
         let weights = find_weights(files).await?;
-        let config_file = find("config.json").ok_or_else(|| Error::MissingFile {
-            file: "config.json".into(),
-        })?;
+        let config_file = find("config.json").ok_or_else(|| Error::MissingFile { file: "config.json".into() })?;
         kind::refuse_wrong_kind(config_file.as_ref()).await?;
         let config_bytes = read_small(config_file.as_ref(), MAX_JSON).await?;
         let config = Config::parse(&config_bytes)?;
@@ -97,23 +95,9 @@ impl Checkpoint {
             }
             None => None,
         };
-        let companions = files
-            .iter()
-            .filter(|file| is_companion(file.name()))
-            .cloned()
-            .collect();
-        let fingerprint = digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(Self {
-            config,
-            tensors,
-            tokenizer,
-            companions,
-            fingerprint,
-        })
+        let companions = files.iter().filter(|file| is_companion(file.name())).cloned().collect();
+        let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { config, tensors, tokenizer, companions, fingerprint })
     }
 
     /// Bytes of all tensors together.
@@ -126,9 +110,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::MissingTensor`].
     pub fn tensor(&self, name: &str) -> Result<&StoredTensor> {
-        self.tensors.get(name).ok_or_else(|| Error::MissingTensor {
-            tensor: name.into(),
-        })
+        self.tensors.get(name).ok_or_else(|| Error::MissingTensor { tensor: name.into() })
     }
 }
 
@@ -141,10 +123,7 @@ async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Option<Vec<String
     if let Some(index) = find(INDEX) {
         return sharded(index, files).await;
     }
-    let named: Vec<&Source> = files
-        .iter()
-        .filter(|file| file.name().ends_with(".safetensors"))
-        .collect();
+    let named: Vec<&Source> = files.iter().filter(|file| file.name().ends_with(".safetensors")).collect();
     match named[..] {
         [one] if !one.name().contains("-of-") => Ok(vec![(one.clone(), None)]),
         [] => {
@@ -152,9 +131,7 @@ async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Option<Vec<String
             for file in files.iter().filter(|file| !file.name().ends_with(".json")) {
                 kind::refuse_wrong_kind(file.as_ref()).await?;
             }
-            Err(Error::MissingFile {
-                file: SINGLE.into(),
-            })
+            Err(Error::MissingFile { file: SINGLE.into() })
         }
         _ => Err(Error::MissingFile { file: INDEX.into() }),
     }
@@ -163,13 +140,9 @@ async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Option<Vec<String
 /// Follows the index of a sharded checkpoint.
 async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Option<Vec<String>>)>> {
     kind::refuse_wrong_kind(index.as_ref()).await?;
-    let bad = |reason: String| Error::BadIndex {
-        file: INDEX.into(),
-        reason,
-    };
+    let bad = |reason: String| Error::BadIndex { file: INDEX.into(), reason };
     let bytes = read_small(index.as_ref(), MAX_JSON).await?;
-    let Index { weight_map } =
-        serde_json::from_slice(&bytes).map_err(|e| bad(format!("it is not an index: {e}")))?;
+    let Index { weight_map } = serde_json::from_slice(&bytes).map_err(|e| bad(format!("it is not an index: {e}")))?;
     let mut shards: IndexMap<String, Vec<String>> = IndexMap::new();
     for (tensor, shard) in weight_map {
         if shard.contains(['/', '\\']) || shard.starts_with('.') || shard.is_empty() {
@@ -184,8 +157,7 @@ async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Option
     }
     let locate = |(shard, names): (String, Vec<String>)| {
         let file = files.iter().find(|file| file.name() == shard).cloned();
-        file.map(|file| (file, Some(names)))
-            .ok_or(Error::MissingFile { file: shard })
+        file.map(|file| (file, Some(names))).ok_or(Error::MissingFile { file: shard })
     };
     shards.into_iter().map(locate).collect()
 }
@@ -197,31 +169,13 @@ fn collect(
     expected: Option<&[String]>,
     tensors: &mut IndexMap<String, StoredTensor>,
 ) -> Result<()> {
-    if let Some(name) = expected.and_then(|names| {
-        names
-            .iter()
-            .find(|name| !header.tensors.contains_key(*name))
-    }) {
-        let reason = format!(
-            "it says that the tensor {name} lies in {}, where it is not",
-            file.name()
-        );
-        return Err(Error::BadIndex {
-            file: INDEX.into(),
-            reason,
-        });
+    if let Some(name) = expected.and_then(|names| names.iter().find(|name| !header.tensors.contains_key(*name))) {
+        let reason = format!("it says that the tensor {name} lies in {}, where it is not", file.name());
+        return Err(Error::BadIndex { file: INDEX.into(), reason });
     }
-    let listed = expected.map(|names| {
-        names
-            .iter()
-            .map(String::as_str)
-            .collect::<std::collections::HashSet<_>>()
-    });
+    let listed = expected.map(|names| names.iter().map(String::as_str).collect::<std::collections::HashSet<_>>());
     for (name, entry) in header.tensors {
-        if listed
-            .as_ref()
-            .is_none_or(|names| names.contains(name.as_str()))
-        {
+        if listed.as_ref().is_none_or(|names| names.contains(name.as_str())) {
             let tensor = StoredTensor {
                 dtype: entry.dtype,
                 shape: entry.shape,
@@ -251,17 +205,7 @@ async fn sample(file: &Source, header: &Header, digest: &mut Sha256) -> Result<(
 
 /// Whether an export copies this file.
 fn is_companion(name: &str) -> bool {
-    let weights = [
-        ".safetensors",
-        ".bin",
-        ".pt",
-        ".pth",
-        ".gguf",
-        ".h5",
-        ".msgpack",
-        ".onnx",
-        ".index.json",
-    ];
+    let weights = [".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx", ".index.json"];
     let rewritten = ["config.json", "README.md", "recipe.json", "mka-files.json"];
     !name.contains('/')
         && !name.starts_with('.')

@@ -38,14 +38,8 @@ pub type Source = Rc<dyn ByteSource>;
 /// [`Error::Storage`] when it has more than `limit` bytes; nothing is allocated then.
 pub async fn read_small(source: &dyn ByteSource, limit: u64) -> Result<Vec<u8>> {
     if source.len() > limit {
-        let reason = format!(
-            "has {} bytes, more than the {limit} that such a file may have",
-            source.len()
-        );
-        return Err(Error::Storage {
-            file: source.name().into(),
-            reason,
-        });
+        let reason = format!("has {} bytes, more than the {limit} that such a file may have", source.len());
+        return Err(Error::Storage { file: source.name().into(), reason });
     }
     source.read(0, source.len() as usize).await
 }
@@ -110,25 +104,15 @@ impl DiskSource {
     /// # Errors
     /// [`Error::Storage`] when the folder cannot be listed.
     pub fn folder(path: &std::path::Path) -> Result<Vec<Source>> {
-        let fail = |e: std::io::Error| Error::Storage {
-            file: path.display().to_string(),
-            reason: e.to_string(),
-        };
+        let fail = |e: std::io::Error| Error::Storage { file: path.display().to_string(), reason: e.to_string() };
         let mut sources: Vec<Source> = Vec::new();
-        let mut entries = std::fs::read_dir(path)
-            .map_err(fail)?
-            .collect::<std::io::Result<Vec<_>>>()
-            .map_err(fail)?;
+        let mut entries = std::fs::read_dir(path).map_err(fail)?.collect::<std::io::Result<Vec<_>>>().map_err(fail)?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let metadata = entry.path().metadata().map_err(fail)?;
             if metadata.is_file() {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                sources.push(Rc::new(Self {
-                    name,
-                    path: entry.path(),
-                    length: metadata.len(),
-                }));
+                sources.push(Rc::new(Self { name, path: entry.path(), length: metadata.len() }));
             }
         }
         Ok(sources)
@@ -156,10 +140,7 @@ impl ByteSource for DiskSource {
                 file.read_exact(&mut out)?;
                 Ok(out)
             };
-            read().map_err(|e| Error::Storage {
-                file: self.name.clone(),
-                reason: e.to_string(),
-            })
+            read().map_err(|e| Error::Storage { file: self.name.clone(), reason: e.to_string() })
         })
     }
 
@@ -170,19 +151,10 @@ impl ByteSource for DiskSource {
 
 /// Fails unless the range lies inside the source.
 pub fn check_range(source: &dyn ByteSource, offset: u64, length: usize) -> Result<()> {
-    if offset
-        .checked_add(length as u64)
-        .is_some_and(|end| end <= source.len())
-    {
+    if offset.checked_add(length as u64).is_some_and(|end| end <= source.len()) {
         return Ok(());
     }
-    let reason = format!(
-        "bytes {offset} to {} were asked for, it has {}",
-        offset.saturating_add(length as u64),
-        source.len()
-    );
-    Err(Error::Storage {
-        file: source.name().into(),
-        reason,
-    })
+    let reason =
+        format!("bytes {offset} to {} were asked for, it has {}", offset.saturating_add(length as u64), source.len());
+    Err(Error::Storage { file: source.name().into(), reason })
 }

@@ -33,21 +33,14 @@ pub struct OutputFile {
 impl OutputFile {
     /// A file of new bytes.
     pub fn text(name: &str, content: String) -> Self {
-        Self {
-            name: name.into(),
-            segments: vec![Segment::Bytes(content.into_bytes())],
-        }
+        Self { name: name.into(), segments: vec![Segment::Bytes(content.into_bytes())] }
     }
 
     /// A copy of a source.
     pub fn copy(source: &Source) -> Self {
         Self {
             name: source.name().into(),
-            segments: vec![Segment::Range {
-                source: source.clone(),
-                start: 0,
-                end: source.len(),
-            }],
+            segments: vec![Segment::Range { source: source.clone(), start: 0, end: source.len() }],
         }
     }
 
@@ -74,9 +67,7 @@ impl OutputFile {
         for segment in &self.segments {
             match segment {
                 Segment::Bytes(bytes) => out.extend_from_slice(bytes),
-                Segment::Range { source, start, end } => {
-                    out.extend(source.read(*start, (end - start) as usize).await?)
-                }
+                Segment::Range { source, start, end } => out.extend(source.read(*start, (end - start) as usize).await?),
             }
         }
         Ok(out)
@@ -106,29 +97,17 @@ enum Item<'a> {
 ///
 /// # Errors
 /// [`Error::BadHeader`] when the header cannot be written.
-pub fn safetensors_file(
-    name: &str,
-    tensors: &IndexMap<String, StoredTensor>,
-) -> Result<OutputFile> {
+pub fn safetensors_file(name: &str, tensors: &IndexMap<String, StoredTensor>) -> Result<OutputFile> {
     let mut items = IndexMap::new();
     items.insert("__metadata__", Item::Metadata(Metadata { format: "pt" }));
     let mut end = 0;
     for (name, tensor) in tensors {
         let data_offsets = (end, end + tensor.bytes);
-        items.insert(
-            name,
-            Item::Tensor(Entry {
-                dtype: tensor.dtype,
-                shape: &tensor.shape,
-                data_offsets,
-            }),
-        );
+        items.insert(name, Item::Tensor(Entry { dtype: tensor.dtype, shape: &tensor.shape, data_offsets }));
         end = data_offsets.1;
     }
-    let mut json = serde_json::to_vec(&items).map_err(|e| Error::BadHeader {
-        file: name.into(),
-        reason: e.to_string(),
-    })?;
+    let mut json =
+        serde_json::to_vec(&items).map_err(|e| Error::BadHeader { file: name.into(), reason: e.to_string() })?;
     // The format wants the data aligned to 8 bytes; spaces may follow the JSON.
     json.resize(json.len().next_multiple_of(8), b' ');
     let mut start = (json.len() as u64).to_le_bytes().to_vec();
@@ -143,15 +122,8 @@ pub fn safetensors_file(
             {
                 *end = tensor_end;
             }
-            _ => segments.push(Segment::Range {
-                source: tensor.source.clone(),
-                start: tensor.start,
-                end: tensor_end,
-            }),
+            _ => segments.push(Segment::Range { source: tensor.source.clone(), start: tensor.start, end: tensor_end }),
         }
     }
-    Ok(OutputFile {
-        name: name.into(),
-        segments,
-    })
+    Ok(OutputFile { name: name.into(), segments })
 }

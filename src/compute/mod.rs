@@ -37,10 +37,7 @@ impl Tensor {
     /// [`Error::BadArgument`] when the number of values would change.
     pub fn reshaped(mut self, rows: usize, columns: usize) -> Result<Self> {
         if rows * columns != self.rows * self.columns {
-            return Err(shape_error(format!(
-                "[{}, {}] cannot become [{rows}, {columns}]",
-                self.rows, self.columns
-            )));
+            return Err(shape_error(format!("[{}, {}] cannot become [{rows}, {columns}]", self.rows, self.columns)));
         }
         (self.rows, self.columns) = (rows, columns);
         Ok(self)
@@ -159,28 +156,15 @@ pub trait Compute {
     fn pace(&self) -> Pending<'_, ()>;
 
     /// `out[:, rows] = x w[rows]^T + bias[rows]` with x `[n, k]`, w `[m, k]`, bias `[1, m]`, out `[n, m]`; sums in f32.
-    fn matmul(
-        &self,
-        x: &Tensor,
-        w: &Matrix,
-        rows: Range<usize>,
-        bias: Option<&Tensor>,
-        out: &mut Tensor,
-    ) -> Result<()>;
+    fn matmul(&self, x: &Tensor, w: &Matrix, rows: Range<usize>, bias: Option<&Tensor>, out: &mut Tensor)
+    -> Result<()>;
 
     /// Each row of x `[n, d]` over its root mean square (of x^2, plus `epsilon`), times gain `[1, d]`.
     fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor>;
 
     /// Rotary embedding in place, halves convention: x `[n, heads * head_size]`; row r is at position `first + r % length` of its sequence;
     /// `table` `[positions, 2 * half]` holds `half` cosines, then `half` sines; channels beyond `2 * half` of a head stay.
-    fn rotate(
-        &self,
-        x: &mut Tensor,
-        head_size: usize,
-        table: &Tensor,
-        first: usize,
-        length: usize,
-    ) -> Result<()>;
+    fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()>;
 
     /// Causal softmax attention of the query heads that belong to the key heads `kv_heads`: q `[n, heads * head_size]`,
     /// k and v `[keys, kv_heads * head_size]`, written into the same columns of out `[n, heads * head_size]`.
@@ -236,11 +220,7 @@ fn shape_error(found: String) -> Error {
 
 /// Fails with `what` unless `fits`.
 fn check(fits: bool, what: impl FnOnce() -> String) -> Result<()> {
-    if fits {
-        Ok(())
-    } else {
-        Err(shape_error(what()))
-    }
+    if fits { Ok(()) } else { Err(shape_error(what())) }
 }
 
 /// The shape checks that both engines share, one function per operation that needs more than a comparison.
@@ -277,10 +257,7 @@ mod shapes {
         range: &Range<usize>,
         out: &Tensor,
     ) -> Result<(usize, usize)> {
-        let sizes = a.sequences > 0
-            && a.kv_heads > 0
-            && a.head_size > 0
-            && a.heads.is_multiple_of(a.kv_heads);
+        let sizes = a.sequences > 0 && a.kv_heads > 0 && a.head_size > 0 && a.heads.is_multiple_of(a.kv_heads);
         let (length, keys) = (q.rows / a.sequences.max(1), k.rows / a.sequences.max(1));
         let fits = sizes
             && q.columns == a.heads * a.head_size
@@ -291,22 +268,11 @@ mod shapes {
             && k.rows == keys * a.sequences
             && keys >= a.past + length
             && range.end <= a.kv_heads;
-        check(fits, || {
-            format!(
-                "attention of [{}, {}] over [{}, {}] as {a:?}",
-                q.rows, q.columns, k.rows, k.columns
-            )
-        })?;
+        check(fits, || format!("attention of [{}, {}] over [{}, {}] as {a:?}", q.rows, q.columns, k.rows, k.columns))?;
         Ok((length, keys))
     }
 
-    pub(super) fn rotate(
-        x: &Tensor,
-        head_size: usize,
-        table: &Tensor,
-        first: usize,
-        length: usize,
-    ) -> Result<()> {
+    pub(super) fn rotate(x: &Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()> {
         let fits = head_size > 0
             && length > 0
             && x.columns.is_multiple_of(head_size)
@@ -314,19 +280,13 @@ mod shapes {
             && table.columns <= head_size
             && first + length.min(x.rows) <= table.rows;
         check(fits, || {
-            format!(
-                "rotation of [{}, {}] by a table [{}, {}]",
-                x.rows, x.columns, table.rows, table.columns
-            )
+            format!("rotation of [{}, {}] by a table [{}, {}]", x.rows, x.columns, table.rows, table.columns)
         })
     }
 
     pub(super) fn same(x: &Tensor, y: &Tensor) -> Result<()> {
         check((x.rows, x.columns) == (y.rows, y.columns), || {
-            format!(
-                "[{}, {}] and [{}, {}] must be alike",
-                x.rows, x.columns, y.rows, y.columns
-            )
+            format!("[{}, {}] and [{}, {}] must be alike", x.rows, x.columns, y.rows, y.columns)
         })
     }
 
@@ -337,16 +297,9 @@ mod shapes {
         state: &Tensor,
     ) -> Result<()> {
         second.map_or(Ok(()), |other| same(logits, other))?;
-        let fits = targets.len() == logits.rows
-            && state.rows == logits.rows
-            && state.columns == statistics::COLUMNS;
+        let fits = targets.len() == logits.rows && state.rows == logits.rows && state.columns == statistics::COLUMNS;
         check(fits, || {
-            format!(
-                "{} targets and {} states for {} rows of logits",
-                targets.len(),
-                state.rows,
-                logits.rows
-            )
+            format!("{} targets and {} states for {} rows of logits", targets.len(), state.rows, logits.rows)
         })
     }
 }

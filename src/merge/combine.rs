@@ -83,17 +83,9 @@ pub async fn combine(
 ) -> Result<(Checkpoint, Vec<TensorChange>)> {
     let parts = parts(description);
     let places = places(description, survivors, &parts);
-    let merged_blocks = survivors
-        .blocks()
-        .iter()
-        .filter(|survivor| survivor.terms.len() > 1)
-        .count();
+    let merged_blocks = survivors.blocks().iter().filter(|survivor| survivor.terms.len() > 1).count();
     let step = task.step("merge", merged_blocks * parts.len(), "tensors");
-    let outer: Vec<String> = description
-        .outer_tensors()
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let outer: Vec<String> = description.outer_tensors().into_iter().map(|(name, _)| name).collect();
     let mut tensors = IndexMap::new();
     let mut changes = Vec::new();
     for (name, tensor) in &input.tensors {
@@ -105,14 +97,7 @@ pub async fn combine(
         };
         let survivor = &survivors.blocks()[*index];
         let new_name = description.block_tensor(*index, part.name, part.suffix);
-        let merger = Merger {
-            input,
-            description,
-            survivor,
-            part,
-            norms,
-            meter,
-        };
+        let merger = Merger { input, description, survivor, part, norms, meter };
         match merger.source_layer() {
             Some(layer) => {
                 let original = description.block_tensor(layer, part.name, part.suffix);
@@ -121,10 +106,7 @@ pub async fn combine(
             None => {
                 let (merged, parents) = merger.merge(&new_name, tensor, task).await?;
                 tensors.insert(new_name.clone(), merged);
-                changes.extend((!parents.is_empty()).then_some(TensorChange {
-                    tensor: new_name,
-                    parents,
-                }));
+                changes.extend((!parents.is_empty()).then_some(TensorChange { tensor: new_name, parents }));
             }
         }
         if survivor.terms.len() > 1 {
@@ -132,59 +114,28 @@ pub async fn combine(
         }
     }
     let config = merged_config(input, description, survivors)?;
-    Ok((
-        Checkpoint {
-            config,
-            tensors,
-            ..input.clone()
-        },
-        changes,
-    ))
+    Ok((Checkpoint { config, tensors, ..input.clone() }, changes))
 }
 
 /// The parts that every block has.
 fn parts(description: &Description) -> Vec<Part> {
-    let norm_name = |role: Option<Role>| {
-        description
-            .norms
-            .iter()
-            .find(|norm| Some(norm.role) == role)
-            .map(|norm| norm.name)
-    };
-    let norms = description.norms.iter().map(|norm| Part {
-        name: norm.name,
-        suffix: "weight",
-        kind: Kind::Norm,
-    });
+    let norm_name =
+        |role: Option<Role>| description.norms.iter().find(|norm| Some(norm.role) == role).map(|norm| norm.name);
+    let norms = description.norms.iter().map(|norm| Part { name: norm.name, suffix: "weight", kind: Kind::Norm });
     let projections = description.projections.iter().flat_map(|p| {
-        let weight = Part {
-            name: p.name,
-            suffix: "weight",
-            kind: Kind::Matrix(norm_name(p.reads)),
-        };
-        let bias = Part {
-            name: p.name,
-            suffix: "bias",
-            kind: Kind::Bias,
-        };
+        let weight = Part { name: p.name, suffix: "weight", kind: Kind::Matrix(norm_name(p.reads)) };
+        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
     norms.chain(projections).collect()
 }
 
 /// Names of the input's tensors in whose place the merged model has one: index of the block in the merged model, and part.
-fn places(
-    description: &Description,
-    survivors: &Survivors,
-    parts: &[Part],
-) -> HashMap<String, (usize, Part)> {
+fn places(description: &Description, survivors: &Survivors, parts: &[Part]) -> HashMap<String, (usize, Part)> {
     let mut places = HashMap::new();
     for (index, survivor) in survivors.blocks().iter().enumerate() {
         for part in parts {
-            places.insert(
-                description.block_tensor(survivor.layer, part.name, part.suffix),
-                (index, *part),
-            );
+            places.insert(description.block_tensor(survivor.layer, part.name, part.suffix), (index, *part));
         }
     }
     places
@@ -198,19 +149,11 @@ fn merged_config(
 ) -> Result<crate::checkpoint::config::Config> {
     let mut changes = vec![(description.count_key, survivors.blocks().len().to_string())];
     for key in PER_LAYER_KEYS {
-        let list = input
-            .config
-            .get(key)
-            .and_then(serde_json::Value::as_array)
-            .filter(|list| list.len() == description.layers);
+        let list =
+            input.config.get(key).and_then(serde_json::Value::as_array).filter(|list| list.len() == description.layers);
         if let Some(list) = list {
-            let left: Vec<_> = survivors
-                .layers()
-                .into_iter()
-                .map(|layer| &list[layer])
-                .collect();
-            let json =
-                serde_json::to_string(&left).map_err(|e| Error::config(format!("{key}: {e}")))?;
+            let left: Vec<_> = survivors.layers().into_iter().map(|layer| &list[layer]).collect();
+            let json = serde_json::to_string(&left).map_err(|e| Error::config(format!("{key}: {e}")))?;
             changes.push((key, json));
         }
     }
@@ -256,14 +199,7 @@ impl Merger<'_> {
             self.sum(name, place, dtype, &parked, task).await?
         };
         let source = Rc::new(MemorySource::from_parked(name, parked));
-        Ok((
-            StoredTensor {
-                source,
-                start: 0,
-                ..place.clone()
-            },
-            parents,
-        ))
+        Ok((StoredTensor { source, start: 0, ..place.clone() }, parents))
     }
 
     /// Writes the weighted sum of the parents.
@@ -280,9 +216,7 @@ impl Merger<'_> {
         let chunk = (CHUNK_VALUES / columns).max(1) * columns;
         let mut parents = Vec::new();
         for (layer, weight) in &self.survivor.terms {
-            let tensor_name =
-                self.description
-                    .block_tensor(*layer, self.part.name, self.part.suffix);
+            let tensor_name = self.description.block_tensor(*layer, self.part.name, self.part.suffix);
             let tensor = self.input.tensor(&tensor_name)?;
             let gain = self.gain(*layer).await?;
             parents.push(Parent {
@@ -302,10 +236,7 @@ impl Merger<'_> {
             for parent in &parents {
                 let values = parent.values(first, count).await?;
                 let weight = parent.weight as f32;
-                total
-                    .iter_mut()
-                    .zip(&values)
-                    .for_each(|(sum, value)| *sum += weight * value);
+                total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
                 read.push(values);
             }
             if !total.iter().all(|value| value.is_finite()) {
@@ -336,9 +267,7 @@ impl Merger<'_> {
         }
         let name = self.description.block_tensor(layer, norm, "weight");
         let tensor = self.input.tensor(&name)?;
-        read_values(&name, tensor, 0, tensor.bytes as usize)
-            .await
-            .map(Some)
+        read_values(&name, tensor, 0, tensor.bytes as usize).await.map(Some)
     }
 }
 
@@ -357,13 +286,7 @@ impl Parent<'_> {
     /// `count` values from `first` on, the norm's gain folded in.
     async fn values(&self, first: usize, count: usize) -> Result<Vec<f32>> {
         let size = readable_dtype(&self.tensor_name, self.tensor)?.size();
-        let mut values = read_values(
-            &self.tensor_name,
-            self.tensor,
-            (first * size) as u64,
-            count * size,
-        )
-        .await?;
+        let mut values = read_values(&self.tensor_name, self.tensor, (first * size) as u64, count * size).await?;
         if let Some(gain) = &self.gain {
             for row in values.chunks_exact_mut(gain.len().max(1)) {
                 row.iter_mut().zip(gain).for_each(|(value, g)| *value *= g);
@@ -380,15 +303,7 @@ impl Parent<'_> {
     }
 
     fn distance(&self) -> ParentDistance {
-        let distance = if self.size > 0.0 {
-            (self.difference / self.size).sqrt()
-        } else {
-            self.difference.sqrt()
-        };
-        ParentDistance {
-            layer: self.layer,
-            weight: self.weight,
-            distance,
-        }
+        let distance = if self.size > 0.0 { (self.difference / self.size).sqrt() } else { self.difference.sqrt() };
+        ParentDistance { layer: self.layer, weight: self.weight, distance }
     }
 }

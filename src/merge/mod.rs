@@ -26,14 +26,7 @@ pub struct Survivors(Vec<Survivor>);
 impl Survivors {
     /// All blocks of a model of `layers` blocks.
     pub fn all(layers: usize) -> Self {
-        Self(
-            (0..layers)
-                .map(|layer| Survivor {
-                    layer,
-                    terms: vec![(layer, 1.0)],
-                })
-                .collect(),
-        )
+        Self((0..layers).map(|layer| Survivor { layer, terms: vec![(layer, 1.0)] }).collect())
     }
 
     /// The blocks, front to back.
@@ -48,11 +41,7 @@ impl Survivors {
 
     /// How many blocks in front are those of the original model, unchanged.
     pub fn untouched(&self) -> usize {
-        self.0
-            .iter()
-            .enumerate()
-            .take_while(|(index, survivor)| survivor.terms == [(*index, 1.0)])
-            .count()
+        self.0.iter().enumerate().take_while(|(index, survivor)| survivor.terms == [(*index, 1.0)]).count()
     }
 
     /// Merges block `gone` into `keep`: keep = alpha keep + (1 - alpha) gone. Alpha 1 drops `gone`, alpha 0 puts it in the place of `keep`.
@@ -61,27 +50,17 @@ impl Survivors {
     /// [`Error::BadArgument`] unless both are left, `gone` is the next survivor after `keep`, and alpha is finite.
     pub fn merge(&mut self, keep: usize, gone: usize, alpha: f64) -> Result<()> {
         if !alpha.is_finite() {
-            return Err(Error::argument(
-                "alpha",
-                format!("is {alpha} for the pair [{keep}, {gone}]"),
-            ));
+            return Err(Error::argument("alpha", format!("is {alpha} for the pair [{keep}, {gone}]")));
         }
         let index = self.0.iter().position(|survivor| survivor.layer == keep);
-        let Some(index) =
-            index.filter(|index| self.0.get(index + 1).is_some_and(|next| next.layer == gone))
-        else {
-            let reason = format!(
-                "[{keep}, {gone}]: {gone} is not the next survivor after {keep}; left are {:?}",
-                self.layers()
-            );
+        let Some(index) = index.filter(|index| self.0.get(index + 1).is_some_and(|next| next.layer == gone)) else {
+            let reason =
+                format!("[{keep}, {gone}]: {gone} is not the next survivor after {keep}; left are {:?}", self.layers());
             return Err(Error::argument("pairs", reason));
         };
         let other = self.0.remove(index + 1);
         let scaled = |terms: &[(usize, f64)], by: f64| {
-            terms
-                .iter()
-                .map(|(layer, weight)| (*layer, weight * by))
-                .collect::<Vec<_>>()
+            terms.iter().map(|(layer, weight)| (*layer, weight * by)).collect::<Vec<_>>()
         };
         let mut terms = scaled(&self.0[index].terms, alpha);
         terms.extend(scaled(&other.terms, 1.0 - alpha));
@@ -103,20 +82,11 @@ mod tests {
         assert_eq!(survivors.layers(), [0, 1, 2, 4]);
         assert_eq!(survivors.untouched(), 2);
         survivors.merge(1, 2, 0.5).unwrap();
-        assert_eq!(
-            survivors.blocks()[1].terms,
-            [(1, 0.5), (2, 0.375), (3, 0.125)]
-        );
+        assert_eq!(survivors.blocks()[1].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
         survivors.merge(1, 4, 1.0).unwrap();
         assert_eq!(survivors.layers(), [0, 1]);
         survivors.merge(0, 1, 0.0).unwrap();
-        assert_eq!(
-            survivors.blocks(),
-            [Survivor {
-                layer: 0,
-                terms: vec![(1, 0.5), (2, 0.375), (3, 0.125)]
-            }]
-        );
+        assert_eq!(survivors.blocks(), [Survivor { layer: 0, terms: vec![(1, 0.5), (2, 0.375), (3, 0.125)] }]);
         assert_eq!(survivors.untouched(), 0);
     }
 
@@ -124,10 +94,7 @@ mod tests {
     fn pairs_that_are_not_neighbours_are_refused() {
         let mut survivors = Survivors::all(4);
         for (keep, gone) in [(0, 2), (1, 0), (3, 4), (2, 2)] {
-            assert_eq!(
-                survivors.merge(keep, gone, 1.0).unwrap_err().code(),
-                "bad-argument"
-            );
+            assert_eq!(survivors.merge(keep, gone, 1.0).unwrap_err().code(), "bad-argument");
         }
         assert!(survivors.merge(0, 1, f64::NAN).is_err());
         survivors.merge(1, 2, 1.0).unwrap();

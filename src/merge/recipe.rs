@@ -114,9 +114,7 @@ impl Recipe {
     /// [`Error::BadArgument`] when a step is impossible.
     pub fn survivors(&self) -> Result<Survivors> {
         let mut survivors = Survivors::all(self.model.layers);
-        self.steps
-            .iter()
-            .try_for_each(|step| survivors.merge(step.keep, step.gone, step.alpha))?;
+        self.steps.iter().try_for_each(|step| survivors.merge(step.keep, step.gone, step.alpha))?;
         Ok(survivors)
     }
 
@@ -135,22 +133,13 @@ impl Recipe {
     pub fn check(&self, layers: usize) -> Result<()> {
         let bad = |reason: String| Err(Error::argument("recipe", reason));
         if self.format != FORMAT {
-            return bad(format!(
-                "its format is {:?}, this version replays {FORMAT:?}",
-                self.format
-            ));
+            return bad(format!("its format is {:?}, this version replays {FORMAT:?}", self.format));
         }
         if self.repair != "none" {
-            return bad(format!(
-                "its repair is {:?}, this version replays \"none\"",
-                self.repair
-            ));
+            return bad(format!("its repair is {:?}, this version replays \"none\"", self.repair));
         }
         if self.model.layers != layers {
-            return bad(format!(
-                "it was made on {} layers, this model has {layers}",
-                self.model.layers
-            ));
+            return bad(format!("it was made on {} layers, this model has {layers}", self.model.layers));
         }
         if self.steps.is_empty() {
             return bad("it has no steps".into());
@@ -167,9 +156,6 @@ pub fn norms_from(word: &str) -> Result<Norms> {
     match word {
         "fold" => Ok(Norms::Fold),
         "keep" => Ok(Norms::Keep),
-        other => Err(Error::argument(
-            "norms",
-            format!("is {other:?}, expected \"fold\" or \"keep\""),
-        )),
+        other => Err(Error::argument("norms", format!("is {other:?}, expected \"fold\" or \"keep\""))),
     }
 }

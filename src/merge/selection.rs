@@ -51,41 +51,23 @@ impl Selection {
     /// What is protected unless the user says otherwise: both ends; the first for `tail`; nothing for `manual`.
     pub fn default_protect(self) -> Protect {
         match self {
-            Self::Similarity | Self::BlockInfluence | Self::Window => Protect {
-                first: true,
-                last: true,
-            },
-            Self::Tail => Protect {
-                first: true,
-                last: false,
-            },
-            Self::Manual => Protect {
-                first: false,
-                last: false,
-            },
+            Self::Similarity | Self::BlockInfluence | Self::Window => Protect { first: true, last: true },
+            Self::Tail => Protect { first: true, last: false },
+            Self::Manual => Protect { first: false, last: false },
         }
     }
 }
 
 /// Whether a pair leaves the protected blocks alone: neither may go; when the survivor changes, neither may be it.
-fn allowed(
-    keep: usize,
-    gone: usize,
-    layers: usize,
-    protect: Protect,
-    survivor_changes: bool,
-) -> bool {
-    let protected =
-        |layer: usize| (protect.first && layer == 0) || (protect.last && layer + 1 == layers);
+fn allowed(keep: usize, gone: usize, layers: usize, protect: Protect, survivor_changes: bool) -> bool {
+    let protected = |layer: usize| (protect.first && layer == 0) || (protect.last && layer + 1 == layers);
     !protected(gone) && !(survivor_changes && protected(keep))
 }
 
 fn nothing_left(removed: usize) -> Error {
     Error::argument(
         "remove",
-        format!(
-            "after {removed} removed, no further layer may go; remove fewer, or protect neither end"
-        ),
+        format!("after {removed} removed, no further layer may go; remove fewer, or protect neither end"),
     )
 }
 
@@ -93,18 +75,9 @@ fn nothing_left(removed: usize) -> Error {
 ///
 /// # Errors
 /// [`Error::BadArgument`] when none is left.
-pub fn tail(
-    survivors: &Survivors,
-    layers: usize,
-    protect: Protect,
-    survivor_changes: bool,
-) -> Result<Pair> {
+pub fn tail(survivors: &Survivors, layers: usize, protect: Protect, survivor_changes: bool) -> Result<Pair> {
     let left = survivors.layers();
-    let mut pairs = left.windows(2).rev().map(|pair| Pair {
-        keep: pair[0],
-        gone: pair[1],
-        score: None,
-    });
+    let mut pairs = left.windows(2).rev().map(|pair| Pair { keep: pair[0], gone: pair[1], score: None });
     let found = pairs.find(|pair| allowed(pair.keep, pair.gone, layers, protect, survivor_changes));
     found.ok_or_else(|| nothing_left(layers - left.len()))
 }
@@ -121,21 +94,11 @@ pub fn most_similar(
     similarity: impl Fn(usize) -> f64,
 ) -> Result<Pair> {
     let left = survivors.layers();
-    let pairs = left
-        .windows(2)
-        .enumerate()
-        .filter(|(_, pair)| allowed(pair[0], pair[1], layers, protect, survivor_changes));
-    let scored = pairs.map(|(index, pair)| Pair {
-        keep: pair[0],
-        gone: pair[1],
-        score: Some(similarity(index)),
-    });
+    let pairs =
+        left.windows(2).enumerate().filter(|(_, pair)| allowed(pair[0], pair[1], layers, protect, survivor_changes));
+    let scored = pairs.map(|(index, pair)| Pair { keep: pair[0], gone: pair[1], score: Some(similarity(index)) });
     // `max_by` gives the last of equals: the deeper one.
-    let best = scored.max_by(|a, b| {
-        a.score
-            .partial_cmp(&b.score)
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
+    let best = scored.max_by(|a, b| a.score.partial_cmp(&b.score).unwrap_or(std::cmp::Ordering::Equal));
     best.ok_or_else(|| nothing_left(layers - left.len()))
 }
 
@@ -149,17 +112,10 @@ pub fn least_influence(
     survivor_changes: bool,
     influence: &[f64],
 ) -> Result<Pair> {
-    most_similar(
-        survivors,
-        influence.len(),
-        protect,
-        survivor_changes,
-        |index| -influence[survivors.blocks()[index + 1].layer],
-    )
-    .map(|pair| Pair {
-        score: pair.score.map(|score| -score),
-        ..pair
+    most_similar(survivors, influence.len(), protect, survivor_changes, |index| {
+        -influence[survivors.blocks()[index + 1].layer]
     })
+    .map(|pair| Pair { score: pair.score.map(|score| -score), ..pair })
 }
 
 /// The pairs that merge the `count` contiguous blocks l..l+count over which the stream turns least into block l - 1, front to back.
@@ -177,38 +133,19 @@ pub fn flattest_window(
 ) -> Result<Vec<Pair>> {
     let fits = |start: &usize| {
         let gone = *start..*start + count;
-        gone.end <= layers
-            && gone
-                .clone()
-                .all(|gone| allowed(start - 1, gone, layers, protect, survivor_changes))
+        gone.end <= layers && gone.clone().all(|gone| allowed(start - 1, gone, layers, protect, survivor_changes))
     };
-    let scored = (1..layers)
-        .filter(fits)
-        .map(|start| (start, distance(start)));
-    let (start, score) = scored
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .ok_or_else(|| nothing_left(0))?;
-    Ok((start..start + count)
-        .map(|gone| Pair {
-            keep: start - 1,
-            gone,
-            score: Some(score),
-        })
-        .collect())
+    let scored = (1..layers).filter(fits).map(|start| (start, distance(start)));
+    let (start, score) = scored.min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(|| nothing_left(0))?;
+    Ok((start..start + count).map(|gone| Pair { keep: start - 1, gone, score: Some(score) }).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOTH: Protect = Protect {
-        first: true,
-        last: true,
-    };
-    const NONE: Protect = Protect {
-        first: false,
-        last: false,
-    };
+    const BOTH: Protect = Protect { first: true, last: true };
+    const NONE: Protect = Protect { first: false, last: false };
 
     #[test]
     fn tail_takes_the_last_until_the_first_is_reached() {
@@ -219,14 +156,8 @@ mod tests {
             assert_eq!((pair.keep, pair.gone), expected);
             survivors.merge(pair.keep, pair.gone, 0.5).unwrap();
         }
-        assert!(
-            tail(&survivors, 4, first_only, true).is_err(),
-            "averaging would change the first block"
-        );
-        assert!(
-            tail(&survivors, 4, first_only, false).is_ok(),
-            "dropping into it does not"
-        );
+        assert!(tail(&survivors, 4, first_only, true).is_err(), "averaging would change the first block");
+        assert!(tail(&survivors, 4, first_only, false).is_ok(), "dropping into it does not");
     }
 
     #[test]
@@ -239,11 +170,7 @@ mod tests {
         };
         assert_eq!(choose(NONE, true), (3, 4));
         assert_eq!(choose(BOTH, true), (2, 3));
-        assert_eq!(
-            choose(BOTH, false),
-            (0, 1),
-            "dropping block 1 leaves block 0 alone"
-        );
+        assert_eq!(choose(BOTH, false), (0, 1), "dropping block 1 leaves block 0 alone");
         let pair = most_similar(&survivors, 5, NONE, true, |_| 0.5).unwrap();
         assert_eq!((pair.keep, pair.gone), (3, 4));
     }
@@ -264,19 +191,11 @@ mod tests {
         let distances = [0.0, 0.4, 0.3, 0.2, 0.1, 0.0];
         let window = |count, protect, changes| {
             let pairs = flattest_window(6, count, protect, changes, |l| distances[l]);
-            pairs.map(|pairs| {
-                pairs
-                    .iter()
-                    .map(|pair| (pair.keep, pair.gone))
-                    .collect::<Vec<_>>()
-            })
+            pairs.map(|pairs| pairs.iter().map(|pair| (pair.keep, pair.gone)).collect::<Vec<_>>())
         };
         assert_eq!(window(2, BOTH, false).unwrap(), [(2, 3), (2, 4)]);
         assert_eq!(window(2, NONE, true).unwrap(), [(3, 4), (3, 5)]);
-        assert_eq!(
-            window(4, BOTH, false).unwrap(),
-            [(0, 1), (0, 2), (0, 3), (0, 4)]
-        );
+        assert_eq!(window(4, BOTH, false).unwrap(), [(0, 1), (0, 2), (0, 3), (0, 4)]);
         assert!(window(4, BOTH, true).is_err());
         assert!(window(5, BOTH, false).is_err());
     }

@@ -8,7 +8,7 @@ use super::{Lab, Model};
 use crate::calibration::{Activations, Rows, calibrate, choose_rows};
 use crate::error::{Error, Result};
 use crate::interface::{CalibrateOptions, CalibrationInfo, ManifoldOptions, RowsOption};
-use crate::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map};
+use crate::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map_pausing};
 use crate::merge::recipe::RecipeCalibration;
 use crate::similarity::{LayerMatrix, Measure, cka, cosine, npib_gaussian, npib_knn};
 use crate::task::Task;
@@ -146,9 +146,12 @@ impl Calibration {
         if measure == Measure::Cka {
             let mut grams = Vec::with_capacity(layers);
             for layer in 0..layers {
-                grams.push(cka::Gram::new(&self.activations.output(layer)?, rows, columns, &format!("layer {layer}"))?);
-                engine.pace().await?;
-                task.check()?;
+                let pause = async || {
+                    engine.pace().await?;
+                    task.check()
+                };
+                let (values, name) = (self.activations.output(layer)?, format!("layer {layer}"));
+                grams.push(cka::Gram::new_pausing(&values, rows, columns, &name, pause).await?);
             }
             return self.pairs(task, |a, b| cka::similarity(&grams[a], &grams[b])).await;
         }
@@ -200,8 +203,7 @@ impl Calibration {
         let step = task.step("embed", layers, "layers");
         let mut maps = Vec::with_capacity(layers);
         for layer in 0..layers {
-            maps.push(self.map(layer, &options)?);
-            self.lab.engine.pace().await?;
+            maps.push(self.map(layer, &options, task).await?);
             step.advance(1)?;
         }
         let maps = Rc::new(maps);
@@ -209,16 +211,21 @@ impl Calibration {
         Ok(maps)
     }
 
-    fn map(&self, layer: usize, options: &DiffusionMapOptions) -> Result<DiffusionMap> {
+    async fn map(&self, layer: usize, options: &DiffusionMapOptions, task: &Task) -> Result<DiffusionMap> {
         let values = self.activations.output(layer)?;
-        diffusion_map(&values, self.activations.rows, self.activations.columns, options, &format!("layer {layer}"))
+        let (rows, columns) = (self.activations.rows, self.activations.columns);
+        let pause = async || {
+            self.breathe().await?;
+            task.check()
+        };
+        diffusion_map_pausing(&values, rows, columns, options, &format!("layer {layer}"), pause).await
     }
 
     /// The diffusion map of one layer's output.
     ///
     /// # Errors
     /// As [`Calibration::similarity`].
-    pub async fn embedding(&self, layer: usize, options: &ManifoldOptions) -> Result<DiffusionMap> {
+    pub async fn embedding(&self, layer: usize, options: &ManifoldOptions, task: &Task) -> Result<DiffusionMap> {
         let options = map_options(options);
         if layer >= self.activations.layers() {
             let reason = format!("is {layer}, the model has {} layers, counted from 0", self.activations.layers());
@@ -229,7 +236,7 @@ impl Calibration {
         {
             return Ok(maps[layer].clone());
         }
-        self.map(layer, &options)
+        self.map(layer, &options, task).await
     }
 
     /// Block influence 1 - cos(x[l], x[l + 1]) of every block, mean over the rows.

@@ -57,10 +57,7 @@ impl LayerCache {
     /// What the engine's allocation fails with.
     pub fn new(engine: &dyn Compute, description: &Description, capacity: usize) -> Result<Self> {
         let columns = description.kv_heads * description.head_size;
-        Ok(Self {
-            keys: engine.zeros(capacity, columns)?,
-            values: engine.zeros(capacity, columns)?,
-        })
+        Ok(Self { keys: engine.zeros(capacity, columns)?, values: engine.zeros(capacity, columns)? })
     }
 }
 
@@ -78,17 +75,12 @@ impl Block {
         let mut norms = Vec::new();
         for norm in &description.norms {
             let name = description.block_tensor(layer, norm.name, "weight");
-            norms.push((
-                norm.role,
-                weights.vector(&name, checkpoint.tensor(&name)?).await?,
-            ));
+            norms.push((norm.role, weights.vector(&name, checkpoint.tensor(&name)?).await?));
         }
         let mut linears = Vec::new();
         for projection in &description.projections {
             let name = description.block_tensor(layer, projection.name, "weight");
-            let weight = weights
-                .matrix(&name, checkpoint.tensor(&name)?, 0..projection.rows, true)
-                .await?;
+            let weight = weights.matrix(&name, checkpoint.tensor(&name)?, 0..projection.rows, true).await?;
             let mut bias = None;
             if projection.bias {
                 let name = description.block_tensor(layer, projection.name, "bias");
@@ -117,20 +109,8 @@ impl Block {
         let mut q = self.project(pass, Role::Query, &normed).await?;
         let mut k = self.project(pass, Role::Key, &normed).await?;
         let v = self.project(pass, Role::Value, &normed).await?;
-        engine.rotate(
-            &mut q,
-            d.head_size,
-            pass.rope,
-            positions.past,
-            positions.length,
-        )?;
-        engine.rotate(
-            &mut k,
-            d.head_size,
-            pass.rope,
-            positions.past,
-            positions.length,
-        )?;
+        engine.rotate(&mut q, d.head_size, pass.rope, positions.past, positions.length)?;
+        engine.rotate(&mut k, d.head_size, pass.rope, positions.past, positions.length)?;
         let attended = match cache {
             None => attend(pass, &q, &k, &v, positions).await?,
             Some(cache) => {
@@ -150,32 +130,17 @@ impl Block {
 
     fn norm(&self, role: Role) -> Result<&Tensor> {
         let found = self.norms.iter().find(|(r, _)| *r == role);
-        found
-            .map(|(_, gain)| gain.as_ref())
-            .ok_or_else(|| missing(role))
+        found.map(|(_, gain)| gain.as_ref()).ok_or_else(|| missing(role))
     }
 
     async fn project(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Tensor> {
-        let (_, linear) = self
-            .linears
-            .iter()
-            .find(|(r, _)| *r == role)
-            .ok_or_else(|| missing(role))?;
-        product(
-            pass.engine,
-            pass.task,
-            x,
-            &linear.weight,
-            linear.bias.as_deref(),
-        )
-        .await
+        let (_, linear) = self.linears.iter().find(|(r, _)| *r == role).ok_or_else(|| missing(role))?;
+        product(pass.engine, pass.task, x, &linear.weight, linear.bias.as_deref()).await
     }
 }
 
 fn missing(role: Role) -> Error {
-    Error::MissingTensor {
-        tensor: format!("{role:?} of a block"),
-    }
+    Error::MissingTensor { tensor: format!("{role:?} of a block") }
 }
 
 /// `x w^T + bias` in slices of the weights' rows, with a breath after each.
@@ -201,13 +166,7 @@ pub async fn product(
 }
 
 /// Attention in slices of key-value heads.
-async fn attend(
-    pass: &Pass<'_>,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    positions: Positions,
-) -> Result<Tensor> {
+async fn attend(pass: &Pass<'_>, q: &Tensor, k: &Tensor, v: &Tensor, positions: Positions) -> Result<Tensor> {
     let d = pass.description;
     let shape = Attention {
         heads: d.heads,
@@ -220,17 +179,9 @@ async fn attend(
     let mut out = pass.engine.zeros(q.rows, q.columns)?;
     let seen = (positions.past + positions.length) as f64;
     let head_flops = 4.0 * q.rows as f64 * seen * (d.head_size * d.heads / d.kv_heads) as f64;
-    let slice =
-        ((pass.engine.info().slice_flops / head_flops.max(1.0)) as usize).clamp(1, d.kv_heads);
+    let slice = ((pass.engine.info().slice_flops / head_flops.max(1.0)) as usize).clamp(1, d.kv_heads);
     for first in (0..d.kv_heads).step_by(slice) {
-        pass.engine.attention(
-            q,
-            k,
-            v,
-            &shape,
-            first..(first + slice).min(d.kv_heads),
-            &mut out,
-        )?;
+        pass.engine.attention(q, k, v, &shape, first..(first + slice).min(d.kv_heads), &mut out)?;
         pass.engine.pace().await?;
         pass.task.check()?;
     }

@@ -23,15 +23,8 @@ impl<'a> Decoder<'a> {
     /// What the engine's allocation fails with.
     pub fn new(model: &'a Transformer, capacity: usize) -> Result<Self> {
         let cache = |_| LayerCache::new(model.engine.as_ref(), &model.description, capacity);
-        let caches = (0..model.description.layers)
-            .map(cache)
-            .collect::<Result<_>>()?;
-        Ok(Self {
-            model,
-            caches,
-            rope: model.rope_table(capacity)?,
-            past: 0,
-        })
+        let caches = (0..model.description.layers).map(cache).collect::<Result<_>>()?;
+        Ok(Self { model, caches, rope: model.rope_table(capacity)?, past: 0 })
     }
 
     /// Appends `ids`, at least one, and returns the logits after the last of them.
@@ -42,31 +35,16 @@ impl<'a> Decoder<'a> {
         if ids.is_empty() || self.past + ids.len() > self.rope.rows {
             return Err(Error::argument(
                 "prompt",
-                format!(
-                    "{} tokens do not fit in {}",
-                    self.past + ids.len(),
-                    self.rope.rows
-                ),
+                format!("{} tokens do not fit in {}", self.past + ids.len(), self.rope.rows),
             ));
         }
         let model = self.model;
-        let pass = Pass {
-            engine: model.engine.as_ref(),
-            description: &model.description,
-            rope: &self.rope,
-            task,
-        };
+        let pass = Pass { engine: model.engine.as_ref(), description: &model.description, rope: &self.rope, task };
         let mut states = model.embed_rows(ids).await?;
-        let positions = Positions {
-            sequences: 1,
-            length: ids.len(),
-            past: self.past,
-        };
+        let positions = Positions { sequences: 1, length: ids.len(), past: self.past };
         for (layer, cache) in self.caches.iter_mut().enumerate() {
             let block = model.load_block(layer).await?;
-            block
-                .run(&pass, &mut states, positions, Some(cache))
-                .await?;
+            block.run(&pass, &mut states, positions, Some(cache)).await?;
         }
         self.past += ids.len();
         let last = model.engine.gather(&states, &[ids.len() as u32 - 1])?;
@@ -87,15 +65,9 @@ impl Sampler {
     /// [`Error::BadArgument`] for a temperature that is negative or not finite.
     pub fn new(temperature: f32, seed: u64) -> Result<Self> {
         if !(temperature.is_finite() && temperature >= 0.0) {
-            return Err(Error::argument(
-                "temperature",
-                format!("is {temperature}, expected a number from 0 on"),
-            ));
+            return Err(Error::argument("temperature", format!("is {temperature}, expected a number from 0 on")));
         }
-        Ok(Self {
-            temperature,
-            random: ChaCha8Rng::seed_from_u64(seed),
-        })
+        Ok(Self { temperature, random: ChaCha8Rng::seed_from_u64(seed) })
     }
 
     /// The next token: the lowest index of the largest logit, or a draw from softmax(logits / temperature).
@@ -103,11 +75,7 @@ impl Sampler {
     /// # Errors
     /// [`Error::NotFinite`] when the logits are not numbers.
     pub fn draw(&mut self, logits: &[f32]) -> Result<u32> {
-        let best = logits
-            .iter()
-            .enumerate()
-            .rev()
-            .max_by(|a, b| a.1.total_cmp(b.1));
+        let best = logits.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1));
         let Some((index, largest)) = best.filter(|(_, largest)| largest.is_finite()) else {
             return Err(Error::NotFinite {
                 what: "the logits".into(),
@@ -140,18 +108,13 @@ mod tests {
         assert_eq!(Sampler::new(0.0, 1).unwrap().draw(&logits).unwrap(), 1);
         let draws = |seed| {
             let mut sampler = Sampler::new(1.0, seed).unwrap();
-            (0..2_000)
-                .map(|_| sampler.draw(&logits).unwrap())
-                .collect::<Vec<_>>()
+            (0..2_000).map(|_| sampler.draw(&logits).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(draws(5), draws(5));
         assert_ne!(draws(5), draws(6));
         let share = draws(7).iter().filter(|token| **token == 1).count() as f64 / 2_000.0;
         let expected = 2f64.exp() / (2.0 * 2f64.exp() + 1.0 + (-1f64).exp());
-        assert!(
-            (share - expected).abs() < 0.05,
-            "{share} instead of {expected}"
-        );
+        assert!((share - expected).abs() < 0.05, "{share} instead of {expected}");
         assert!(Sampler::new(-1.0, 0).is_err());
         assert!(Sampler::new(0.0, 0).unwrap().draw(&[f32::NAN]).is_err());
     }

@@ -68,15 +68,9 @@ impl Stream {
     /// What the engine's allocation fails with.
     pub fn fork(&self, engine: &dyn Compute) -> Result<Self> {
         let copy = |chunk: &Chunk| {
-            Ok(Chunk {
-                states: engine.park(engine.unpark(&chunk.states)?),
-                sequences: chunk.sequences,
-            })
+            Ok(Chunk { states: engine.park(engine.unpark(&chunk.states)?), sequences: chunk.sequences })
         };
-        Ok(Self {
-            chunks: self.chunks.iter().map(copy).collect::<Result<_>>()?,
-            window: self.window,
-        })
+        Ok(Self { chunks: self.chunks.iter().map(copy).collect::<Result<_>>()?, window: self.window })
     }
 
     /// Number of chunks.
@@ -102,12 +96,7 @@ impl Transformer {
         description: Description,
     ) -> Result<Self> {
         description.check(&checkpoint)?;
-        Ok(Self {
-            engine,
-            checkpoint,
-            description,
-            weights,
-        })
+        Ok(Self { engine, checkpoint, description, weights })
     }
 
     /// The embeddings of windows of equal length: x[0].
@@ -119,10 +108,7 @@ impl Transformer {
         let mut chunks = Vec::new();
         for group in windows.chunks(windows_per_chunk(self.engine.as_ref(), window)) {
             let states = self.embed_rows(&group.concat()).await?;
-            chunks.push(Chunk {
-                states: self.engine.park(states),
-                sequences: group.len(),
-            });
+            chunks.push(Chunk { states: self.engine.park(states), sequences: group.len() });
             self.engine.pace().await?;
             task.check()?;
         }
@@ -131,25 +117,15 @@ impl Transformer {
 
     /// The rows of the embedding for these ids, `[ids, hidden]`.
     async fn embed_rows(&self, ids: &[u32]) -> Result<Tensor> {
-        let (name, hidden, vocabulary) = (
-            self.description.embedding,
-            self.description.hidden,
-            self.description.vocabulary,
-        );
+        let (name, hidden, vocabulary) =
+            (self.description.embedding, self.description.hidden, self.description.vocabulary);
         let tensor = self.checkpoint.tensor(name)?;
         let row_bytes = tensor.bytes as usize / vocabulary;
         let distinct: BTreeSet<usize> = ids.iter().map(|id| *id as usize).collect();
         if let Some(id) = distinct.last().filter(|id| **id >= vocabulary) {
-            return Err(Error::argument(
-                "ids",
-                format!("{id} is outside the vocabulary of {vocabulary}"),
-            ));
+            return Err(Error::argument("ids", format!("{id} is outside the vocabulary of {vocabulary}")));
         }
-        let chunk_rows = if distinct.len() <= FEW_ROWS {
-            1
-        } else {
-            (EMBEDDING_CHUNK / row_bytes.max(1)).max(1)
-        };
+        let chunk_rows = if distinct.len() <= FEW_ROWS { 1 } else { (EMBEDDING_CHUNK / row_bytes.max(1)).max(1) };
         let mut values = vec![0.0; ids.len() * hidden];
         let mut last_chunk = None;
         for id in &distinct {
@@ -159,12 +135,10 @@ impl Transformer {
             }
             let first = chunk * chunk_rows;
             let count = chunk_rows.min(vocabulary - first);
-            let rows =
-                read_values(name, tensor, (first * row_bytes) as u64, count * row_bytes).await?;
+            let rows = read_values(name, tensor, (first * row_bytes) as u64, count * row_bytes).await?;
             for (target, id) in values.chunks_exact_mut(hidden).zip(ids) {
-                if let Some(row) = (*id as usize)
-                    .checked_sub(first)
-                    .and_then(|i| rows.get(i * hidden..(i + 1) * hidden))
+                if let Some(row) =
+                    (*id as usize).checked_sub(first).and_then(|i| rows.get(i * hidden..(i + 1) * hidden))
                 {
                     target.copy_from_slice(row);
                 }
@@ -192,12 +166,7 @@ impl Transformer {
         step: &Step<'_>,
     ) -> Result<()> {
         let rope = self.rope_table(stream.window)?;
-        let pass = Pass {
-            engine: self.engine.as_ref(),
-            description: &self.description,
-            rope: &rope,
-            task,
-        };
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, rope: &rope, task };
         let mut next = None;
         for layer in layers.clone() {
             let block = match next.take() {
@@ -206,13 +175,8 @@ impl Transformer {
             };
             let ahead = layer + 1;
             let work = run_block(&pass, &block, stream, ahead, &mut observer);
-            let read = async {
-                if layers.contains(&ahead) {
-                    self.load_block(ahead).await.map(Some)
-                } else {
-                    Ok(None)
-                }
-            };
+            let read =
+                async { if layers.contains(&ahead) { self.load_block(ahead).await.map(Some) } else { Ok(None) } };
             let (done, loaded) = zip(work, read).await;
             done?;
             next = loaded?;
@@ -238,28 +202,23 @@ impl Transformer {
     /// # Errors
     /// What reading and computing fail with.
     pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
-        let chunk = stream.chunks.get(chunk).ok_or_else(|| {
-            Error::argument("chunk", format!("there are {}", stream.chunks.len()))
-        })?;
+        let chunk = stream
+            .chunks
+            .get(chunk)
+            .ok_or_else(|| Error::argument("chunk", format!("there are {}", stream.chunks.len())))?;
         self.final_norm(&self.engine.unpark(&chunk.states)?).await
     }
 
     async fn final_norm(&self, states: &Tensor) -> Result<Tensor> {
         let name = self.description.final_norm;
-        let gain = self
-            .weights
-            .vector(name, self.checkpoint.tensor(name)?)
-            .await?;
-        self.engine
-            .rms_norm(states, &gain, self.description.epsilon)
+        let gain = self.weights.vector(name, self.checkpoint.tensor(name)?).await?;
+        self.engine.rms_norm(states, &gain, self.description.epsilon)
     }
 
     /// The tiles of the vocabulary: ranges of rows of the head.
     pub fn head_tiles(&self) -> Vec<Range<usize>> {
         let row_bytes = (self.description.hidden * 4) as u64;
-        let rows = HEAD_TILE
-            .min((self.engine.info().max_matrix_bytes / row_bytes.max(1)) as usize)
-            .max(1);
+        let rows = HEAD_TILE.min((self.engine.info().max_matrix_bytes / row_bytes.max(1)) as usize).max(1);
         (0..self.description.vocabulary)
             .step_by(rows)
             .map(|first| first..(first + rows).min(self.description.vocabulary))
@@ -272,9 +231,7 @@ impl Transformer {
     /// What reading and uploading fail with.
     pub async fn head_tile(&self, tile: Range<usize>) -> Result<Rc<Matrix>> {
         let name = self.description.head.unwrap_or(self.description.embedding);
-        self.weights
-            .matrix(name, self.checkpoint.tensor(name)?, tile, false)
-            .await
+        self.weights.matrix(name, self.checkpoint.tensor(name)?, tile, false).await
     }
 
     /// Logits of normed states against one tile, `[tokens, tile]`.
@@ -294,13 +251,8 @@ impl Transformer {
         let mut values = vec![0.0; states.rows * self.description.vocabulary];
         for tile in self.head_tiles() {
             let matrix = self.head_tile(tile.clone()).await?;
-            let logits = self
-                .engine
-                .read(&self.tile_logits(&normed, &matrix, task).await?)
-                .await?;
-            for (row, part) in values
-                .chunks_exact_mut(self.description.vocabulary)
-                .zip(logits.chunks_exact(tile.len()))
+            let logits = self.engine.read(&self.tile_logits(&normed, &matrix, task).await?).await?;
+            for (row, part) in values.chunks_exact_mut(self.description.vocabulary).zip(logits.chunks_exact(tile.len()))
             {
                 row[tile.clone()].copy_from_slice(part);
             }
@@ -318,8 +270,7 @@ impl Transformer {
         }
         let mut stream = self.embed(&[ids.to_vec()], task).await?;
         let step = task.step("logits", self.description.layers, "blocks");
-        self.forward(&mut stream, 0..self.description.layers, None, task, &step)
-            .await?;
+        self.forward(&mut stream, 0..self.description.layers, None, task, &step).await?;
         let states = self.engine.unpark(&stream.chunks[0].states)?;
         let last = self.engine.gather(&states, &[ids.len() as u32 - 1])?;
         self.logits(&last, task).await
@@ -330,8 +281,7 @@ impl Transformer {
     }
 
     fn rope_table(&self, positions: usize) -> Result<Tensor> {
-        self.engine
-            .upload(positions, &self.description.rope.table(positions))
+        self.engine.upload(positions, &self.description.rope.table(positions))
     }
 }
 
@@ -345,11 +295,7 @@ async fn run_block(
 ) -> Result<()> {
     for (index, chunk) in stream.chunks.iter_mut().enumerate() {
         let mut states = pass.engine.unpark(&chunk.states)?;
-        let positions = Positions {
-            sequences: chunk.sequences,
-            length: stream.window,
-            past: 0,
-        };
+        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
         block.run(pass, &mut states, positions, None).await?;
         if let Some(observer) = observer {
             show(pass.engine, &states, layer, index, *observer).await?;

@@ -34,22 +34,13 @@ pub struct WeightStore {
 impl WeightStore {
     /// A store that keeps at most `budget` bytes of weights resident.
     pub fn new(engine: Rc<dyn Compute>, budget: u64) -> Self {
-        Self {
-            engine,
-            budget: budget.into(),
-            matrices: RefCell::default(),
-            vectors: RefCell::default(),
-        }
+        Self { engine, budget: budget.into(), matrices: RefCell::default(), vectors: RefCell::default() }
     }
 
     /// Lets go of the weights of models that are closed.
     pub fn sweep(&self) {
-        self.matrices
-            .borrow_mut()
-            .retain(|_, resident| resident.source.strong_count() > 0);
-        self.vectors
-            .borrow_mut()
-            .retain(|_, resident| resident.source.strong_count() > 0);
+        self.matrices.borrow_mut().retain(|_, resident| resident.source.strong_count() > 0);
+        self.vectors.borrow_mut().retain(|_, resident| resident.source.strong_count() > 0);
     }
 
     /// The rows `rows` of a stored matrix `[_, columns]`.
@@ -76,10 +67,7 @@ impl WeightStore {
         let mut zeros = refuse_zeros;
         for first in (0..rows.len()).step_by(step) {
             let count = step.min(rows.len() - first);
-            let bytes = tensor
-                .source
-                .read(start + (first * row_bytes) as u64, count * row_bytes)
-                .await?;
+            let bytes = tensor.source.read(start + (first * row_bytes) as u64, count * row_bytes).await?;
             check_finite(name, dtype, &bytes)?;
             zeros &= bytes.iter().all(|byte| *byte == 0);
             self.engine.write_rows(&mut matrix, first, &bytes)?;
@@ -91,22 +79,10 @@ impl WeightStore {
             });
         }
         let (value, bytes) = (Rc::new(matrix), (rows.len() * row_bytes) as u64);
-        let held: u64 = self
-            .matrices
-            .borrow()
-            .values()
-            .map(|resident| resident.bytes)
-            .sum();
+        let held: u64 = self.matrices.borrow().values().map(|resident| resident.bytes).sum();
         if held + bytes <= self.budget.get() {
             let source = Rc::downgrade(&tensor.source);
-            self.matrices.borrow_mut().insert(
-                key,
-                Resident {
-                    source,
-                    value: value.clone(),
-                    bytes,
-                },
-            );
+            self.matrices.borrow_mut().insert(key, Resident { source, value: value.clone(), bytes });
         }
         Ok(value)
     }
@@ -122,11 +98,7 @@ impl WeightStore {
         }
         let values = read_values(name, tensor, 0, tensor.bytes as usize).await?;
         let value = Rc::new(self.engine.upload(1, &values)?);
-        let resident = Resident {
-            source: Rc::downgrade(&tensor.source),
-            value: value.clone(),
-            bytes: tensor.bytes,
-        };
+        let resident = Resident { source: Rc::downgrade(&tensor.source), value: value.clone(), bytes: tensor.bytes };
         self.vectors.borrow_mut().insert(key, resident);
         Ok(value)
     }
@@ -140,12 +112,7 @@ fn key_of(tensor: &StoredTensor, start: u64) -> Key {
 ///
 /// # Errors
 /// [`Error::NotFinite`] when a value is not finite, or what reading fails with.
-pub async fn read_values(
-    name: &str,
-    tensor: &StoredTensor,
-    offset: u64,
-    length: usize,
-) -> Result<Vec<f32>> {
+pub async fn read_values(name: &str, tensor: &StoredTensor, offset: u64, length: usize) -> Result<Vec<f32>> {
     let dtype = readable_dtype(name, tensor)?;
     let bytes = tensor.source.read(tensor.start + offset, length).await?;
     check_finite(name, dtype, &bytes)?;
@@ -156,15 +123,14 @@ pub async fn read_values(
 
 /// Fails when a value has all bits of its exponent set: an infinity or not a number.
 fn check_finite(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<()> {
-    let any16 = |mask: u16| {
-        bytes.as_chunks::<2>().0.iter().fold(false, |any, b| {
-            any | (u16::from_le_bytes(*b) & mask == mask)
-        })
-    };
+    let any16 =
+        |mask: u16| bytes.as_chunks::<2>().0.iter().fold(false, |any, b| any | (u16::from_le_bytes(*b) & mask == mask));
     let broken = match dtype {
-        Dtype::F32 => bytes.as_chunks::<4>().0.iter().fold(false, |any, b| {
-            any | (u32::from_le_bytes(*b) & 0x7f80_0000 == 0x7f80_0000)
-        }),
+        Dtype::F32 => bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .fold(false, |any, b| any | (u32::from_le_bytes(*b) & 0x7f80_0000 == 0x7f80_0000)),
         Dtype::F16 => any16(0x7c00),
         Dtype::Bf16 => any16(0x7f80),
     };
@@ -184,20 +150,12 @@ mod tests {
     #[test]
     fn infinities_and_nan_are_found_in_every_format() {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
-            for (value, fine) in [
-                (1.0e4, true),
-                (-0.0, true),
-                (f32::INFINITY, false),
-                (f32::NEG_INFINITY, false),
-                (f32::NAN, false),
-            ] {
+            for (value, fine) in
+                [(1.0e4, true), (-0.0, true), (f32::INFINITY, false), (f32::NEG_INFINITY, false), (f32::NAN, false)]
+            {
                 let mut bytes = Vec::new();
                 dtype.encode(&[1.0, 2.0, value, 3.0], &mut bytes);
-                assert_eq!(
-                    check_finite("w", dtype, &bytes).is_ok(),
-                    fine,
-                    "{value} as {dtype:?}"
-                );
+                assert_eq!(check_finite("w", dtype, &bytes).is_ok(), fine, "{value} as {dtype:?}");
             }
         }
     }

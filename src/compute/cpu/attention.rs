@@ -10,10 +10,7 @@ use crate::compute::Attention;
 const TILE: usize = 64;
 
 /// Attention of the query heads of `kv_heads`; the caller has checked the shapes. `scores` is scratch. False when a buffer is too short.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "three inputs, their shape, scratch and the output"
-)]
+#[expect(clippy::too_many_arguments, reason = "three inputs, their shape, scratch and the output")]
 pub fn attention(
     q: &[f32],
     k: &[f32],

@@ -14,28 +14,19 @@ pub struct Layout {
 impl Layout {
     /// Row-major with `stride` elements from row to row, starting at `offset`.
     pub const fn rows(offset: usize, stride: usize) -> Self {
-        Self {
-            offset,
-            row_stride: stride,
-            column_stride: 1,
-        }
+        Self { offset, row_stride: stride, column_stride: 1 }
     }
 
     /// The transpose of a row-major matrix with `stride` elements from row to row, starting at `offset`.
     pub const fn transposed(offset: usize, stride: usize) -> Self {
-        Self {
-            offset,
-            row_stride: 1,
-            column_stride: stride,
-        }
+        Self { offset, row_stride: 1, column_stride: stride }
     }
 
     /// True when all of `[rows, columns]` lies inside `length` elements.
     fn fits(self, rows: usize, columns: usize, length: usize) -> bool {
         rows == 0
             || columns == 0
-            || self.offset + (rows - 1) * self.row_stride + (columns - 1) * self.column_stride
-                < length
+            || self.offset + (rows - 1) * self.row_stride + (columns - 1) * self.column_stride < length
     }
 }
 
@@ -48,10 +39,7 @@ impl Real for f64 {}
 ///
 /// Returns false, having done nothing, when one of the three does not lie inside its slice.
 #[must_use]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "three matrices, each a slice and its layout"
-)]
+#[expect(clippy::too_many_arguments, reason = "three matrices, each a slice and its layout")]
 pub fn gemm<T: Real>(
     (m, n, k): (usize, usize, usize),
     out: &mut [T],
@@ -63,19 +51,14 @@ pub fn gemm<T: Real>(
     b_layout: Layout,
     (alpha, beta): (T, T),
 ) -> bool {
-    let fits = out_layout.fits(m, n, out.len())
-        && a_layout.fits(m, k, a.len())
-        && b_layout.fits(k, n, b.len());
+    let fits = out_layout.fits(m, n, out.len()) && a_layout.fits(m, k, a.len()) && b_layout.fits(k, n, b.len());
     if !fits {
         return false;
     }
     if m == 0 || n == 0 {
         return true;
     }
-    #[expect(
-        unsafe_code,
-        reason = "gemm takes raw pointers; the bounds of all three matrices were checked above"
-    )]
+    #[expect(unsafe_code, reason = "gemm takes raw pointers; the bounds of all three matrices were checked above")]
     // SAFETY: every element that gemm touches lies inside its slice, and `out` is borrowed mutably, so it overlaps neither input.
     unsafe {
         gemm::gemm(

@@ -23,17 +23,10 @@ pub fn max(values: &[f32]) -> f32 {
     let (blocks, rest) = values.as_chunks::<LANES>();
     for block in blocks {
         for lane in 0..LANES {
-            best[lane] = if block[lane] > best[lane] {
-                block[lane]
-            } else {
-                best[lane]
-            };
+            best[lane] = if block[lane] > best[lane] { block[lane] } else { best[lane] };
         }
     }
-    best.iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max)
+    best.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// exp(x) within two units in the last place: x = n ln 2 + r, a polynomial in r, n into the exponent.
@@ -58,11 +51,7 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 0.5;
     p = p * r + 1.0;
     p = p * r + 1.0;
-    let exponent = shifted
-        .to_bits()
-        .wrapping_sub(ROUND.to_bits())
-        .wrapping_add(127)
-        << 23;
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
     p * f32::from_bits(exponent)
 }
 
@@ -110,11 +99,7 @@ mod tests {
         for n in [0, 1, 15, 16, 17, 31, 97] {
             let a: Vec<f32> = (0..n).map(|i| (i as f32 * 0.7).sin()).collect();
             let b: Vec<f32> = (0..n).map(|i| (i as f32 * 0.3).cos()).collect();
-            let expected: f64 = a
-                .iter()
-                .zip(&b)
-                .map(|(x, y)| f64::from(*x) * f64::from(*y))
-                .sum();
+            let expected: f64 = a.iter().zip(&b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
             assert!((f64::from(dot(&a, &b)) - expected).abs() < 1e-5);
             assert_eq!(max(&a), a.iter().copied().fold(f32::NEG_INFINITY, f32::max));
             let mut e = a.clone();

@@ -12,9 +12,7 @@ use std::ops::Range;
 
 use web_time::Instant;
 
-use super::{
-    Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, Tensor, TensorStorage,
-};
+use super::{Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, Tensor, TensorStorage};
 use super::{check, shape_error, shapes};
 use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
@@ -46,11 +44,7 @@ struct Scratch {
 
 impl Default for Cpu {
     fn default() -> Self {
-        let simd = if cfg!(target_arch = "wasm32") {
-            "WebAssembly SIMD"
-        } else {
-            "native SIMD"
-        };
+        let simd = if cfg!(target_arch = "wasm32") { "WebAssembly SIMD" } else { "native SIMD" };
         let info = EngineInfo {
             backend: "cpu",
             adapter: format!("one CPU thread, {simd}"),
@@ -59,39 +53,26 @@ impl Default for Cpu {
             chunk_tokens: 1024,
             slice_flops: 1.0e9,
         };
-        Self {
-            info,
-            meter: Meter::default(),
-            scratch: RefCell::default(),
-            last_turn: Cell::new(Instant::now()),
-        }
+        Self { info, meter: Meter::default(), scratch: RefCell::default(), last_turn: Cell::new(Instant::now()) }
     }
 }
 
 impl Tensor {
     fn from_host(rows: usize, columns: usize, values: Vec<f32>) -> Self {
-        Self {
-            rows,
-            columns,
-            storage: TensorStorage::Host(values),
-        }
+        Self { rows, columns, storage: TensorStorage::Host(values) }
     }
 
     fn host(&self) -> Result<&[f32]> {
         match &self.storage {
             TensorStorage::Host(values) => Ok(values),
-            _ => Err(shape_error(
-                "the tensor is parked or belongs to another engine".into(),
-            )),
+            _ => Err(shape_error("the tensor is parked or belongs to another engine".into())),
         }
     }
 
     fn host_mut(&mut self) -> Result<&mut [f32]> {
         match &mut self.storage {
             TensorStorage::Host(values) => Ok(values),
-            _ => Err(shape_error(
-                "the tensor is parked or belongs to another engine".into(),
-            )),
+            _ => Err(shape_error("the tensor is parked or belongs to another engine".into())),
         }
     }
 }
@@ -100,9 +81,7 @@ impl Matrix {
     fn parked(&self) -> Result<&Parked> {
         match &self.storage {
             MatrixStorage::Parked(bytes) => Ok(bytes),
-            MatrixStorage::Device(_) => {
-                Err(shape_error("the matrix belongs to another engine".into()))
-            }
+            MatrixStorage::Device(_) => Err(shape_error("the matrix belongs to another engine".into())),
         }
     }
 
@@ -127,34 +106,20 @@ impl Compute for Cpu {
 
     fn upload(&self, rows: usize, values: &[f32]) -> Result<Tensor> {
         let columns = values.len().checked_div(rows).unwrap_or(0);
-        check(rows * columns == values.len(), || {
-            format!("{} values in {rows} rows", values.len())
-        })?;
+        check(rows * columns == values.len(), || format!("{} values in {rows} rows", values.len()))?;
         Ok(Tensor::from_host(rows, columns, values.to_vec()))
     }
 
     fn matrix(&self, rows: usize, columns: usize, dtype: Dtype) -> Result<Matrix> {
         let bytes = Parked::zeros(rows * columns * dtype.size(), &self.meter);
-        Ok(Matrix {
-            rows,
-            columns,
-            dtype,
-            storage: MatrixStorage::Parked(bytes),
-        })
+        Ok(Matrix { rows, columns, dtype, storage: MatrixStorage::Parked(bytes) })
     }
 
     fn write_rows(&self, matrix: &mut Matrix, first_row: usize, bytes: &[u8]) -> Result<()> {
         let row = matrix.row_bytes();
-        let whole = row > 0
-            && bytes.len().is_multiple_of(row)
-            && first_row + bytes.len() / row <= matrix.rows;
+        let whole = row > 0 && bytes.len().is_multiple_of(row) && first_row + bytes.len() / row <= matrix.rows;
         check(whole, || {
-            format!(
-                "{} bytes from row {first_row} on of [{}, {}]",
-                bytes.len(),
-                matrix.rows,
-                matrix.columns
-            )
+            format!("{} bytes from row {first_row} on of [{}, {}]", bytes.len(), matrix.rows, matrix.columns)
         })?;
         matrix.parked()?.write(first_row * row, bytes);
         Ok(())
@@ -223,22 +188,8 @@ impl Compute for Cpu {
                     }
                 }
             } else {
-                let (a, b, c) = (
-                    Layout::rows(0, k),
-                    Layout::transposed(0, k),
-                    Layout::rows(first, m),
-                );
-                let done = gemm(
-                    (n, count, k),
-                    result,
-                    c,
-                    false,
-                    values,
-                    a,
-                    &scratch.weights,
-                    b,
-                    (1.0, 0.0),
-                );
+                let (a, b, c) = (Layout::rows(0, k), Layout::transposed(0, k), Layout::rows(first, m));
+                let done = gemm((n, count, k), result, c, false, values, a, &scratch.weights, b, (1.0, 0.0));
                 check(done, || "a product does not fit its buffers".into())?;
             }
             if let Some(bias) = bias {
@@ -256,32 +207,17 @@ impl Compute for Cpu {
 
     fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor> {
         check(gain.rows * gain.columns == x.columns, || {
-            format!(
-                "a gain of {} for {} columns",
-                gain.rows * gain.columns,
-                x.columns
-            )
+            format!("a gain of {} for {} columns", gain.rows * gain.columns, x.columns)
         })?;
         let (mut values, gain) = (x.host()?.to_vec(), gain.host()?);
         for row in values.chunks_exact_mut(x.columns.max(1)) {
-            let scale = (math::dot(row, row) / x.columns as f32 + epsilon)
-                .sqrt()
-                .recip();
-            row.iter_mut()
-                .zip(gain)
-                .for_each(|(value, g)| *value = *value * scale * g);
+            let scale = (math::dot(row, row) / x.columns as f32 + epsilon).sqrt().recip();
+            row.iter_mut().zip(gain).for_each(|(value, g)| *value = *value * scale * g);
         }
         Ok(Tensor::from_host(x.rows, x.columns, values))
     }
 
-    fn rotate(
-        &self,
-        x: &mut Tensor,
-        head_size: usize,
-        table: &Tensor,
-        first: usize,
-        length: usize,
-    ) -> Result<()> {
+    fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()> {
         shapes::rotate(x, head_size, table, first, length)?;
         let (columns, half) = (x.columns, table.columns / 2);
         let table = table.host()?;
@@ -333,10 +269,7 @@ impl Compute for Cpu {
 
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
         shapes::same(x, y)?;
-        x.host_mut()?
-            .iter_mut()
-            .zip(y.host()?)
-            .for_each(|(a, b)| *a += b);
+        x.host_mut()?.iter_mut().zip(y.host()?).for_each(|(a, b)| *a += b);
         Ok(())
     }
 
@@ -344,9 +277,7 @@ impl Compute for Cpu {
         let (values, d) = (x.host()?, x.columns);
         let mut out = Vec::with_capacity(rows.len() * d);
         for &row in rows {
-            check((row as usize) < x.rows, || {
-                format!("row {row} of {}", x.rows)
-            })?;
+            check((row as usize) < x.rows, || format!("row {row} of {}", x.rows))?;
             out.extend_from_slice(&values[row as usize * d..(row as usize + 1) * d]);
         }
         Ok(Tensor::from_host(rows.len(), d, out))
@@ -354,9 +285,7 @@ impl Compute for Cpu {
 
     fn copy_rows(&self, target: &mut Tensor, first: usize, source: &Tensor) -> Result<()> {
         let fits = target.columns == source.columns && first + source.rows <= target.rows;
-        check(fits, || {
-            format!("{} rows into {} from {first} on", source.rows, target.rows)
-        })?;
+        check(fits, || format!("{} rows into {} from {first} on", source.rows, target.rows))?;
         let at = first * target.columns;
         target.host_mut()?[at..at + source.rows * source.columns].copy_from_slice(source.host()?);
         Ok(())
@@ -372,14 +301,7 @@ impl Compute for Cpu {
     ) -> Result<()> {
         shapes::head_statistics(logits, second, targets, state)?;
         let second = second.map(Tensor::host).transpose()?;
-        statistics::fold(
-            logits.host()?,
-            second,
-            logits.columns,
-            first,
-            targets,
-            state.host_mut()?,
-        );
+        statistics::fold(logits.host()?, second, logits.columns, first, targets, state.host_mut()?);
         Ok(())
     }
 }

@@ -20,10 +20,7 @@ fn get(engine: &Cpu, tensor: &Tensor) -> Vec<f32> {
 fn close(found: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len());
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!(
-            (f64::from(*a) - b).abs() <= tolerance * (1.0 + b.abs()),
-            "element {i}: {a} instead of {b}"
-        );
+        assert!((f64::from(*a) - b).abs() <= tolerance * (1.0 + b.abs()), "element {i}: {a} instead of {b}");
     }
 }
 
@@ -31,13 +28,7 @@ fn close(found: &[f32], expected: &[f64], tolerance: f64) {
 fn products_in_every_dtype_and_over_the_slice_limit() {
     let engine = Cpu::default();
     for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
-        for (n, k, m) in [
-            (1, 1, 1),
-            (2, 7, 3),
-            (5, 129, 17),
-            (13, 31, 64),
-            (3, 700, 1600),
-        ] {
+        for (n, k, m) in [(1, 1, 1), (2, 7, 3), (5, 129, 17), (13, 31, 64), (3, 700, 1600)] {
             let mut bytes = Vec::new();
             dtype.encode(&values(m * k, 1), &mut bytes);
             let mut stored = vec![0.0; m * k];
@@ -50,19 +41,13 @@ fn products_in_every_dtype_and_over_the_slice_limit() {
             let bias = engine.upload(1, &b).unwrap();
             let mut out = engine.zeros(n, m).unwrap();
             let input = engine.upload(n, &x).unwrap();
-            engine
-                .matmul(&input, &w, 0..m / 3, Some(&bias), &mut out)
-                .unwrap();
-            engine
-                .matmul(&input, &w, m / 3..m, Some(&bias), &mut out)
-                .unwrap();
+            engine.matmul(&input, &w, 0..m / 3, Some(&bias), &mut out).unwrap();
+            engine.matmul(&input, &w, m / 3..m, Some(&bias), &mut out).unwrap();
             let expected: Vec<f64> = (0..n * m)
                 .map(|i| {
                     let (r, c) = (i / m, i % m);
                     f64::from(b[c])
-                        + (0..k)
-                            .map(|l| f64::from(x[r * k + l]) * f64::from(stored[c * k + l]))
-                            .sum::<f64>()
+                        + (0..k).map(|l| f64::from(x[r * k + l]) * f64::from(stored[c * k + l])).sum::<f64>()
                 })
                 .collect();
             close(&get(&engine, &out), &expected, 2e-5);
@@ -75,13 +60,7 @@ fn norms_rotation_and_gates() {
     let engine = Cpu::default();
     let (n, d) = (5, 37);
     let (x, g) = (values(n * d, 4), values(d, 5));
-    let normed = engine
-        .rms_norm(
-            &engine.upload(n, &x).unwrap(),
-            &engine.upload(1, &g).unwrap(),
-            1e-5,
-        )
-        .unwrap();
+    let normed = engine.rms_norm(&engine.upload(n, &x).unwrap(), &engine.upload(1, &g).unwrap(), 1e-5).unwrap();
     let expected: Vec<f64> = (0..n * d)
         .map(|i| {
             let row = &x[i / d * d..(i / d + 1) * d];
@@ -96,23 +75,12 @@ fn norms_rotation_and_gates() {
     let table: Vec<f32> = angles
         .chunks(half)
         .flat_map(|row| {
-            row.iter()
-                .map(|a| a.cos() as f32)
-                .chain(row.iter().map(|a| a.sin() as f32))
-                .collect::<Vec<_>>()
+            row.iter().map(|a| a.cos() as f32).chain(row.iter().map(|a| a.sin() as f32)).collect::<Vec<_>>()
         })
         .collect();
     let x = values(6 * 2 * head, 6);
     let mut rotated = engine.upload(6, &x).unwrap();
-    engine
-        .rotate(
-            &mut rotated,
-            head,
-            &engine.upload(8, &table).unwrap(),
-            4,
-            length,
-        )
-        .unwrap();
+    engine.rotate(&mut rotated, head, &engine.upload(8, &table).unwrap(), 4, length).unwrap();
     let expected: Vec<f64> = (0..x.len())
         .map(|i| {
             let (row, channel) = (i / (2 * head), i % head);
@@ -120,9 +88,7 @@ fn norms_rotation_and_gates() {
             let at = |offset: isize| f64::from(x[i.wrapping_add_signed(offset)]);
             match channel {
                 c if c < half => at(0) * angle(c).cos() - at(half as isize) * angle(c).sin(),
-                c if c < 2 * half => {
-                    at(0) * angle(c - half).cos() + at(-(half as isize)) * angle(c - half).sin()
-                }
+                c if c < 2 * half => at(0) * angle(c - half).cos() + at(-(half as isize)) * angle(c - half).sin(),
                 _ => at(0),
             }
         })
@@ -131,76 +97,41 @@ fn norms_rotation_and_gates() {
 
     let (gate, up) = (values(33, 7), values(33, 8));
     let mut out = engine.upload(3, &gate).unwrap();
-    engine
-        .gated(&mut out, &engine.upload(3, &up).unwrap(), Activation::Silu)
-        .unwrap();
-    let expected: Vec<f64> = gate
-        .iter()
-        .zip(&up)
-        .map(|(g, u)| f64::from(*g) / (1.0 + (-f64::from(*g)).exp()) * f64::from(*u))
-        .collect();
+    engine.gated(&mut out, &engine.upload(3, &up).unwrap(), Activation::Silu).unwrap();
+    let expected: Vec<f64> =
+        gate.iter().zip(&up).map(|(g, u)| f64::from(*g) / (1.0 + (-f64::from(*g)).exp()) * f64::from(*u)).collect();
     close(&get(&engine, &out), &expected, 1e-6);
 }
 
 #[test]
 fn attention_sees_what_came_before_and_nothing_else() {
     let engine = Cpu::default();
-    for (heads, kv_heads, head_size, sequences, past, length, room) in [
-        (1, 1, 1, 1, 0, 1, 1),
-        (4, 2, 5, 3, 0, 7, 7),
-        (6, 2, 8, 1, 9, 2, 20),
-        (3, 3, 16, 2, 0, 131, 131),
-    ] {
-        let shape = Attention {
-            heads,
-            kv_heads,
-            head_size,
-            scale: 0.37,
-            sequences,
-            past,
-        };
+    for (heads, kv_heads, head_size, sequences, past, length, room) in
+        [(1, 1, 1, 1, 0, 1, 1), (4, 2, 5, 3, 0, 7, 7), (6, 2, 8, 1, 9, 2, 20), (3, 3, 16, 2, 0, 131, 131)]
+    {
+        let shape = Attention { heads, kv_heads, head_size, scale: 0.37, sequences, past };
         let q = values(sequences * length * heads * head_size, 9);
-        let (k, v) = (
-            values(sequences * room * kv_heads * head_size, 10),
-            values(sequences * room * kv_heads * head_size, 11),
-        );
+        let (k, v) =
+            (values(sequences * room * kv_heads * head_size, 10), values(sequences * room * kv_heads * head_size, 11));
         let up = |rows: usize, x: &[f32]| engine.upload(rows, x).unwrap();
         let mut out = engine.zeros(sequences * length, heads * head_size).unwrap();
-        let (qt, kt, vt) = (
-            up(sequences * length, &q),
-            up(sequences * room, &k),
-            up(sequences * room, &v),
-        );
-        engine
-            .attention(&qt, &kt, &vt, &shape, 0..1, &mut out)
-            .unwrap();
-        engine
-            .attention(&qt, &kt, &vt, &shape, 1..kv_heads, &mut out)
-            .unwrap();
+        let (qt, kt, vt) = (up(sequences * length, &q), up(sequences * room, &k), up(sequences * room, &v));
+        engine.attention(&qt, &kt, &vt, &shape, 0..1, &mut out).unwrap();
+        engine.attention(&qt, &kt, &vt, &shape, 1..kv_heads, &mut out).unwrap();
         let mut expected = Vec::new();
         for row in 0..sequences * length {
             for head in 0..heads {
                 let kv = head / (heads / kv_heads);
-                let key = |j: usize, c: usize| {
-                    (row / length * room + j) * kv_heads * head_size + kv * head_size + c
-                };
+                let key = |j: usize, c: usize| (row / length * room + j) * kv_heads * head_size + kv * head_size + c;
                 let score = |j: usize| -> f64 {
-                    let product = |c: usize| {
-                        f64::from(q[(row * heads + head) * head_size + c]) * f64::from(k[key(j, c)])
-                    };
+                    let product =
+                        |c: usize| f64::from(q[(row * heads + head) * head_size + c]) * f64::from(k[key(j, c)]);
                     0.37 * (0..head_size).map(product).sum::<f64>()
                 };
-                let weights: Vec<f64> = (0..past + row % length + 1)
-                    .map(|j| score(j).exp())
-                    .collect();
+                let weights: Vec<f64> = (0..past + row % length + 1).map(|j| score(j).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 expected.extend((0..head_size).map(|c| {
-                    weights
-                        .iter()
-                        .enumerate()
-                        .map(|(j, w)| w * f64::from(v[key(j, c)]))
-                        .sum::<f64>()
-                        / total
+                    weights.iter().enumerate().map(|(j, w)| w * f64::from(v[key(j, c)])).sum::<f64>() / total
                 }));
             }
         }
@@ -212,43 +143,27 @@ fn attention_sees_what_came_before_and_nothing_else() {
 fn statistics_in_tiles_equal_those_of_whole_rows() {
     let engine = Cpu::default();
     let (n, vocabulary) = (4, 101);
-    let scaled = |seed| {
-        values(n * vocabulary, seed)
-            .iter()
-            .map(|v| v * 9.0)
-            .collect::<Vec<_>>()
-    };
+    let scaled = |seed| values(n * vocabulary, seed).iter().map(|v| v * 9.0).collect::<Vec<_>>();
     let (a, b) = (scaled(12), scaled(13));
     let targets = [0u32, 50, 100, 7];
     let mut state = start_state(&engine, n).unwrap();
     for (from, to) in [(0, 1), (1, 40), (40, 101)] {
         let tile = |x: &[f32]| {
-            let part: Vec<f32> = (0..n)
-                .flat_map(|r| x[r * vocabulary + from..r * vocabulary + to].to_vec())
-                .collect();
+            let part: Vec<f32> = (0..n).flat_map(|r| x[r * vocabulary + from..r * vocabulary + to].to_vec()).collect();
             engine.upload(n, &part).unwrap()
         };
-        engine
-            .head_statistics(&tile(&a), Some(&tile(&b)), from, &targets, &mut state)
-            .unwrap();
+        engine.head_statistics(&tile(&a), Some(&tile(&b)), from, &targets, &mut state).unwrap();
     }
     let state = get(&engine, &state);
     for r in 0..n {
-        let (row, other) = (
-            &a[r * vocabulary..(r + 1) * vocabulary],
-            &b[r * vocabulary..(r + 1) * vocabulary],
-        );
+        let (row, other) = (&a[r * vocabulary..(r + 1) * vocabulary], &b[r * vocabulary..(r + 1) * vocabulary]);
         let log_sum = |x: &[f32]| x.iter().map(|v| f64::from(*v).exp()).sum::<f64>().ln();
         let found = &state[r * columns::COLUMNS..(r + 1) * columns::COLUMNS];
         for (at, x) in [(0, row), (columns::SECOND, other)] {
-            let best = (0..vocabulary)
-                .rev()
-                .max_by(|i, j| x[*i].total_cmp(&x[*j]))
-                .unwrap();
+            let best = (0..vocabulary).rev().max_by(|i, j| x[*i].total_cmp(&x[*j])).unwrap();
             assert_eq!(found[at + columns::BEST] as usize, best);
             assert_eq!(found[at + columns::TARGET], x[targets[r] as usize]);
-            let log =
-                f64::from(found[at + columns::SUM]).ln() + f64::from(found[at + columns::MAX]);
+            let log = f64::from(found[at + columns::SUM]).ln() + f64::from(found[at + columns::MAX]);
             assert!((log - log_sum(x)).abs() < 1e-5);
         }
         let (za, zb) = (log_sum(row), log_sum(other));
@@ -266,30 +181,19 @@ fn statistics_in_tiles_equal_those_of_whole_rows() {
 fn rows_are_gathered_copied_parked_and_checked() {
     let engine = Cpu::default();
     let x = engine.upload(3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
-    assert_eq!(
-        get(&engine, &engine.gather(&x, &[2, 0, 2]).unwrap()),
-        [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]
-    );
+    assert_eq!(get(&engine, &engine.gather(&x, &[2, 0, 2]).unwrap()), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
     assert_eq!(engine.gather(&x, &[3]).unwrap_err().code(), "bad-argument");
     let mut cache = engine.zeros(5, 2).unwrap();
     engine.copy_rows(&mut cache, 2, &x).unwrap();
-    assert_eq!(
-        get(&engine, &cache),
-        [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
-    );
+    assert_eq!(get(&engine, &cache), [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     assert!(engine.copy_rows(&mut cache, 3, &x).is_err());
     let parked = engine.park(x);
     assert_eq!(engine.memory(), (24, 24));
     let mut back = engine.unpark(&parked).unwrap();
-    engine
-        .add(&mut back, &engine.upload(3, &[1.0; 6]).unwrap())
-        .unwrap();
+    engine.add(&mut back, &engine.upload(3, &[1.0; 6]).unwrap()).unwrap();
     assert_eq!(get(&engine, &back), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     assert!(engine.add(&mut cache, &back).is_err());
     let mut w = engine.matrix(2, 3, Dtype::Bf16).unwrap();
-    assert!(
-        engine.write_rows(&mut w, 1, &[0; 12]).is_err(),
-        "two rows from the second on"
-    );
+    assert!(engine.write_rows(&mut w, 1, &[0; 12]).is_err(), "two rows from the second on");
     assert!(back.reshaped(1, 6).unwrap().reshaped(2, 4).is_err());
 }

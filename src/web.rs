@@ -1,0 +1,367 @@
+//! The surface that JavaScript sees: conversions, and nothing else. Only the worker of `www/` calls it.
+//!
+//! Methods that compute return promises and take a [`WebTask`], through which they report and are cancelled. Every error leaves as a plain
+//! object `{ name: "MkaError", code, message, hint }`, a cancelled call as `{ name: "AbortError", message }`.
+
+mod file;
+
+use std::rc::Rc;
+
+use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tsify::Tsify;
+use wasm_bindgen::prelude::*;
+
+use crate::error::Error;
+use crate::evaluate::Measured;
+use crate::interface::{Comparison, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, Summary, Token};
+use crate::merge::presets::{PRESETS, Preset};
+use crate::session;
+use crate::similarity::Measure;
+use crate::task::{Progress, Task};
+use file::JsSource;
+
+/// One call: reports its progress, and can be cancelled while it runs.
+#[wasm_bindgen(js_name = Task)]
+pub struct WebTask(Task);
+
+/// An engine; see [`session::Lab`].
+#[wasm_bindgen(js_name = Lab)]
+pub struct WebLab(Rc<session::Lab>);
+
+/// An opened or merged model; see [`session::Model`].
+#[wasm_bindgen(js_name = Model)]
+pub struct WebModel(Rc<session::Model>);
+
+/// A calibrated model; see [`session::Calibration`].
+#[wasm_bindgen(js_name = Calibration)]
+pub struct WebCalibration(Rc<session::Calibration>);
+
+/// The ids of a text and the logits after the last of them.
+#[derive(Serialize, Tsify)]
+pub struct Logits {
+    /// Token ids.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Uint32Array")]
+    ids: Uint32Array,
+    /// One logit per entry of the vocabulary.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Float32Array")]
+    values: Float32Array,
+}
+
+/// One number for each pair of layers.
+#[derive(Serialize, Tsify)]
+pub struct LayerMatrix {
+    /// Number of layers L.
+    layers: usize,
+    /// Row-major, L x L.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Float32Array")]
+    values: Float32Array,
+}
+
+/// The diffusion map of a layer's output.
+#[derive(Serialize, Tsify)]
+pub struct Embedding {
+    /// Token positions.
+    rows: usize,
+    /// Coordinates of each.
+    dimensions: usize,
+    /// Row-major, rows x dimensions. The sign of a column is arbitrary but fixed.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Float32Array")]
+    values: Float32Array,
+    /// dimensions + 1 of them, the first is 1.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Float64Array")]
+    eigenvalues: js_sys::Float64Array,
+    /// The scale of the kernel.
+    sigma: f64,
+    /// What the user should know.
+    warnings: Vec<String>,
+}
+
+/// Hidden states at the chosen rows.
+#[derive(Serialize, Tsify)]
+pub struct Hidden {
+    /// Token positions.
+    rows: usize,
+    /// Channels.
+    dimensions: usize,
+    /// Row-major, rows x dimensions.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Float32Array")]
+    values: Float32Array,
+}
+
+#[wasm_bindgen(js_class = Task)]
+impl WebTask {
+    /// `on_progress` is called with a `Progress` now and then.
+    #[wasm_bindgen(constructor)]
+    pub fn new(#[wasm_bindgen(unchecked_param_type = "(progress: Progress) => void")] on_progress: Function) -> Self {
+        Self(Task::new(move |progress: Progress| {
+            if let Ok(progress) = to_js(&progress) {
+                // What a listener throws is not this call's business.
+                let _ = on_progress.call1(&JsValue::UNDEFINED, &progress);
+            }
+        }))
+    }
+
+    /// Makes the call that runs with this task reject with an `AbortError` soon.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+#[wasm_bindgen(js_class = Lab)]
+impl WebLab {
+    /// Starts an engine: `"auto"`, `"webgpu"` or `"cpu"`.
+    pub async fn create(backend: String) -> Result<WebLab, JsValue> {
+        session::Lab::create(&backend).await.map(Self).map_err(to_js_error)
+    }
+
+    /// `"webgpu"` or `"cpu"`.
+    #[wasm_bindgen(getter, unchecked_return_type = "\"webgpu\" | \"cpu\"")]
+    pub fn backend(&self) -> String {
+        self.0.engine().info().backend.into()
+    }
+
+    /// The hardware, in words.
+    #[wasm_bindgen(getter)]
+    pub fn adapter(&self) -> String {
+        self.0.engine().info().adapter.clone()
+    }
+
+    /// Why this engine runs, in words.
+    #[wasm_bindgen(getter)]
+    pub fn reason(&self) -> String {
+        self.0.reason().into()
+    }
+
+    /// Memory now and at the peak, bytes.
+    #[wasm_bindgen(unchecked_return_type = "Memory")]
+    pub fn memory(&self) -> Result<JsValue, JsValue> {
+        let buffer = wasm_bindgen::memory().unchecked_into::<js_sys::WebAssembly::Memory>().buffer();
+        let bytes = buffer.unchecked_into::<js_sys::ArrayBuffer>().byte_length();
+        to_js::<Memory>(&self.0.memory(bytes.into()))
+    }
+
+    /// The named methods.
+    #[wasm_bindgen(unchecked_return_type = "Preset[]")]
+    pub fn presets(&self) -> Result<JsValue, JsValue> {
+        to_js::<[Preset]>(&PRESETS)
+    }
+
+    /// Opens the files of one model.
+    pub async fn open(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "SourceFile[]")] files: Array,
+        task: &WebTask,
+    ) -> Result<WebModel, JsValue> {
+        let sources: Vec<_> = files.iter().map(JsSource::source).collect();
+        self.0.open(&sources, &task.0).await.map(WebModel).map_err(to_js_error)
+    }
+}
+
+#[wasm_bindgen(js_class = Model)]
+impl WebModel {
+    /// The facts of the model.
+    #[wasm_bindgen(getter, unchecked_return_type = "Summary")]
+    pub fn summary(&self) -> Result<JsValue, JsValue> {
+        to_js::<Summary>(&self.0.summary())
+    }
+
+    /// How it was merged; undefined for a model that was not.
+    #[wasm_bindgen(getter, unchecked_return_type = "Recipe | undefined")]
+    pub fn recipe(&self) -> Result<JsValue, JsValue> {
+        self.0.recipe().map_or(Ok(JsValue::UNDEFINED), to_js)
+    }
+
+    /// The ids of a text and the logits after the last of them.
+    #[wasm_bindgen(unchecked_return_type = "Logits")]
+    pub async fn logits(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Input")] input: JsValue,
+        task: &WebTask,
+    ) -> Result<JsValue, JsValue> {
+        let (ids, values) = self.0.logits(&options::<Input>(input)?, &task.0).await.map_err(to_js_error)?;
+        to_js(&Logits { ids: ids.as_slice().into(), values: values.as_slice().into() })
+    }
+
+    /// Perplexity on a text; of a merged model, beside the model that it was made of.
+    #[wasm_bindgen(unchecked_return_type = "Evaluation | Comparison")]
+    pub async fn evaluate(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "EvaluateOptions")] options_: JsValue,
+        task: &WebTask,
+    ) -> Result<JsValue, JsValue> {
+        let (measured, warnings) = self.0.evaluate(&options(options_)?, &task.0).await.map_err(to_js_error)?;
+        let Measured { tokens, dense, divergence } = measured;
+        match divergence {
+            None => to_js(&Evaluation { tokens, nll: dense.nll, perplexity: dense.perplexity, warnings }),
+            Some(d) => to_js(&Comparison {
+                tokens,
+                dense: dense.into(),
+                merged: d.merged.into(),
+                kl: d.kl,
+                top1_agreement: d.top1_agreement,
+                warnings,
+            }),
+        }
+    }
+
+    /// Runs a text through the model and keeps hidden states.
+    pub async fn calibrate(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "CalibrateOptions")] options_: JsValue,
+        task: &WebTask,
+    ) -> Result<WebCalibration, JsValue> {
+        let calibration = self.0.calibrate(&options(options_)?, &task.0).await.map_err(to_js_error)?;
+        Ok(WebCalibration(Rc::new(calibration)))
+    }
+
+    /// Merges layers, or replays a recipe. Takes a share of the calibration: see [`WebCalibration::share`].
+    pub async fn merge(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "MergeOptions")] options_: JsValue,
+        calibration: Option<WebCalibration>,
+        task: &WebTask,
+    ) -> Result<WebModel, JsValue> {
+        let calibration = calibration.map(|calibration| calibration.0);
+        self.0.merge(&options(options_)?, calibration.as_deref(), &task.0).await.map(WebModel).map_err(to_js_error)
+    }
+
+    /// Goes on from a prompt; `on_token` is called with each `Token`.
+    pub async fn generate(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "GenerateOptions")] options_: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "(token: Token) => void")] on_token: Function,
+        task: &WebTask,
+    ) -> Result<(), JsValue> {
+        let each = |token: Token| {
+            if let Ok(token) = to_js(&token) {
+                let _ = on_token.call1(&JsValue::UNDEFINED, &token);
+            }
+        };
+        let options: GenerateOptions = options(options_)?;
+        self.0.generate(&options, each, &task.0).await.map_err(to_js_error)
+    }
+
+    /// The files of a merged model: `{ name, blob }[]`.
+    #[wasm_bindgen(unchecked_return_type = "{ name: string, blob: Blob }[]")]
+    pub async fn files(&self, task: &WebTask) -> Result<JsValue, JsValue> {
+        file::blobs(self.0.files().map_err(to_js_error)?, &task.0).await.map(Into::into).map_err(to_js_error)
+    }
+
+    /// Lets go of the model.
+    pub fn close(self) {}
+}
+
+#[wasm_bindgen(js_class = Calibration)]
+impl WebCalibration {
+    /// What it ran on.
+    #[wasm_bindgen(getter, unchecked_return_type = "CalibrationInfo")]
+    pub fn info(&self) -> Result<JsValue, JsValue> {
+        to_js(self.0.info())
+    }
+
+    /// Another handle of the same calibration: [`WebModel::merge`] uses up the one that it is given.
+    pub fn share(&self) -> WebCalibration {
+        Self(self.0.clone())
+    }
+
+    /// Similarity of all pairs of layers: `"npib"`, `"npib-knn"`, `"cosine"`, `"angular"` or `"cka"`.
+    #[wasm_bindgen(unchecked_return_type = "LayerMatrix")]
+    pub async fn similarity(
+        &self,
+        name: String,
+        #[wasm_bindgen(unchecked_param_type = "ManifoldOptions | undefined")] options_: JsValue,
+        task: &WebTask,
+    ) -> Result<JsValue, JsValue> {
+        let measure: Measure = name.parse().map_err(to_js_error)?;
+        let matrix = self.0.similarity(measure, &manifold(options_)?, &task.0).await.map_err(to_js_error)?;
+        to_js(&LayerMatrix { layers: matrix.layers, values: narrow(&matrix.values) })
+    }
+
+    /// Block influence of every layer.
+    #[wasm_bindgen(js_name = blockInfluence)]
+    pub async fn block_influence(&self, task: &WebTask) -> Result<Float32Array, JsValue> {
+        self.0.block_influence(&task.0).await.map(|values| narrow(&values)).map_err(to_js_error)
+    }
+
+    /// The diffusion map of one layer's output.
+    #[wasm_bindgen(unchecked_return_type = "Embedding")]
+    pub async fn embedding(
+        &self,
+        layer: usize,
+        #[wasm_bindgen(unchecked_param_type = "ManifoldOptions | undefined")] options_: JsValue,
+        task: &WebTask,
+    ) -> Result<JsValue, JsValue> {
+        let map = self.0.embedding(layer, &manifold(options_)?, &task.0).await.map_err(to_js_error)?;
+        to_js(&Embedding {
+            rows: map.rows,
+            dimensions: map.dimensions,
+            values: narrow(&map.values),
+            eigenvalues: map.eigenvalues.as_slice().into(),
+            sigma: map.sigma,
+            warnings: map.warnings,
+        })
+    }
+
+    /// x[layer] at the chosen rows, layer = 0 to L.
+    #[wasm_bindgen(unchecked_return_type = "Hidden")]
+    pub async fn hidden(&self, layer: usize, task: &WebTask) -> Result<JsValue, JsValue> {
+        task.0.check().map_err(to_js_error)?;
+        let (rows, dimensions, values) = self.0.hidden(layer).map_err(to_js_error)?;
+        to_js(&Hidden { rows, dimensions, values: values.as_slice().into() })
+    }
+
+    /// Lets go of the calibration.
+    pub fn close(self) {}
+}
+
+/// What runs when the module is loaded: a panic, should there be one, says where it came from before it traps.
+#[wasm_bindgen(start)]
+pub fn start() {
+    std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
+}
+
+fn narrow(values: &[f64]) -> Float32Array {
+    let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+    values.as_slice().into()
+}
+
+fn manifold(value: JsValue) -> Result<ManifoldOptions, JsValue> {
+    if value.is_undefined() || value.is_null() { Ok(ManifoldOptions::default()) } else { options(value) }
+}
+
+/// Options from JavaScript. Typed arrays of ids become plain ones, which is what the deserialiser reads.
+fn options<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
+    let copy = Object::assign(&Object::new(), value.unchecked_ref());
+    let ids = Reflect::get(&copy, &"ids".into())?;
+    if !ids.is_undefined() && !ids.is_null() && !Array::is_array(&ids) {
+        Reflect::set(&copy, &"ids".into(), &Array::from(&ids))?;
+    }
+    serde_wasm_bindgen::from_value(copy.into()).map_err(|e| to_js_error(Error::argument("options", e.to_string())))
+}
+
+fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, JsValue> {
+    Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+}
+
+/// An error as the page's side expects it.
+fn to_js_error(error: Error) -> JsValue {
+    let object = Object::new();
+    let (name, code) = if error == Error::Cancelled { ("AbortError", None) } else { ("MkaError", Some(error.code())) };
+    let fields =
+        [("name", Some(name)), ("code", code), ("message", Some(&*error.to_string())), ("hint", Some(error.hint()))];
+    for (key, value) in fields {
+        if let Some(value) = value {
+            // Setting a key of a plain object cannot fail.
+            let _ = Reflect::set(&object, &key.into(), &value.into());
+        }
+    }
+    object.into()
+}
