@@ -21,93 +21,40 @@ struct Step {
 }
 
 const STEPS: [Step; 10] = [
-    Step {
-        name: "format",
-        about: "cargo fmt changes nothing",
-        run: format,
-    },
-    Step {
-        name: "tools",
-        about: "what is missing is installed",
-        run: install,
-    },
-    Step {
-        name: "clippy",
-        about: "no warning, native code",
-        run: clippy,
-    },
-    Step {
-        name: "clippy-wasm",
-        about: "no warning, code for the browser",
-        run: clippy_wasm,
-    },
-    Step {
-        name: "docs",
-        about: "no warning in the documentation",
-        run: docs,
-    },
-    Step {
-        name: "native",
-        about: "native tests, on a Vulkan driver too",
-        run: native,
-    },
-    Step {
-        name: "wasm",
-        about: "wasm-bindgen tests in headless Chromium",
-        run: wasm,
-    },
-    Step {
-        name: "site",
-        about: "the build, and the size of the first load",
-        run: built_site,
-    },
-    Step {
-        name: "wasm-pack",
-        about: "wasm-pack builds the crate as well",
-        run: wasm_pack,
-    },
-    Step {
-        name: "end-to-end",
-        about: "the built page in Chromium, by Playwright",
-        run: end_to_end,
-    },
+    Step { name: "format", about: "cargo fmt changes nothing", run: format },
+    Step { name: "tools", about: "what is missing is installed", run: install },
+    Step { name: "clippy", about: "no warning, native code", run: clippy },
+    Step { name: "clippy-wasm", about: "no warning, code for the browser", run: clippy_wasm },
+    Step { name: "docs", about: "no warning in the documentation", run: docs },
+    Step { name: "native", about: "native tests, on a Vulkan driver too", run: native },
+    Step { name: "wasm", about: "wasm-bindgen tests in headless Chromium", run: wasm },
+    Step { name: "site", about: "the build, and the size of the first load", run: built_site },
+    Step { name: "wasm-pack", about: "wasm-pack builds the crate as well", run: wasm_pack },
+    Step { name: "end-to-end", about: "the built page in Chromium, by Playwright", run: end_to_end },
 ];
 
 /// The steps' names and what they show, for the help text.
 pub fn steps() -> String {
-    STEPS
-        .iter()
-        .map(|step| format!("    {:<12} {}\n", step.name, step.about))
-        .collect()
+    STEPS.iter().map(|step| format!("    {:<12} {}\n", step.name, step.about)).collect()
 }
 
 /// Runs all steps, or one, and stops at the first failure.
 pub fn test(settings: &Settings, only: Option<&str>) -> Result<()> {
-    let chosen: Vec<&Step> = STEPS
-        .iter()
-        .filter(|step| only.is_none_or(|name| name == step.name))
-        .collect();
+    let chosen: Vec<&Step> = STEPS.iter().filter(|step| only.is_none_or(|name| name == step.name)).collect();
     if chosen.is_empty() {
         bail!("there is no step of that name; the steps are:\n{}", steps());
     }
     let mut done: Vec<(&str, Duration)> = Vec::new();
     for (index, step) in chosen.iter().enumerate() {
-        println!(
-            "\n== {}/{} {}: {}",
-            index + 1,
-            chosen.len(),
-            step.name,
-            step.about
-        );
+        println!("\n== {}/{} {}: {}", index + 1, chosen.len(), step.name, step.about);
         let start = Instant::now();
         let result = (step.run)(settings);
         done.push((step.name, start.elapsed()));
         if let Err(error) = result {
             summary(&done);
-            return Err(error.context(format!(
-                "step `{0}` failed; `cargo xtask test --only {0}` repeats it",
-                step.name
-            )));
+            return Err(
+                error.context(format!("step `{0}` failed; `cargo xtask test --only {0}` repeats it", step.name))
+            );
         }
     }
     summary(&done);
@@ -134,26 +81,11 @@ fn install(settings: &Settings) -> Result<()> {
 }
 
 fn clippy(_: &Settings) -> Result<()> {
-    run(&mut cargo([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])?)
+    run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?)
 }
 
 fn clippy_wasm(settings: &Settings) -> Result<()> {
-    let mut clippy = cargo([
-        "clippy",
-        "--package",
-        "mka-lab",
-        "--lib",
-        "--tests",
-        "--target",
-        &settings.build.target,
-    ])?;
+    let mut clippy = cargo(["clippy", "--package", "mka-lab", "--lib", "--tests", "--target", &settings.build.target])?;
     run(clippy.args(["--", "-D", "warnings"]))
 }
 
@@ -163,28 +95,14 @@ fn docs(_: &Settings) -> Result<()> {
 
 /// xtask's own tests keep its profile, so that its dependencies are not compiled a second time.
 fn native(_: &Settings) -> Result<()> {
-    run(&mut cargo([
-        "test",
-        "--profile",
-        "xtask",
-        "--package",
-        "xtask",
-    ])?)?;
+    run(&mut cargo(["test", "--profile", "xtask", "--package", "xtask"])?)?;
     run(&mut cargo(["test", "--package", "mka-lab"])?)
 }
 
 /// Runs in the development profile: link-time optimisation of every test file would take longer than the tests.
 /// The browser's options are in webdriver.json.
 fn wasm(settings: &Settings) -> Result<()> {
-    let mut test = cargo([
-        "test",
-        "--package",
-        "mka-lab",
-        "--target",
-        &settings.build.target,
-        "--test",
-        "browser_*",
-    ])?;
+    let mut test = cargo(["test", "--package", "mka-lab", "--target", &settings.build.target, "--test", "browser_*"])?;
     run(system::with_browser(&mut test).env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TEST_SECONDS))
 }
 
@@ -210,11 +128,7 @@ fn wasm_pack(settings: &Settings) -> Result<()> {
         "--out-dir",
     ]);
     run(pack.arg(&out))?;
-    for name in [
-        format!("{}.js", build.out_name),
-        format!("{}_bg.wasm", build.out_name),
-        "package.json".to_owned(),
-    ] {
+    for name in [format!("{}.js", build.out_name), format!("{}_bg.wasm", build.out_name), "package.json".to_owned()] {
         if fs::metadata(out.join(&name)).map_or(0, |data| data.len()) == 0 {
             bail!("wasm-pack left no {name} in {}", out.display());
         }
@@ -235,6 +149,5 @@ pub fn bench(settings: &Settings) -> Result<()> {
     site::build(settings)?;
     run(&mut cargo(["bench", "--package", "mka-lab", "--benches"])?)?;
     let script: PathBuf = root().join("tests/browser/bench.mjs");
-    run(system::with_browser(command("node")?.arg(&script)))
-        .context("the figures of the browser are missing")
+    run(system::with_browser(command("node")?.arg(&script))).context("the figures of the browser are missing")
 }

@@ -16,8 +16,7 @@ pub fn root() -> &'static Path {
 
 /// Cargo's target folder.
 pub fn target_dir() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |folder| root().join(folder))
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
 /// Where `cargo install --root` puts the tools that this project had to install for itself.
@@ -39,10 +38,7 @@ pub fn command(program: &str) -> Result<Command> {
     command.current_dir(root()).env("PATH", search_path()?);
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix))
-        {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| text.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }
@@ -68,9 +64,7 @@ pub fn npm<const N: usize>(arguments: [&str; N]) -> Result<Command> {
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     println!("   $ {shown}");
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{shown}`"))?;
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status})");
     }
@@ -79,14 +73,8 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// What the command prints on standard output; None when it cannot be started or fails.
 pub fn output(command: &mut Command) -> Option<String> {
-    let done = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    done.status
-        .success()
-        .then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    let done = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }
 
 /// The first program of these names that is on the PATH.
@@ -95,18 +83,12 @@ pub fn find(names: &[&str]) -> Option<PathBuf> {
     let suffix = env::consts::EXE_SUFFIX;
     names
         .iter()
-        .flat_map(|name| {
-            folders
-                .iter()
-                .map(move |folder| folder.join(format!("{name}{suffix}")))
-        })
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(format!("{name}{suffix}"))))
         .find(|path| path.is_file())
 }
 
 fn show(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     std::iter::once(program)
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned())

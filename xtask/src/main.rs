@@ -69,17 +69,12 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
     while let Some(argument) = arguments.next()? {
         match (&mut request, argument) {
             (_, Short('h') | Long("help")) => return Ok(Request::Help),
-            (Request::Start { port, .. }, Long("port")) => {
-                *port = Some(arguments.value()?.parse()?)
-            }
+            (Request::Start { port, .. }, Long("port")) => *port = Some(arguments.value()?.parse()?),
             (Request::Start { open, .. }, Long("no-open")) => *open = false,
             (Request::Test { only }, Long("only")) => *only = Some(arguments.value()?.string()?),
             (Request::Help, Value(name)) => {
                 request = match name.string()?.as_str() {
-                    "start" => Request::Start {
-                        port: None,
-                        open: true,
-                    },
+                    "start" => Request::Start { port: None, open: true },
                     "build" => Request::Build,
                     "test" => Request::Test { only: None },
                     "bench" => Request::Bench,
@@ -99,46 +94,25 @@ mod tests {
     use super::*;
 
     fn parsed(words: &[&str]) -> Result<Request> {
-        parse(lexopt::Parser::from_iter(
-            std::iter::once("xtask").chain(words.iter().copied()),
-        ))
+        parse(lexopt::Parser::from_iter(std::iter::once("xtask").chain(words.iter().copied())))
     }
 
     #[test]
     fn commands_and_their_options() -> Result<()> {
         assert_eq!(parsed(&[])?, Request::Help);
-        assert_eq!(
-            parsed(&["start"])?,
-            Request::Start {
-                port: None,
-                open: true
-            }
-        );
+        assert_eq!(parsed(&["start"])?, Request::Start { port: None, open: true });
         assert_eq!(
             parsed(&["start", "--port", "9000", "--no-open"])?,
-            Request::Start {
-                port: Some(9000),
-                open: false
-            }
+            Request::Start { port: Some(9000), open: false }
         );
-        assert_eq!(
-            parsed(&["test", "--only", "native"])?,
-            Request::Test {
-                only: Some("native".to_owned())
-            }
-        );
+        assert_eq!(parsed(&["test", "--only", "native"])?, Request::Test { only: Some("native".to_owned()) });
         assert_eq!(parsed(&["build"])?, Request::Build);
         Ok(())
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for words in [
-            &["walk"][..],
-            &["build", "--port", "1"],
-            &["start", "--port", "many"],
-            &["test", "test"],
-        ] {
+        for words in [&["walk"][..], &["build", "--port", "1"], &["start", "--port", "many"], &["test", "test"]] {
             assert!(parsed(words).is_err(), "{words:?}");
         }
     }

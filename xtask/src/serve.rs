@@ -20,9 +20,7 @@ const USUAL_PORT: u16 = 8080;
 
 /// Serves until the process is ended. Without a port the usual one is taken, or any free one.
 pub fn serve(site: &Path, port: Option<u16>, open: bool) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         let listener = listen(port).await?;
         let address = format!("http://localhost:{}/", listener.local_addr()?.port());
@@ -30,9 +28,7 @@ pub fn serve(site: &Path, port: Option<u16>, open: bool) -> Result<()> {
         if open {
             open_browser(&address);
         }
-        axum::serve(listener, files(site))
-            .await
-            .context("the server stopped")
+        axum::serve(listener, files(site)).await.context("the server stopped")
     })
 }
 
@@ -42,26 +38,19 @@ async fn listen(port: Option<u16>) -> Result<TcpListener> {
         Err(error) if port.is_none() && error.kind() == ErrorKind::AddrInUse => {
             bind(0).await.context("no port is free")
         }
-        result => {
-            result.with_context(|| format!("port {} cannot be used", port.unwrap_or(USUAL_PORT)))
-        }
+        result => result.with_context(|| format!("port {} cannot be used", port.unwrap_or(USUAL_PORT))),
     }
 }
 
 /// `no-cache` makes the browser ask every time, so that a rebuilt page is seen at once.
 fn files(site: &Path) -> Router {
-    let no_cache =
-        SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Router::new()
-        .fallback_service(ServeDir::new(site))
-        .layer(no_cache)
+    let no_cache = SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Router::new().fallback_service(ServeDir::new(site)).layer(no_cache)
 }
 
 /// Opens the address where there is a screen; the printed address has to do where that fails.
 fn open_browser(address: &str) {
-    let headless = ["DISPLAY", "WAYLAND_DISPLAY"]
-        .iter()
-        .all(|name| std::env::var_os(name).is_none());
+    let headless = ["DISPLAY", "WAYLAND_DISPLAY"].iter().all(|name| std::env::var_os(name).is_none());
     let (program, arguments): (&str, &[&str]) = match std::env::consts::OS {
         "macos" => ("open", &[]),
         "windows" => ("cmd", &["/C", "start", ""]),
@@ -69,12 +58,7 @@ fn open_browser(address: &str) {
         _ => ("xdg-open", &[]),
     };
     if let Ok(mut opener) = command(program) {
-        opener
-            .args(arguments)
-            .arg(address)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        opener.args(arguments).arg(address).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // A browser that cannot be opened is no fault of the server's.
         let _ = opener.spawn();
     }
@@ -91,10 +75,7 @@ mod tests {
     /// One request over a plain socket, so that no client tidies the path up on the way.
     fn request(address: SocketAddr, path: &str, header: &str) -> Result<String> {
         let mut stream = TcpStream::connect(address)?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n"
-        )?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer.to_lowercase())
@@ -119,9 +100,7 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         let served = files(&site);
         std::thread::spawn(move || -> Result<()> {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
             runtime.block_on(async {
                 let listener = listen(Some(0)).await?;
                 tell.send(listener.local_addr()?)?;
@@ -141,25 +120,14 @@ mod tests {
         for (path, kind) in types {
             let answer = request(address, path, "")?;
             assert!(answer.starts_with("http/1.1 200"), "{path}: {answer}");
-            assert!(
-                answer.contains(&format!("content-type: {kind}")),
-                "{path}: {answer}"
-            );
-            assert!(
-                answer.contains("cache-control: no-cache"),
-                "{path}: {answer}"
-            );
+            assert!(answer.contains(&format!("content-type: {kind}")), "{path}: {answer}");
+            assert!(answer.contains("cache-control: no-cache"), "{path}: {answer}");
         }
         let part = request(address, "/models/model.safetensors", "Range: bytes=2-5\r\n")?;
         assert!(part.starts_with("http/1.1 206"), "{part}");
         assert!(part.contains("content-range: bytes 2-5/10"), "{part}");
         assert!(part.ends_with("\r\n\r\n2345"), "{part}");
-        for path in [
-            "/../secret.txt",
-            "/%2e%2e/secret.txt",
-            "/models/..%2f..%2fsecret.txt",
-            "/nothing.json",
-        ] {
+        for path in ["/../secret.txt", "/%2e%2e/secret.txt", "/models/..%2f..%2fsecret.txt", "/nothing.json"] {
             let answer = request(address, path, "")?;
             assert!(answer.starts_with("http/1.1 4"), "{path}: {answer}");
             assert!(!answer.contains("secret\n"), "{path}: {answer}");

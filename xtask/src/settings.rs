@@ -59,8 +59,7 @@ pub struct Tools {
 /// Reads `wasm-pack.toml`.
 pub fn load() -> Result<Settings> {
     let path = command::root().join("wasm-pack.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is not as xtask expects it", path.display()))
 }
 
@@ -75,16 +74,10 @@ pub fn locked_version(name: &str) -> Result<String> {
         name: String,
         version: String,
     }
-    let text =
-        fs::read_to_string(command::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let text = fs::read_to_string(command::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let lock: Lock = toml::from_str(&text).context("Cargo.lock is not as xtask expects it")?;
-    let found = lock
-        .package
-        .into_iter()
-        .find(|package| package.name == name);
-    found
-        .map(|package| package.version)
-        .with_context(|| format!("Cargo.lock has no {name}"))
+    let found = lock.package.into_iter().find(|package| package.name == name);
+    found.map(|package| package.version).with_context(|| format!("Cargo.lock has no {name}"))
 }
 
 #[cfg(test)]
@@ -95,13 +88,7 @@ mod tests {
     fn the_projects_own_settings_are_read() -> Result<()> {
         let settings = load()?;
         assert_eq!(settings.build.target, "wasm32-unknown-unknown");
-        assert!(
-            settings
-                .wasm_opt
-                .flags
-                .iter()
-                .any(|flag| flag == "--enable-simd")
-        );
+        assert!(settings.wasm_opt.flags.iter().any(|flag| flag == "--enable-simd"));
         assert!(settings.budget.first_load_gzip_bytes > 0);
         Ok(())
     }

@@ -30,32 +30,16 @@ pub fn build(settings: &Settings) -> Result<()> {
 /// The wasm file and its bindings; nothing to do while the compiler's output is older than they are.
 fn wasm(settings: &Settings) -> Result<()> {
     let build = &settings.build;
-    let mut compile = cargo([
-        "build",
-        "--package",
-        "mka-lab",
-        "--lib",
-        "--target",
-        &build.target,
-    ])?;
+    let mut compile = cargo(["build", "--package", "mka-lab", "--lib", "--target", &build.target])?;
     run(compile.args(["--profile", &build.profile]))?;
 
-    let compiled_folder = if build.profile == "dev" {
-        "debug"
-    } else {
-        &build.profile
-    };
-    let compiled = target_dir()
-        .join(&build.target)
-        .join(compiled_folder)
-        .join("mka_lab.wasm");
+    let compiled_folder = if build.profile == "dev" { "debug" } else { &build.profile };
+    let compiled = target_dir().join(&build.target).join(compiled_folder).join("mka_lab.wasm");
     let out_dir = root().join(&build.out_dir);
     let name = format!("{}_bg.wasm", build.out_name);
     let finished = out_dir.join(&name);
     if let Some(time) = modified(&finished)
-        && [&compiled, &root().join("wasm-pack.toml")]
-            .iter()
-            .all(|source| modified(source) < Some(time))
+        && [&compiled, &root().join("wasm-pack.toml")].iter().all(|source| modified(source) < Some(time))
     {
         return Ok(());
     }
@@ -64,25 +48,12 @@ fn wasm(settings: &Settings) -> Result<()> {
     let bound = target_dir().join("bindings");
     remove(&bound)?;
     let mut bind = command("wasm-bindgen")?;
-    bind.args([
-        "--target",
-        &build.bindings,
-        "--out-name",
-        &build.out_name,
-        "--out-dir",
-    ])
-    .arg(&bound)
-    .arg(&compiled);
+    bind.args(["--target", &build.bindings, "--out-name", &build.out_name, "--out-dir"]).arg(&bound).arg(&compiled);
     run(&mut bind)?;
     remove(&out_dir)?;
     copy(&bound, &out_dir, &name)?;
     let mut optimise = command("node")?;
-    run(optimise
-        .arg(tools::wasm_opt())
-        .args(&settings.wasm_opt.flags)
-        .arg(bound.join(&name))
-        .arg("-o")
-        .arg(&finished))
+    run(optimise.arg(tools::wasm_opt()).args(&settings.wasm_opt.flags).arg(bound.join(&name)).arg("-o").arg(&finished))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

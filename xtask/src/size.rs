@@ -31,11 +31,7 @@ pub fn first_load(site: &Path) -> Result<Weight> {
     if files.is_empty() {
         bail!("{} is empty: `cargo xtask build` makes it", site.display());
     }
-    files.sort_by(|a, b| {
-        b.gzip_bytes
-            .cmp(&a.gzip_bytes)
-            .then_with(|| a.name.cmp(&b.name))
-    });
+    files.sort_by(|a, b| b.gzip_bytes.cmp(&a.gzip_bytes).then_with(|| a.name.cmp(&b.name)));
     Ok(Weight { files })
 }
 
@@ -48,20 +44,11 @@ impl Weight {
     /// Prints a table and the sum beside the budget.
     pub fn print(&self, budget: u64) {
         println!("   {:>12} {:>12}  first load", "bytes", "gzip");
-        for File {
-            name,
-            bytes,
-            gzip_bytes,
-        } in &self.files
-        {
+        for File { name, bytes, gzip_bytes } in &self.files {
             println!("   {bytes:>12} {gzip_bytes:>12}  {name}");
         }
         let sum = self.gzip_bytes();
-        let verdict = if sum > budget {
-            "OVER THE BUDGET"
-        } else {
-            "within the budget"
-        };
+        let verdict = if sum > budget { "OVER THE BUDGET" } else { "within the budget" };
         println!("   {:>12} {sum:>12}  in all: {verdict} of {budget}", "");
     }
 
@@ -85,17 +72,9 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<()> {
             if !ON_DEMAND.contains(&name.as_str()) {
                 collect(&path, &format!("{name}/"), files)?;
             }
-        } else if path
-            .extension()
-            .is_some_and(|end| CODE.iter().any(|kind| end == *kind))
-        {
-            let content =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            files.push(File {
-                name,
-                bytes: content.len() as u64,
-                gzip_bytes: gzip(&content)?,
-            });
+        } else if path.extension().is_some_and(|end| CODE.iter().any(|kind| end == *kind)) {
+            let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            files.push(File { name, bytes: content.len() as u64, gzip_bytes: gzip(&content)? });
         }
     }
     Ok(())
@@ -124,11 +103,7 @@ mod tests {
         fs::remove_dir_all(&site)?;
         let names: Vec<&str> = weight.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["index.html", "assets/page.js"]);
-        assert!(
-            weight.gzip_bytes() < 200,
-            "compressed, not counted: {}",
-            weight.gzip_bytes()
-        );
+        assert!(weight.gzip_bytes() < 200, "compressed, not counted: {}", weight.gzip_bytes());
         assert!(weight.check(200).is_ok());
         assert!(weight.check(10).is_err());
         Ok(())

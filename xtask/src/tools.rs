@@ -23,34 +23,19 @@ pub fn for_build(settings: &Settings) -> Result<()> {
 
 /// Checks that Node is there and young enough.
 fn node() -> Result<()> {
-    let version = output(command("node")?.arg("--version")).with_context(|| {
-        format!("Node.js is missing: install version {OLDEST_NODE} or later (https://nodejs.org)")
-    })?;
-    let major: u32 = version
-        .trim_start_matches('v')
-        .split('.')
-        .next()
-        .unwrap_or_default()
-        .parse()
-        .unwrap_or_default();
+    let version = output(command("node")?.arg("--version"))
+        .with_context(|| format!("Node.js is missing: install version {OLDEST_NODE} or later (https://nodejs.org)"))?;
+    let major: u32 = version.trim_start_matches('v').split('.').next().unwrap_or_default().parse().unwrap_or_default();
     if major < OLDEST_NODE {
-        bail!(
-            "Node.js {version} is too old: install version {OLDEST_NODE} or later (https://nodejs.org)"
-        );
+        bail!("Node.js {version} is too old: install version {OLDEST_NODE} or later (https://nodejs.org)");
     }
     Ok(())
 }
 
 /// The standard library for WebAssembly.
 fn wasm_target(target: &str) -> Result<()> {
-    let sysroot =
-        output(command("rustc")?.args(["--print", "sysroot"])).context("rustc is missing")?;
-    if Path::new(&sysroot)
-        .join("lib/rustlib")
-        .join(target)
-        .join("lib")
-        .is_dir()
-    {
+    let sysroot = output(command("rustc")?.args(["--print", "sysroot"])).context("rustc is missing")?;
+    if Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir() {
         return Ok(());
     }
     retry(|| run(command("rustup")?.args(["target", "add", target])))
@@ -60,8 +45,7 @@ fn wasm_target(target: &str) -> Result<()> {
 /// wasm-bindgen's command and its test runner; both have to match the library's version exactly.
 fn wasm_bindgen() -> Result<()> {
     let version = settings::locked_version("wasm-bindgen")?;
-    if has_version("wasm-bindgen", &version)? && has_version("wasm-bindgen-test-runner", &version)?
-    {
+    if has_version("wasm-bindgen", &version)? && has_version("wasm-bindgen-test-runner", &version)? {
         return Ok(());
     }
     // Without --locked: the versions that its own lock file names do not build with every later compiler.
@@ -102,23 +86,10 @@ fn has_version(program: &str, version: &str) -> Result<bool> {
 
 /// Compiles a program from crates.io. Little optimised: that halves the time it takes, and these programs have little to do.
 fn install(package: &str, version: &str, options: &[&str]) -> Result<()> {
-    println!(
-        "   {package} {version} is missing: compiling it into {}",
-        tools_dir().display()
-    );
+    println!("   {package} {version} is missing: compiling it into {}", tools_dir().display());
     retry(|| {
-        let mut install = cargo([
-            "install",
-            package,
-            "--version",
-            version,
-            "--force",
-            "--root",
-        ])?;
-        install
-            .arg(tools_dir())
-            .args(options)
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        let mut install = cargo(["install", package, "--version", version, "--force", "--root"])?;
+        install.arg(tools_dir()).args(options).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         run(&mut install)
     })
 }
