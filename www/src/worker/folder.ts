@@ -1,22 +1,26 @@
 /** Finds the files of a model folder behind a URL. */
+import { isNetworkError } from "./errors";
 import { body, download, fromUrl, networkError, type SourceFile } from "./source";
 
-/** Files beside the weights that a model folder may have. */
+/** Files beside the weights, and whether a model folder may lack them. */
 const SMALL = [
-  "config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "generation_config.json",
-  "special_tokens_map.json",
+  { name: "tokenizer.json", optional: false },
+  { name: "tokenizer_config.json", optional: true },
+  { name: "generation_config.json", optional: true },
+  { name: "special_tokens_map.json", optional: true },
 ];
 
-/** `folder` ends with "/". A file that is not there is no failure: what is needed is decided when the model is opened. */
+/**
+ * `folder` ends with "/". A file that is not there is no failure: what is needed is decided when the model is opened.
+ * Some hosts leave CORS out of their 404, which looks like a broken connection; optional files are then taken as missing.
+ */
 export async function listFolder(folder: string): Promise<SourceFile[]> {
   const listed = await listing(folder);
   if (listed) return listed;
-  const small = await Promise.all(SMALL.map((name) => smallFile(folder, name)));
-  const files = small.filter((file) => file !== undefined);
-  const single = await weights(folder, "model.safetensors");
+  const config = await smallFile(folder, "config.json");
+  const small = await Promise.all(SMALL.map(({ name, optional }) => orMissing(optional, smallFile(folder, name))));
+  const files = [config, ...small].filter((file) => file !== undefined);
+  const single = await orMissing(true, weights(folder, "model.safetensors"));
   if (single) return [...files, single];
   const index = await smallFile(folder, "model.safetensors.index.json");
   if (!index) return files;
@@ -26,12 +30,20 @@ export async function listFolder(folder: string): Promise<SourceFile[]> {
 
 /** `mka-files.json`: [{ name, size }]. A host that answers everything with a page of its own has none. */
 async function listing(folder: string): Promise<SourceFile[] | undefined> {
-  const file = await smallFile(folder, "mka-files.json");
+  const file = await orMissing(true, smallFile(folder, "mka-files.json"));
   const entries: unknown = file && (await json(file));
   if (!Array.isArray(entries)) return undefined;
   return entries
     .filter((entry) => typeof entry?.name === "string" && Number.isSafeInteger(entry.size))
     .map(({ name, size }) => fromUrl(name, address(folder, name), size));
+}
+
+async function orMissing(optional: boolean, file: Promise<SourceFile | undefined>): Promise<SourceFile | undefined> {
+  if (!optional) return file;
+  return file.catch((error: unknown) => {
+    if (isNetworkError(error)) return undefined;
+    throw error;
+  });
 }
 
 /** A file that is read as a whole; undefined where there is none. */
