@@ -14,7 +14,7 @@ export const T = {
     webgpu: "WebGPU",
     cpu: "CPU",
     starting: "The engine is starting …",
-    running: (backend: string, adapter: string) => `${backend === "webgpu" ? "WebGPU" : "CPU"}, ${adapter}`,
+    running: (backend: string, adapter: string) => `${backend === "webgpu" ? "WebGPU" : "CPU"}: ${adapter}`,
     failed: "No engine runs.",
   },
   theme: { label: "Colours", system: "System", light: "Light", dark: "Dark" },

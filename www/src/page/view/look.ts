@@ -15,7 +15,7 @@ export function lookPanel(): View {
     <div class="fields">
       ${selectField(words.measure, state.measure, words.measures, (name) => void chooseMeasure(name), "measure")}
     </div>
-    <p class="note">${words.notes[state.measure]}</p>
+    <p class="note measure-note">${words.notes[state.measure]}</p>
     <p class="reading" id="reading" aria-hidden="true">${reading()}</p>
     <div class="map-frame">
       <div id="map" class="chart square ${matrix ? "" : "blank"}"></div>

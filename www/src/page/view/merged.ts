@@ -46,7 +46,7 @@ export function proof(): View {
   const words = T.merge;
   const tensors = state.merged?.summary.tensors ?? [];
   return html`
-    <details id="proof" ?hidden=${!state.merged}>
+    <details id="proof" open ?hidden=${!state.merged}>
       <summary>${tensors.length > 0 ? words.proof(tensors.length) : words.proofNone}</summary>
       <p class="note">${words.proofNote}</p>
       <div class="scroll" tabindex="0" role="region" aria-label=${words.proofHead.join(", ")}>
