@@ -2,13 +2,18 @@
 //!
 //! This module must not know what is measured on them.
 
+use std::rc::Rc;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
 use crate::parked::{Meter, Parked};
 use crate::task::Task;
-use crate::transformer::{Observer, Transformer, windows_per_chunk};
+use crate::transformer::{Observer, Stream, Transformer, windows_per_chunk};
+
+/// Bytes of whole streams that a calibration keeps, so that a changed model is run from the change on only.
+const STREAM_BUDGET: u64 = 256 << 20;
 
 /// Which token positions are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +32,9 @@ pub struct Activations {
     pub rows: usize,
     /// Channels of the stream.
     pub columns: usize,
-    states: Vec<Parked>,
+    states: Vec<Rc<Parked>>,
+    /// Whole streams x[l] of some l, in ascending order: where a changed model can go on from.
+    streams: Vec<(usize, Rc<Stream>)>,
 }
 
 impl Activations {
@@ -41,7 +48,7 @@ impl Activations {
     /// # Errors
     /// [`Error::BadArgument`] when there is no such layer.
     pub fn hidden(&self, layer: usize) -> Result<Vec<f32>> {
-        let states = self.states.get(layer).map(Parked::to_f32);
+        let states = self.states.get(layer).map(|states| states.to_f32());
         states.ok_or_else(|| Error::argument("layer", format!("is {layer}, expected 0 to {}", self.layers())))
     }
 
@@ -97,60 +104,102 @@ pub fn choose_rows(
     Ok(chosen)
 }
 
-/// Runs windows of equal length through a model and keeps x[l] at the rows `chosen`, for every l.
+/// What is run: windows of equal length, and the rows `(sequence, position)` to keep of them.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Token ids.
+    pub windows: Vec<Vec<u32>>,
+    /// The rows, in the order of the activation matrices.
+    pub chosen: Vec<(usize, usize)>,
+}
+
+/// Runs a sample through a model and keeps x[l] at its rows, for every l.
 ///
 /// # Errors
 /// [`Error::NotFinite`] when an activation is not a number, [`Error::Cancelled`], or what reading and computing fail with.
-pub async fn calibrate(
+pub async fn calibrate(model: &Transformer, sample: &Sample, meter: &Meter, task: &Task) -> Result<Activations> {
+    let stream = model.embed(&sample.windows, task).await?;
+    let mut collector = Collector::new(model, sample, Vec::new(), meter);
+    model.observe(&stream, &mut collector).await?;
+    run(model, stream, 0, Vec::new(), collector, task).await
+}
+
+/// The same sample on a model whose first `untouched` blocks are those that `before` was run on: what is in front of them is taken over.
+///
+/// # Errors
+/// As [`calibrate`].
+pub async fn calibrate_again(
     model: &Transformer,
-    windows: &[Vec<u32>],
-    chosen: &[(usize, usize)],
+    sample: &Sample,
+    before: &Activations,
+    untouched: usize,
     meter: &Meter,
     task: &Task,
 ) -> Result<Activations> {
-    let (layers, columns) = (model.description.layers, model.description.hidden);
-    let window = windows.first().map_or(0, Vec::len);
-    let per_chunk = windows_per_chunk(model.engine.as_ref(), window);
-    let mut collector =
-        Collector::new(chosen, windows.len().div_ceil(per_chunk), per_chunk, window, layers, columns, meter);
-    let step = task.step("calibrate", layers, "blocks");
-    let mut stream = model.embed(windows, task).await?;
-    model.observe(&stream, &mut collector).await?;
-    model.forward(&mut stream, 0..layers, Some(&mut collector), task, &step).await?;
+    let usable = before.streams.iter().take_while(|(layer, _)| *layer <= untouched);
+    let streams: Vec<(usize, Rc<Stream>)> = usable.cloned().collect();
+    let Some((layer, stream)) = streams.last().cloned() else {
+        return calibrate(model, sample, meter, task).await;
+    };
+    let stream = stream.fork(model.engine.as_ref())?;
+    let collector = Collector::new(model, sample, before.states[..=layer].to_vec(), meter);
+    run(model, stream, layer, streams, collector, task).await
+}
+
+/// Goes on from x[`first`], and keeps a whole stream now and then.
+async fn run(
+    model: &Transformer,
+    mut stream: Stream,
+    first: usize,
+    mut streams: Vec<(usize, Rc<Stream>)>,
+    mut collector: Collector,
+    task: &Task,
+) -> Result<Activations> {
+    let layers = model.description.layers;
+    let kept = (STREAM_BUDGET / stream.bytes().max(1)) as usize;
+    let stride = layers.div_ceil(kept + 1);
+    let step = task.step("calibrate", layers - first, "blocks");
+    let mut layer = first;
+    while layer < layers {
+        let next = (layer + stride).min(layers);
+        model.forward(&mut stream, layer..next, Some(&mut collector), task, &step).await?;
+        layer = next;
+        if layer < layers {
+            streams.push((layer, Rc::new(stream.fork(model.engine.as_ref())?)));
+        }
+    }
     if let Some(layer) = collector.broken {
         let found = "it has values that are infinite or not a number".into();
         return Err(Error::NotFinite { what: format!("the hidden state x[{layer}]"), found });
     }
-    Ok(Activations { rows: chosen.len(), columns, states: collector.states })
+    Ok(Activations { rows: collector.rows, columns: collector.columns, states: collector.states, streams })
 }
 
 /// Sorts the rows that pass by into the activation matrices.
 struct Collector {
     /// For each chunk, the rows to take, and where each belongs.
     wanted: Vec<(Vec<u32>, Vec<usize>)>,
+    rows: usize,
     columns: usize,
-    states: Vec<Parked>,
+    states: Vec<Rc<Parked>>,
     broken: Option<usize>,
 }
 
 impl Collector {
-    fn new(
-        chosen: &[(usize, usize)],
-        chunks: usize,
-        per_chunk: usize,
-        window: usize,
-        layers: usize,
-        columns: usize,
-        meter: &Meter,
-    ) -> Self {
-        let mut wanted = vec![(Vec::new(), Vec::new()); chunks];
-        for (target, (sequence, position)) in chosen.iter().enumerate() {
+    /// `known` are the matrices of the first layers, which will not be written.
+    fn new(model: &Transformer, sample: &Sample, known: Vec<Rc<Parked>>, meter: &Meter) -> Self {
+        let (rows, columns) = (sample.chosen.len(), model.description.hidden);
+        let window = sample.windows.first().map_or(0, Vec::len);
+        let per_chunk = windows_per_chunk(model.engine.as_ref(), window);
+        let mut wanted = vec![(Vec::new(), Vec::new()); sample.windows.len().div_ceil(per_chunk)];
+        for (target, (sequence, position)) in sample.chosen.iter().enumerate() {
             let (rows, targets) = &mut wanted[sequence / per_chunk];
             rows.push((sequence % per_chunk * window + position) as u32);
             targets.push(target);
         }
-        let states = (0..=layers).map(|_| Parked::zeros(chosen.len() * columns * 4, meter)).collect();
-        Self { wanted, columns, states, broken: None }
+        let mut states = known;
+        states.resize_with(model.description.layers + 1, || Rc::new(Parked::zeros(rows * columns * 4, meter)));
+        Self { wanted, rows, columns, states, broken: None }
     }
 }
 

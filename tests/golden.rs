@@ -1,16 +1,22 @@
-//! Whole runs against the golden records and the miniatures, on the CPU engine and on native Vulkan: records that transformers, SciPy and NumPy made.
+//! Whole runs against the golden records and the miniatures, on both engines, natively and in a browser: records that transformers, SciPy
+//! and NumPy made.
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 mod support;
 
 use std::rc::Rc;
 
-use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input, ManifoldOptions, MergeOptions, RowsOption};
-use mka_lab::session::{Lab, Model};
+use mka_lab::interface::{
+    AlphaOption, CalibrateOptions, EvaluateOptions, Input, ManifoldOptions, MergeOptions, RowsOption,
+};
+use mka_lab::session::Model;
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
-use pollster::block_on;
 use serde_json::Value;
-use support::{Golden, open_folder};
+use support::{Files, Golden, content, lab, open, source, sources};
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 /// What differs between the engines: how close they must come.
 struct Tolerance {
@@ -21,10 +27,6 @@ struct Tolerance {
 const CPU: Tolerance = Tolerance { loss: 1e-5, eigenvalue: 1e-5 };
 const WEBGPU: Tolerance = Tolerance { loss: 1e-4, eigenvalue: 1e-4 };
 
-fn lab(backend: &str) -> Rc<Lab> {
-    block_on(Lab::create(backend)).unwrap_or_else(|error| panic!("{error}. {}", error.hint()))
-}
-
 fn input(golden: &Golden) -> Input {
     Input { ids: Some(golden.ids.clone()), ..Input::default() }
 }
@@ -33,12 +35,11 @@ fn evaluation(golden: &Golden) -> EvaluateOptions {
     EvaluateOptions { input: input(golden), window: Some(golden.window), sequences: Some(golden.sequences) }
 }
 
-fn run(backend: &str, name: &str, tolerance: &Tolerance, merged_tolerance: f64) {
-    let golden = Golden::read(name);
-    let model = open_folder(&lab(backend), &support::model_folder(name));
+async fn run(backend: &str, files: Files, golden: Golden, tolerance: Tolerance, merged_tolerance: f64) {
+    let model = open(&lab(backend).await, &sources(&files)).await;
     let task = Task::silent();
 
-    let (measured, _) = block_on(model.evaluate(&evaluation(&golden), &task)).unwrap();
+    let (measured, _) = model.evaluate(&evaluation(&golden), &task).await.unwrap();
     assert_eq!(measured.tokens, golden.sequences * (golden.window - 1));
     let expected = golden.json["nll_per_token"].as_f64().unwrap();
     assert!(
@@ -54,7 +55,7 @@ fn run(backend: &str, name: &str, tolerance: &Tolerance, merged_tolerance: f64) 
         rows: Some(RowsOption::Chosen(golden.rows.clone())),
         ..CalibrateOptions::default()
     };
-    let calibration = block_on(model.calibrate(&options, &task)).unwrap();
+    let calibration = model.calibrate(&options, &task).await.unwrap();
     let layers = calibration.info().layers;
     for layer in 0..=layers {
         let (rows, columns, values) = calibration.hidden(layer).unwrap();
@@ -70,7 +71,7 @@ fn run(backend: &str, name: &str, tolerance: &Tolerance, merged_tolerance: f64) 
     let published = ManifoldOptions { dimensions: Some(2), sigma: Some(8.0), power: Some(0.5) };
     for layer in 0..layers {
         for (options, record) in [(&defaults, "eigenvalues"), (&published, "paper_eigenvalues")] {
-            let map = block_on(calibration.embedding(layer, options, &task)).unwrap();
+            let map = calibration.embedding(layer, options, &task).await.unwrap();
             for (found, expected) in map.eigenvalues.iter().zip(golden.floats(&format!("{record}.{layer}"))) {
                 assert!(
                     (found - expected).abs() < tolerance.eigenvalue,
@@ -86,22 +87,22 @@ fn run(backend: &str, name: &str, tolerance: &Tolerance, merged_tolerance: f64) 
         (Measure::Angular, "angular"),
         (Measure::Cka, "linear_cka"),
     ] {
-        let matrix = block_on(calibration.similarity(measure, &defaults, &task)).unwrap();
+        let matrix = calibration.similarity(measure, &defaults, &task).await.unwrap();
         for (i, (found, expected)) in
             matrix.values.iter().zip(golden.floats(&format!("similarity.{record}"))).enumerate()
         {
             assert!((found - expected).abs() < 1e-3, "{record}, element {i}: {found} instead of {expected}");
         }
     }
-    let influence = block_on(calibration.block_influence(&task)).unwrap();
+    let influence = calibration.block_influence(&task).await.unwrap();
     for (found, expected) in influence.iter().zip(golden.json["block_influence"].as_array().unwrap()) {
         assert!((found - expected.as_f64().unwrap()).abs() < 1e-4);
     }
-    surgery(&model, &golden, merged_tolerance);
+    surgery(&model, &golden, merged_tolerance).await;
 }
 
 /// The lines of the record that this version can do: drops and averages of inner pairs.
-fn surgery(model: &Rc<Model>, golden: &Golden, tolerance: f64) {
+async fn surgery(model: &Rc<Model>, golden: &Golden, tolerance: f64) {
     let mut lines = 0;
     for (line, expected) in golden.json["surgery"].as_object().unwrap() {
         let Some((pair, alpha)) = support::surgery_line(line, model.summary().layers) else { continue };
@@ -109,12 +110,12 @@ fn surgery(model: &Rc<Model>, golden: &Golden, tolerance: f64) {
             selection: Some("manual".into()),
             pairs: Some(vec![pair]),
             combination: Some(if alpha.is_some() { "average" } else { "drop" }.into()),
-            alpha: alpha.map(mka_lab::interface::AlphaOption::Fixed),
+            alpha: alpha.map(AlphaOption::Fixed),
             ..MergeOptions::default()
         };
         let task = Task::silent();
-        let merged = block_on(model.merge(&options, None, &task)).unwrap();
-        let (measured, _) = block_on(merged.evaluate(&evaluation(golden), &task)).unwrap();
+        let merged = model.merge(&options, None, &task).await.unwrap();
+        let (measured, _) = merged.evaluate(&evaluation(golden), &task).await.unwrap();
         let found = measured.divergence.unwrap();
         let figure = |name: &str| expected[name].as_f64().unwrap();
         let close = |found: f64, name: &str| {
@@ -130,52 +131,38 @@ fn surgery(model: &Rc<Model>, golden: &Golden, tolerance: f64) {
     assert_eq!(lines, 2 * (layers - 2) + 1, "drop and average of every inner pair, and the last block");
 }
 
-#[test]
-fn stories260k_on_the_cpu() {
-    run("cpu", "stories260k", &CPU, 1e-3);
-}
-
-#[test]
-fn demo_on_the_cpu() {
-    run("cpu", "demo", &CPU, 2e-3);
-}
-
-#[test]
-fn stories260k_on_vulkan() {
-    run("webgpu", "stories260k", &WEBGPU, 1e-3);
-}
-
-#[test]
-fn demo_on_vulkan() {
-    run("webgpu", "demo", &WEBGPU, 2e-3);
-}
-
-#[test]
-fn miniatures_predict_as_transformers_does() {
-    for backend in ["cpu", "webgpu"] {
-        let lab = lab(backend);
-        for name in ["llama", "llama-sharded"] {
-            for style in ["config.json", "config.v4.json"] {
-                let folder = support::fixture(name);
-                let reference: Value =
-                    serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
-                let model = support::open_with_config(&lab, &folder, style);
-                let text = reference["text"].as_str().unwrap().to_string();
-                let input = Input { text: Some(text), ..Input::default() };
-                let (ids, logits) = block_on(model.logits(&input, &Task::silent())).unwrap();
-                let expected_ids: Vec<u64> =
-                    reference["input_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
-                assert_eq!(ids.iter().map(|id| u64::from(*id)).collect::<Vec<_>>(), expected_ids);
-                let expected: Vec<f64> =
-                    reference["logits_last"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
-                let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-                for (found, expected) in logits.iter().zip(&expected) {
-                    assert!(
-                        (f64::from(*found) - expected).abs() < 1e-4 * largest,
-                        "{backend}, {name}, {style}: {found} not {expected}"
-                    );
-                }
-            }
+/// The logits of a miniature, with both styles of its configuration.
+async fn miniature(backend: &str, files: Files) {
+    let reference: Value = serde_json::from_slice(content(&files, "reference.json")).unwrap();
+    let lab = lab(backend).await;
+    for style in ["config.json", "config.v4.json"] {
+        let mut opened = sources(&files);
+        opened.retain(|file| !file.name().starts_with("config"));
+        opened.push(source("config.json", content(&files, style)));
+        let model = open(&lab, &opened).await;
+        let input = Input { text: reference["text"].as_str().map(Into::into), ..Input::default() };
+        let (ids, logits) = model.logits(&input, &Task::silent()).await.unwrap();
+        let numbers = |key: &str| -> Vec<f64> {
+            reference[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+        };
+        assert_eq!(ids.iter().map(|id| f64::from(*id)).collect::<Vec<_>>(), numbers("input_ids"));
+        let expected = numbers("logits_last");
+        let largest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+        assert_eq!(logits.len(), expected.len());
+        for (found, expected) in logits.iter().zip(&expected) {
+            let off = (f64::from(*found) - expected).abs();
+            assert!(off < 1e-4 * largest, "{backend}, {style}: {found} instead of {expected}");
         }
     }
+}
+
+everywhere! {
+    stories260k_on_the_cpu: run("cpu", support::stories260k(), Golden::stories260k(), CPU, 1e-3);
+    stories260k_on_webgpu: run("webgpu", support::stories260k(), Golden::stories260k(), WEBGPU, 1e-3);
+    demo_on_the_cpu: run("cpu", support::demo(), Golden::demo(), CPU, 2e-3);
+    demo_on_webgpu: run("webgpu", support::demo(), Golden::demo(), WEBGPU, 2e-3);
+    llama_on_the_cpu: miniature("cpu", support::llama());
+    llama_on_webgpu: miniature("webgpu", support::llama());
+    llama_in_shards_on_the_cpu: miniature("cpu", support::llama_sharded());
+    llama_in_shards_on_webgpu: miniature("webgpu", support::llama_sharded());
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
+use sha2::{Digest, Sha256};
 
 use super::{Survivor, Survivors};
 use crate::architecture::{Description, Role, readable_dtype};
@@ -114,7 +115,9 @@ pub async fn combine(
         }
     }
     let config = merged_config(input, description, survivors)?;
-    Ok((Checkpoint { config, tensors, ..input.clone() }, changes))
+    let made_of = format!("{} {norms:?} {:?}", input.fingerprint, survivors.blocks());
+    let fingerprint = Sha256::digest(made_of).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((Checkpoint { config, tensors, fingerprint, ..input.clone() }, changes))
 }
 
 /// The parts that every block has.

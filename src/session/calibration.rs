@@ -5,20 +5,20 @@ use std::rc::Rc;
 
 use super::input::{Windows, digest};
 use super::{Lab, Model};
-use crate::calibration::{Activations, Rows, calibrate, choose_rows};
+use crate::calibration::{Activations, Rows, Sample, calibrate, calibrate_again, choose_rows};
 use crate::error::{Error, Result};
 use crate::interface::{CalibrateOptions, CalibrationInfo, ManifoldOptions, RowsOption};
 use crate::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map_pausing};
 use crate::merge::recipe::RecipeCalibration;
 use crate::similarity::{LayerMatrix, Measure, cka, cosine, npib_gaussian, npib_knn};
 use crate::task::Task;
+use crate::transformer::Transformer;
 
 /// Activations of one model on one text.
 pub struct Calibration {
     lab: Rc<Lab>,
     pub(super) activations: Activations,
-    pub(super) windows: Vec<Vec<u32>>,
-    pub(super) chosen: Vec<(usize, usize)>,
+    pub(super) sample: Rc<Sample>,
     /// The fingerprint of the model that it was run on.
     pub(super) fingerprint: String,
     info: CalibrationInfo,
@@ -52,46 +52,38 @@ impl Model {
         {
             warnings.push(format!("The text has {} usable positions, not {count}.", chosen.len()));
         }
-        let activations = calibrate(&self.transformer, &windows, &chosen, &self.lab.meter, task).await?;
+        let sample = Rc::new(Sample { windows, chosen });
+        let activations = calibrate(&self.transformer, &sample, &self.lab.meter, task).await?;
         let info = CalibrationInfo {
             layers: activations.layers(),
-            rows: chosen.len(),
-            tokens: windows.iter().map(Vec::len).sum(),
-            sequences: windows.len(),
+            rows: sample.chosen.len(),
+            tokens: sample.windows.iter().map(Vec::len).sum(),
+            sequences: sample.windows.len(),
             window,
             skip,
             seed,
             warnings,
         };
         let fingerprint = self.transformer.checkpoint.fingerprint.clone();
-        Ok(Calibration::new(self.lab.clone(), activations, windows, chosen, fingerprint, info))
+        let lab = self.lab.clone();
+        Ok(Calibration { lab, activations, sample, fingerprint, info, maps: RefCell::default() })
     }
 }
 
 impl Calibration {
-    pub(super) fn new(
-        lab: Rc<Lab>,
-        activations: Activations,
-        windows: Vec<Vec<u32>>,
-        chosen: Vec<(usize, usize)>,
-        fingerprint: String,
-        info: CalibrationInfo,
-    ) -> Self {
-        Self { lab, activations, windows, chosen, fingerprint, info, maps: RefCell::default() }
-    }
-
-    /// The same text and rows on another model: a merged one, while layers are being chosen.
-    pub(super) async fn again(&self, model: &crate::transformer::Transformer, task: &Task) -> Result<Self> {
-        let activations = calibrate(model, &self.windows, &self.chosen, &self.lab.meter, task).await?;
-        let info = CalibrationInfo { layers: activations.layers(), ..self.info.clone() };
-        Ok(Self::new(
-            self.lab.clone(),
+    /// The same text and rows on another model, a merged one, while layers are being chosen; its first `untouched` blocks are those of the
+    /// model that this calibration was run on.
+    pub(super) async fn again(&self, model: &Transformer, untouched: usize, task: &Task) -> Result<Self> {
+        let meter = &self.lab.meter;
+        let activations = calibrate_again(model, &self.sample, &self.activations, untouched, meter, task).await?;
+        Ok(Self {
+            lab: self.lab.clone(),
+            info: CalibrationInfo { layers: activations.layers(), ..self.info.clone() },
             activations,
-            self.windows.clone(),
-            self.chosen.clone(),
-            self.fingerprint.clone(),
-            info,
-        ))
+            sample: self.sample.clone(),
+            fingerprint: model.checkpoint.fingerprint.clone(),
+            maps: RefCell::default(),
+        })
     }
 
     /// What it ran on.
@@ -107,7 +99,7 @@ impl Calibration {
     /// What a recipe says of it.
     pub(super) fn record(&self) -> RecipeCalibration {
         RecipeCalibration {
-            ids_sha256: digest(self.windows.iter().flatten()).iter().map(|byte| format!("{byte:02x}")).collect(),
+            ids_sha256: digest(self.sample.windows.iter().flatten()).iter().map(|byte| format!("{byte:02x}")).collect(),
             sequences: self.info.sequences,
             window: self.info.window,
             rows: self.info.rows,

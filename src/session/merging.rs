@@ -98,7 +98,7 @@ impl Model {
     ) -> Result<Rc<Self>> {
         let survivors = recipe.survivors()?;
         let (transformer, changes) = self.merged(&survivors, recipe.norms()?, task).await?;
-        let calibrated_on = calibration.map_or(Vec::new(), |c| c.windows.iter().map(digest).collect());
+        let calibrated_on = calibration.map_or(Vec::new(), |c| c.sample.windows.iter().map(digest).collect());
         let origin = Origin { dense: self.clone(), recipe, changes, calibrated_on };
         let tokenizer = self.tokenizer.clone();
         Ok(Rc::new(Self { lab: self.lab.clone(), transformer, tokenizer, warnings, origin: Some(origin) }))
@@ -173,7 +173,8 @@ struct Measured<'a> {
     model: &'a Model,
     plan: &'a Plan,
     given: Option<&'a Calibration>,
-    current: Option<Calibration>,
+    /// The last model that was calibrated after a merge, by its books.
+    current: Option<(Survivors, Calibration)>,
     matrix: Option<Rc<LayerMatrix>>,
 }
 
@@ -196,14 +197,19 @@ impl Measured<'_> {
         if let Some(matrix) = &self.matrix {
             return Ok(matrix.clone());
         }
-        let untouched = survivors.untouched() == survivors.blocks().len()
-            && survivors.blocks().len() == self.model.transformer.description.layers;
-        if !untouched {
+        let all = Survivors::all(self.model.transformer.description.layers);
+        let before = self.current.as_ref().map_or(&all, |(books, _)| books);
+        if before != survivors {
+            let common = before.blocks().iter().zip(survivors.blocks()).take_while(|(a, b)| a == b).count();
             let (transformer, _) = self.model.merged(survivors, self.plan.norms, task).await?;
-            self.current = Some(self.given()?.again(&transformer, task).await?);
+            let measured = match &self.current {
+                Some((_, calibration)) => calibration.again(&transformer, common, task).await?,
+                None => self.given()?.again(&transformer, common, task).await?,
+            };
+            self.current = Some((survivors.clone(), measured));
         }
         let calibration = match &self.current {
-            Some(current) => current,
+            Some((_, calibration)) => calibration,
             None => self.given()?,
         };
         let matrix = calibration.similarity(Measure::NpibGaussian, &ManifoldOptions::default(), task).await?;
@@ -213,7 +219,6 @@ impl Measured<'_> {
     /// Called when the model changes.
     fn forget(&mut self) {
         self.matrix = None;
-        self.current = None;
     }
 
     /// The weight of the front layer, and the similarity that it was taken from.

@@ -73,9 +73,9 @@ impl Stream {
         Ok(Self { chunks: self.chunks.iter().map(copy).collect::<Result<_>>()?, window: self.window })
     }
 
-    /// Number of chunks.
-    pub fn chunk_count(&self) -> usize {
-        self.chunks.len()
+    /// Bytes that the states take.
+    pub fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| 4 * (chunk.states.rows * chunk.states.columns) as u64).sum()
     }
 }
 

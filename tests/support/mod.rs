@@ -1,43 +1,74 @@
-//! What the native integration tests share: where the fixtures are, and how a golden record is read.
+//! What the integration tests share: the fixtures, embedded so that they are there in a browser too, and how a golden record is read.
 #![allow(dead_code, reason = "every test file compiles its own copy and uses a part of it")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use mka_lab::checkpoint::source::{DiskSource, MemorySource, Source};
+use mka_lab::checkpoint::source::{MemorySource, Source};
 use mka_lab::parked::Meter;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
-use pollster::block_on;
 use safetensors::SafeTensors;
 
-/// A file or folder under `tests/fixtures`.
-pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+/// Embedded files: name and content.
+pub type Files = Vec<(&'static str, &'static [u8])>;
+
+macro_rules! embed {
+    ($folder:literal: $($name:literal),+ $(,)?) => {
+        vec![$(($name, &include_bytes!(concat!("../../", $folder, "/", $name))[..])),+]
+    };
 }
 
-/// The folder of a built-in model.
-pub fn model_folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("www/public/models").join(name)
+/// The built-in 12-layer model.
+pub fn demo() -> Files {
+    embed!("www/public/models/demo": "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 }
 
-/// Opens a folder that must open.
-pub fn open_folder(lab: &Rc<Lab>, folder: &Path) -> Rc<Model> {
-    open(lab, &DiskSource::folder(folder).unwrap())
+/// The built-in 5-layer model.
+pub fn stories260k() -> Files {
+    embed!("www/public/models/stories260k": "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+}
+
+/// The random-weight miniature, with both styles of its configuration and what transformers makes of it.
+pub fn llama() -> Files {
+    embed!("tests/fixtures/llama": "config.json", "config.v4.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "reference.json")
+}
+
+/// The same in shards.
+pub fn llama_sharded() -> Files {
+    embed!(
+        "tests/fixtures/llama-sharded": "config.json", "config.v4.json", "model.safetensors.index.json", "model-00001-of-00004.safetensors",
+        "model-00002-of-00004.safetensors", "model-00003-of-00004.safetensors", "model-00004-of-00004.safetensors",
+        "tokenizer.json", "tokenizer_config.json", "reference.json",
+    )
+}
+
+/// A held-out text.
+pub const TINYSTORIES: &str = include_str!("../fixtures/val_tinystories.txt");
+
+/// The content of one of some files.
+pub fn content(files: &Files, name: &str) -> &'static [u8] {
+    files.iter().find(|(found, _)| *found == name).unwrap().1
+}
+
+/// The files as sources.
+pub fn sources(files: &Files) -> Vec<Source> {
+    files.iter().map(|(name, bytes)| source(name, bytes)).collect()
+}
+
+/// One file as a source.
+pub fn source(name: &str, bytes: &[u8]) -> Source {
+    Rc::new(MemorySource::new(name, bytes, &Meter::default()))
+}
+
+/// An engine that must start.
+pub async fn lab(backend: &str) -> Rc<Lab> {
+    Lab::create(backend).await.unwrap_or_else(|error| panic!("{error}. {}", error.hint()))
 }
 
 /// Opens files that must open.
-pub fn open(lab: &Rc<Lab>, files: &[Source]) -> Rc<Model> {
-    block_on(lab.open(files, &Task::silent())).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Opens a folder with the file `config` in the place of its `config.json`.
-pub fn open_with_config(lab: &Rc<Lab>, folder: &Path, config: &str) -> Rc<Model> {
-    let mut files = DiskSource::folder(folder).unwrap();
-    files.retain(|file| file.name() != "config.json");
-    let bytes = std::fs::read(folder.join(config)).unwrap();
-    files.push(Rc::new(MemorySource::new("config.json", &bytes, &Meter::default())));
-    open(lab, &files)
+pub async fn open(lab: &Rc<Lab>, files: &[Source]) -> Rc<Model> {
+    lab.open(files, &Task::silent()).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A golden record.
@@ -52,25 +83,35 @@ pub struct Golden {
     pub window: usize,
     /// The chosen rows, `(sequence, position)`.
     pub rows: Vec<(usize, usize)>,
-    bytes: Vec<u8>,
+    bytes: &'static [u8],
 }
 
 impl Golden {
-    /// Reads the record of a model.
-    pub fn read(name: &str) -> Self {
-        let json = serde_json::from_slice(&std::fs::read(fixture(&format!("golden/{name}.json"))).unwrap()).unwrap();
-        let bytes = std::fs::read(fixture(&format!("golden/{name}.safetensors"))).unwrap();
-        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    /// The record of the model `demo`.
+    pub fn demo() -> Self {
+        Self::read(include_str!("../fixtures/golden/demo.json"), include_bytes!("../fixtures/golden/demo.safetensors"))
+    }
+
+    /// The record of the model `stories260k`.
+    pub fn stories260k() -> Self {
+        Self::read(
+            include_str!("../fixtures/golden/stories260k.json"),
+            include_bytes!("../fixtures/golden/stories260k.safetensors"),
+        )
+    }
+
+    fn read(json: &str, bytes: &'static [u8]) -> Self {
+        let tensors = SafeTensors::deserialize(bytes).unwrap();
         let integers = |name: &str| bytemuck::pod_collect_to_vec::<u8, i32>(tensors.tensor(name).unwrap().data());
         let shape = tensors.tensor("input_ids").unwrap().shape().to_vec();
         let ids = integers("input_ids").into_iter().map(|id| id as u32).collect();
         let rows = integers("rows").chunks(2).map(|row| (row[0] as usize, row[1] as usize)).collect();
-        Self { json, ids, sequences: shape[0], window: shape[1], rows, bytes: bytes.clone() }
+        Self { json: serde_json::from_str(json).unwrap(), ids, sequences: shape[0], window: shape[1], rows, bytes }
     }
 
     /// A tensor of f32 or f64.
     pub fn floats(&self, name: &str) -> Vec<f64> {
-        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let tensors = SafeTensors::deserialize(self.bytes).unwrap();
         let view = tensors.tensor(name).unwrap();
         match view.dtype() {
             safetensors::Dtype::F32 => {
@@ -97,4 +138,22 @@ pub fn surgery_line(line: &str, layers: usize) -> Option<((usize, usize), Option
     let (pair, alpha) = line.strip_prefix("average ")?.split_once(" alpha ")?;
     let (keep, gone) = pair.split_once(',')?;
     Some(((keep.parse().unwrap(), gone.parse().unwrap()), Some(alpha.parse().unwrap())))
+}
+
+/// An async test that runs natively, and in a dedicated worker of a real browser.
+#[macro_export]
+macro_rules! everywhere {
+    ($($name:ident: $body:expr;)+) => {$(
+        #[cfg(not(target_arch = "wasm32"))]
+        #[test]
+        fn $name() {
+            pollster::block_on($body);
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        #[wasm_bindgen_test::wasm_bindgen_test]
+        async fn $name() {
+            $body.await;
+        }
+    )+};
 }
