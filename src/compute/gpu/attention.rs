@@ -1,0 +1,42 @@
+//! Causal softmax attention.
+
+use std::ops::Range;
+
+use super::kernel::GROUP;
+use super::lanes::lanes;
+use super::recorder::Recorder;
+use crate::compute::{Attention, Tensor, shapes};
+use crate::error::Result;
+
+/// See [`crate::compute::Compute::attention`].
+pub(super) fn attention(
+    gpu: &Recorder,
+    [q, k, v]: [&Tensor; 3],
+    shape: &Attention,
+    kv_heads: Range<usize>,
+    out: &mut Tensor,
+) -> Result<()> {
+    let (length, keys) = shapes::attention(q, k, v, shape, &kv_heads, out)?;
+    let group = shape.heads / shape.kv_heads;
+    let heads = kv_heads.len() * group;
+    if heads == 0 || q.rows == 0 {
+        return Ok(());
+    }
+    let (declarations, chunks) = lanes(shape.head_size);
+    // The head size tells both the lanes and their number.
+    let kernel = gpu.kernel(("attention", shape.head_size), 3, || {
+        let constant = format!("const CHUNKS = {chunks}u;\n");
+        [declarations, &constant, include_str!("attention.wgsl")].concat()
+    });
+    let sizes = [q.rows, shape.heads, shape.kv_heads, kv_heads.start * group, length, keys, shape.past];
+    let mut parameters = sizes.map(|value| value as u32).to_vec();
+    parameters.push(shape.scale.to_bits());
+    let seen = shape.past as f64 + (length as f64 + 1.0) / 2.0;
+    gpu.dispatch(
+        &kernel,
+        &parameters,
+        &[q.device()?, k.device()?, v.device()?, out.device()?],
+        (q.rows.div_ceil(GROUP) as u32, heads as u32),
+        4.0 * q.rows as f64 * heads as f64 * shape.head_size as f64 * seen,
+    )
+}

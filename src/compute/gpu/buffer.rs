@@ -1,0 +1,76 @@
+//! Buffers on the device: counted, and freed as soon as no recorded command needs them. Must not know what is in them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::parked::Held;
+
+/// A storage buffer on the device. Dropping it frees the memory, at once or with the next submission.
+#[derive(Debug)]
+pub struct DeviceBuffer {
+    pub(super) buffer: wgpu::Buffer,
+    /// The recording that used it last.
+    used_in: Cell<u64>,
+    grave: Rc<Grave>,
+    _held: Held,
+}
+
+impl DeviceBuffer {
+    pub(super) fn new(buffer: wgpu::Buffer, grave: &Rc<Grave>, held: Held) -> Self {
+        Self { buffer, used_in: Cell::new(0), grave: Rc::clone(grave), _held: held }
+    }
+
+    /// Notes that a command which is recorded but not submitted reads or writes this buffer.
+    pub(super) fn mark(&self) {
+        self.used_in.set(self.grave.recording.get());
+    }
+
+    /// True when a recorded command needs the buffer as it is.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.used_in.get() == self.grave.recording.get()
+    }
+}
+
+impl Drop for DeviceBuffer {
+    fn drop(&mut self) {
+        // A destroyed buffer makes the submission of commands that name it fail. After the submission destroying is
+        // safe: the device keeps the memory until it is done.
+        if self.is_awaited() {
+            self.grave.bytes.set(self.grave.bytes.get() + self.buffer.size());
+            self.grave.buffers.borrow_mut().push(self.buffer.clone());
+        } else {
+            self.buffer.destroy();
+        }
+    }
+}
+
+/// Where buffers wait that were dropped while recorded commands still need them.
+#[derive(Debug)]
+pub(super) struct Grave {
+    /// The number of the recording that is open now, from 1.
+    recording: Cell<u64>,
+    buffers: RefCell<Vec<wgpu::Buffer>>,
+    bytes: Cell<u64>,
+}
+
+impl Default for Grave {
+    fn default() -> Self {
+        Self { recording: Cell::new(1), buffers: RefCell::default(), bytes: Cell::new(0) }
+    }
+}
+
+impl Grave {
+    /// Bytes that the next submission frees.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Frees what waits; to be called when the open recording has been submitted or dropped.
+    pub(super) fn empty(&self) {
+        self.recording.set(self.recording.get() + 1);
+        self.bytes.set(0);
+        for buffer in self.buffers.borrow_mut().drain(..) {
+            buffer.destroy();
+        }
+    }
+}
