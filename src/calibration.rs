@@ -13,7 +13,7 @@ use crate::task::Task;
 use crate::transformer::{Observer, Stream, Transformer, windows_per_chunk};
 
 /// Bytes of whole streams that a calibration keeps, so that a changed model is run from the change on only.
-const STREAM_BUDGET: u64 = 256 << 20;
+pub const STREAM_BUDGET: u64 = 256 << 20;
 
 /// Which token positions are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

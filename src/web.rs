@@ -154,6 +154,12 @@ impl WebLab {
         to_js::<[Preset]>(&PRESETS)
     }
 
+    /// Billions of floating-point operations a second of the engine at a product `[m, k]` times `[k, n]`.
+    #[wasm_bindgen(js_name = productRate)]
+    pub async fn product_rate(&self, m: usize, n: usize, k: usize, task: &WebTask) -> Result<f64, JsValue> {
+        self.0.product_rate(m, n, k, &task.0).await.map_err(to_js_error)
+    }
+
     /// Opens the files of one model.
     pub async fn open(
         &self,

@@ -1,6 +1,6 @@
 //! From files to files: merging, exporting, replaying, cancelling, and what happens to wrong models.
 #![cfg(not(target_arch = "wasm32"))]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 mod support;
 

@@ -61,7 +61,7 @@ impl Selection {
 /// Whether a pair leaves the protected blocks alone: neither may go; when the survivor changes, neither may be it.
 fn allowed(keep: usize, gone: usize, layers: usize, protect: Protect, survivor_changes: bool) -> bool {
     let protected = |layer: usize| (protect.first && layer == 0) || (protect.last && layer + 1 == layers);
-    !protected(gone) && !(survivor_changes && protected(keep))
+    !(protected(gone) || survivor_changes && protected(keep))
 }
 
 fn nothing_left(removed: usize) -> Error {

@@ -124,15 +124,17 @@ impl Model {
         let mut measured = Measured { model: self, plan, given: calibration, current: None, matrix: None };
         let mut survivors = Survivors::all(layers);
         let mut steps = Vec::new();
-        let queue = plan.queue(measured.given, layers, task).await?;
+        let mut queue = plan.queue(measured.given, layers, task).await?.into_iter();
         let influence = match plan.selection {
             Selection::BlockInfluence => measured.given()?.block_influence(task).await?,
             _ => Vec::new(),
         };
-        for index in 0..plan.remove {
+        for _ in 0..plan.remove {
             let changes = plan.alpha != Alpha::Drop;
             let pair = match plan.selection {
-                Selection::Manual | Selection::Window => queue[index],
+                Selection::Manual | Selection::Window => {
+                    queue.next().ok_or_else(|| Error::argument("pairs", "there are fewer than layers to remove"))?
+                }
                 Selection::Tail => tail(&survivors, layers, plan.protect, changes)?,
                 Selection::BlockInfluence => least_influence(&survivors, plan.protect, changes, &influence)?,
                 Selection::Similarity => {

@@ -10,12 +10,15 @@ mod model;
 
 use std::rc::Rc;
 
+use web_time::Instant;
+
 use crate::architecture::{self, Description};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::source::Source;
 use crate::compute::Compute;
 use crate::compute::cpu::Cpu;
 use crate::compute::gpu::Gpu;
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::interface::Memory;
 use crate::merge::combine::TensorChange;
@@ -102,6 +105,36 @@ impl Lab {
             // The two peaks need not fall together: an upper bound.
             device_peak: (device_peak + self.meter.peak()) as f64,
         }
+    }
+
+    /// How fast the engine multiplies: billions of floating-point operations a second (2 m n k for a product) for `[m, k]` times `[k, n]` in f32, the
+    /// best of several runs within about a second.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] for sizes of 0 or above 8,192, [`Error::Cancelled`], or what the engine fails with.
+    pub async fn product_rate(&self, m: usize, n: usize, k: usize, task: &Task) -> Result<f64> {
+        if [m, n, k].iter().any(|size| !(1..=8192).contains(size)) {
+            return Err(Error::argument("size", format!("{m} x {n} x {k}: each must be 1 to 8192")));
+        }
+        let engine = self.engine.as_ref();
+        let x = engine.upload(m, &vec![0.5; m * k])?;
+        let mut w = engine.matrix(n, k, Dtype::F32)?;
+        engine.write_rows(&mut w, 0, bytemuck::cast_slice(&vec![0.25f32; n * k]))?;
+        let mut out = engine.zeros(m, n)?;
+        let begun = Instant::now();
+        let mut best = f64::INFINITY;
+        while begun.elapsed().as_secs_f64() < 1.0 {
+            // A read at the end waits for a device, so several products share one.
+            let (run, products) = (Instant::now(), 4);
+            for _ in 0..products {
+                engine.matmul(&x, &w, 0..n, None, &mut out)?;
+            }
+            engine.read(&engine.gather(&out, &[0])?).await?;
+            best = best.min(run.elapsed().as_secs_f64() / f64::from(products));
+            engine.pace().await?;
+            task.check()?;
+        }
+        Ok(2.0 * (m * n * k) as f64 / best / 1e9)
     }
 
     /// Opens the files of one model: reads headers, configuration and tokenizer, and checks all that they can tell.

@@ -15,6 +15,9 @@ use crate::transformer::{Decoder, Sampler};
 /// A default calibration, for the estimate of memory: windows, tokens of each, rows kept.
 const DEFAULT_CALIBRATION: (u64, u64, u64) = (32, 256, 512);
 
+/// WebAssembly memory of the program and a tokenizer, before anything is computed.
+const PROGRAM_BYTES: u64 = 24 << 20;
+
 impl Model {
     /// The facts of the model.
     pub fn summary(&self) -> Summary {
@@ -56,13 +59,20 @@ impl Model {
         }
     }
 
-    /// Memory that a default calibration is expected to take: resident weights, the block at work and the next, one stream of hidden
-    /// states, and the kept rows.
+    /// Memory that calibrating, merging and evaluating with default options are expected to take at most: the program, resident weights, the
+    /// block at work and the next one, the streams that are kept, the rows, what a block computes on one chunk, and logits of two models.
     fn peak_bytes(&self, weights: u64, block: u64) -> u64 {
         let d = &self.transformer.description;
+        let info = self.lab.engine.info();
         let (sequences, window, rows) = DEFAULT_CALIBRATION;
         let row_bytes = 4 * d.hidden as u64;
-        weights.min(super::RESIDENT_BYTES) + 2 * block + row_bytes * (sequences * window + rows * (d.layers as u64 + 1))
+        let stream = row_bytes * sequences * window;
+        let streams = stream * 2 + crate::calibration::STREAM_BUDGET.min(stream * d.layers as u64);
+        let widest = d.projections.iter().map(|p| p.rows).max().unwrap_or(0);
+        let tile = self.transformer.head_tiles().first().map_or(0, |tile| tile.len());
+        let working = 4 * info.chunk_tokens as u64 * (3 * widest + 4 * d.hidden + 2 * tile) as u64;
+        let kept_rows = row_bytes * rows * (d.layers as u64 + 1);
+        PROGRAM_BYTES + weights.min(super::RESIDENT_BYTES) + 2 * block + streams + kept_rows + working
     }
 
     /// The record of how it was merged; none for a model that was not.

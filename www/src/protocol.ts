@@ -17,6 +17,7 @@ export type Source = { files: NamedBlob[] } | { folder: string };
 /** Methods of the worker. `target` of a call is the handle of the model or calibration it belongs to (0: the lab). */
 export type Method =
   | "create"
+  | "productRate"
   | "open"
   | "logits"
   | "evaluate"

@@ -62,6 +62,14 @@ export class Lab {
     return openModel(this.#connection, toSource(files), options);
   }
 
+  /**
+   * How fast the engine multiplies matrices [m, k] and [k, n] in float32: billions of floating-point operations a second,
+   * the best of several runs within about a second.
+   */
+  async productRate(m = 512, n = 512, k = 512): Promise<number> {
+    return (await this.#connection.run(undefined, (send) => send("productRate", 0, [m, n, k]))) as number;
+  }
+
   /** Memory in bytes, as of the worker's latest message. */
   memory(): Memory {
     return { ...this.#connection.memory };

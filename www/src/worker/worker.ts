@@ -29,6 +29,7 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
     const { adapter, reason } = lab;
     return { backend: lab.backend, adapter, reason, presets: lab.presets() };
   },
+  productRate: ({ task }, [m, n, k]) => theLab().productRate(m as number, n as number, k as number, task),
   async open({ task }, [source]) {
     const where = source as Source;
     const files = "folder" in where ? await listFolder(where.folder) : where.files.map(fromBlob);
