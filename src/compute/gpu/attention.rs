@@ -28,15 +28,22 @@ pub(super) fn attention(
         let constant = format!("const CHUNKS = {chunks}u;\n");
         [declarations, &constant, include_str!("attention.wgsl")].concat()
     });
-    let sizes = [q.rows, shape.heads, shape.kv_heads, kv_heads.start * group, length, keys, shape.past];
-    let mut parameters = sizes.map(|value| value as u32).to_vec();
-    parameters.push(shape.scale.to_bits());
     let seen = shape.past as f64 + (length as f64 + 1.0) / 2.0;
-    gpu.dispatch(
-        &kernel,
-        &parameters,
-        &[q.device()?, k.device()?, v.device()?, out.device()?],
-        (q.rows.div_ceil(GROUP) as u32, heads as u32),
-        4.0 * q.rows as f64 * heads as f64 * shape.head_size as f64 * seen,
-    )
+    let row_flops = 4.0 * (heads * shape.head_size) as f64 * seen;
+    // Long sequences are cut, so that no submission is long.
+    let slice = ((gpu.slice_flops() / row_flops) as usize).next_multiple_of(GROUP).max(GROUP);
+    for first in (0..q.rows).step_by(slice) {
+        let last = (first + slice).min(q.rows);
+        let sizes = [first, last, shape.heads, shape.kv_heads, kv_heads.start * group, length, keys, shape.past];
+        let mut parameters = sizes.map(|value| value as u32).to_vec();
+        parameters.push(shape.scale.to_bits());
+        gpu.dispatch(
+            &kernel,
+            &parameters,
+            &[q.device()?, k.device()?, v.device()?, out.device()?],
+            ((last - first).div_ceil(GROUP) as u32, heads as u32),
+            row_flops * (last - first) as f64,
+        )?;
+    }
+    Ok(())
 }

@@ -5,18 +5,19 @@
 // WIDTH, so that the compiler can keep the sums in registers.
 
 struct Shape {
-    n: u32,         // rows of q and out
-    heads: u32,     // query heads
+    first: u32,         // first row of q and out to be computed
+    last: u32,          // behind the last one
+    heads: u32,         // query heads
     kv_heads: u32,
-    first_head: u32, // the query head of workgroups with y = 0
-    length: u32,    // queries of a sequence
-    keys: u32,      // rows of k and v of a sequence
-    past: u32,      // the first query sees past + 1 keys
+    first_head: u32,    // the query head of workgroups with y = 0
+    length: u32,        // queries of a sequence
+    keys: u32,          // rows of k and v of a sequence
+    past: u32,          // the first query sees past + 1 keys
     scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> q: array<Lanes>;             // [n, heads * CHUNKS]
+@group(0) @binding(1) var<storage, read> q: array<Lanes>;             // [sequences * length, heads * CHUNKS]
 @group(0) @binding(2) var<storage, read> k: array<Lanes>;             // [sequences * keys, kv_heads * CHUNKS]
 @group(0) @binding(3) var<storage, read> v: array<Lanes>;             // like k
 @group(0) @binding(4) var<storage, read_write> out: array<Lanes>;     // like q
@@ -25,8 +26,8 @@ const NOTHING = -3.0e38; // below every score
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = id.x;
-    if (row >= shape.n) {
+    let row = shape.first + id.x;
+    if (row >= shape.last) {
         return;
     }
     let head = shape.first_head + id.y;

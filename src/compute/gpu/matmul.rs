@@ -14,7 +14,7 @@ const TILE: usize = 64;
 /// With at most so many rows of x the product is bound by reading the weights.
 const FEW_ROWS: usize = 4;
 /// Columns that one workgroup of the kernel for few rows computes.
-const FEW_COLUMNS: usize = 4;
+const FEW_COLUMNS: usize = 8;
 
 /// See [`crate::compute::Compute::matmul`].
 pub(super) fn matmul(

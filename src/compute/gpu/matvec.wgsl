@@ -1,4 +1,4 @@
-// The product of matmul.wgsl for at most 4 rows of x, which is bound by reading w: 16 invocations share one column of
+// The product of matmul.wgsl for at most 4 rows of x, which is bound by reading w: 8 invocations share one column of
 // out and read its weights side by side. The type `Stored` and its `decode` come with the dtype of w, the constant
 // `ROWS` (1 or 4) with the number of rows.
 
@@ -17,21 +17,21 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;         // [m]
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;    // [n, m]
 
-var<workgroup> partial: array<array<vec4<f32>, 16>, 4>; // by column and invocation: one sum for each row
+var<workgroup> partial: array<array<vec4<f32>, 8>, 8>; // by column and invocation: one sum for each row
 
-@compute @workgroup_size(16, 4)
+@compute @workgroup_size(8, 8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
 ) {
-    let column = shape.first + (group.x + group.y * groups.x) * 4u + local.y;
+    let column = shape.first + (group.x + group.y * groups.x) * 8u + local.y;
     let weights = min(column, shape.last - 1u) * shape.k4;
     let row1 = min(1u, shape.n - 1u) * shape.k4;
     let row2 = min(2u, shape.n - 1u) * shape.k4;
     let row3 = min(3u, shape.n - 1u) * shape.k4;
     var sums = vec4<f32>();
-    for (var k = local.x; k < shape.k4; k += 16u) {
+    for (var k = local.x; k < shape.k4; k += 8u) {
         let b = decode(w[weights + k]);
         if (ROWS == 1u) {
             sums.x += dot(x[k], b);
@@ -50,7 +50,7 @@ fn main(
     if (shape.has_bias != 0u) {
         sum = bias[column];
     }
-    for (var i = 0u; i < 16u; i += 1u) {
+    for (var i = 0u; i < 8u; i += 1u) {
         sum += partial[local.y][i][row];
     }
     out[row * shape.m + column] = sum;

@@ -106,6 +106,11 @@ impl Recorder {
         (self.meter.now(), self.meter.peak())
     }
 
+    /// Floating-point operations that one submission should stay under.
+    pub(super) fn slice_flops(&self) -> f64 {
+        self.slice_flops
+    }
+
     /// The compiled kernel; see [`Kernels::get`].
     pub(super) fn kernel(
         &self,
@@ -379,3 +384,7 @@ impl Drop for Staging {
         self.0.destroy();
     }
 }
+
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod tests;

@@ -13,9 +13,9 @@ struct Shape {
 @group(0) @binding(2) var<storage, read> gain: array<Lanes>;          // [chunks]
 @group(0) @binding(3) var<storage, read_write> out: array<Lanes>;     // [n, chunks]
 
-var<workgroup> squares: array<f32, 64>;
+var<workgroup> squares: array<f32, 32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(32)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -27,20 +27,19 @@ fn main(
     }
     let first = row * shape.chunks;
     var sum = 0.0;
-    for (var i = local; i < shape.chunks; i += 64u) {
+    for (var i = local; i < shape.chunks; i += 32u) {
         let value = x[first + i];
         sum += inner(value, value);
     }
     squares[local] = sum;
-    for (var half = 32u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) {
-            squares[local] += squares[local + half];
-        }
-    }
     workgroupBarrier();
-    let scale = 1.0 / sqrt(squares[0] / shape.columns + shape.epsilon);
-    for (var i = local; i < shape.chunks; i += 64u) {
+    // Each invocation adds all up: cheaper than a tree of barriers.
+    sum = 0.0;
+    for (var i = 0u; i < 32u; i += 1u) {
+        sum += squares[i];
+    }
+    let scale = 1.0 / sqrt(sum / shape.columns + shape.epsilon);
+    for (var i = local; i < shape.chunks; i += 32u) {
         out[first + i] = x[first + i] * scale * gain[i];
     }
 }
