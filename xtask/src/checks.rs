@@ -10,6 +10,8 @@ use crate::command::{cargo, command, npm, root, run, target_dir};
 use crate::settings::Settings;
 use crate::{site, size, system, tools};
 
+/// The files of tests/ that are made for the browser.
+const BROWSER_TESTS: &str = "wasm_*";
 /// A hanging browser test is ended after so many seconds; nothing else looks at the clock.
 const BROWSER_TEST_SECONDS: &str = "1200";
 
@@ -85,7 +87,16 @@ fn clippy(_: &Settings) -> Result<()> {
 }
 
 fn clippy_wasm(settings: &Settings) -> Result<()> {
-    let mut clippy = cargo(["clippy", "--package", "mka-lab", "--lib", "--tests", "--target", &settings.build.target])?;
+    let mut clippy = cargo([
+        "clippy",
+        "--package",
+        "mka-lab",
+        "--lib",
+        "--test",
+        BROWSER_TESTS,
+        "--target",
+        &settings.build.target,
+    ])?;
     run(clippy.args(["--", "-D", "warnings"]))
 }
 
@@ -102,7 +113,8 @@ fn native(_: &Settings) -> Result<()> {
 /// Runs in the development profile: link-time optimisation of every test file would take longer than the tests.
 /// The browser's options are in webdriver.json.
 fn wasm(settings: &Settings) -> Result<()> {
-    let mut test = cargo(["test", "--package", "mka-lab", "--target", &settings.build.target, "--test", "browser_*"])?;
+    let mut test =
+        cargo(["test", "--package", "mka-lab", "--target", &settings.build.target, "--test", BROWSER_TESTS])?;
     run(system::with_browser(&mut test).env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TEST_SECONDS))
 }
 
