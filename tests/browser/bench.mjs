@@ -2,13 +2,12 @@
 // and similarity of 30 layers. Prints figures and judges nothing; run it on an idle machine.
 //
 //     node bench.mjs [RUNS]
-import { fileURLToPath } from "node:url";
 import { DIST, launch } from "./chromium.mjs";
 import { PAGES } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 const RUNS = Number(process.argv[2] ?? 3);
-const server = await serve({ "/": DIST, "/pages": PAGES, "/bench": fileURLToPath(new URL(".", import.meta.url)) });
+const server = await serve({ "/app/": DIST, "/pages/": PAGES });
 const browser = await launch();
 try {
   for (const backend of ["cpu", "webgpu"]) {
