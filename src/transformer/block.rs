@@ -104,6 +104,22 @@ impl Block {
         positions: Positions,
         cache: Option<&mut LayerCache>,
     ) -> Result<()> {
+        self.attend(pass, x, positions, cache).await?;
+        let added = self.mlp(pass, x).await?;
+        pass.engine.add(x, &added)
+    }
+
+    /// The attention half of [`Block::run`]: x becomes the post-attention stream.
+    ///
+    /// # Errors
+    /// As [`Block::run`].
+    pub async fn attend(
+        &self,
+        pass: &Pass<'_>,
+        x: &mut Tensor,
+        positions: Positions,
+        cache: Option<&mut LayerCache>,
+    ) -> Result<()> {
         let (engine, d) = (pass.engine, pass.description);
         let normed = engine.rms_norm(x, self.norm(Role::AttentionNorm)?, d.epsilon)?;
         let mut q = self.project(pass, Role::Query, &normed).await?;
@@ -112,20 +128,27 @@ impl Block {
         engine.rotate(&mut q, d.head_size, pass.rope, positions.past, positions.length)?;
         engine.rotate(&mut k, d.head_size, pass.rope, positions.past, positions.length)?;
         let attended = match cache {
-            None => attend(pass, &q, &k, &v, positions).await?,
+            None => attention(pass, &q, &k, &v, positions).await?,
             Some(cache) => {
                 engine.copy_rows(&mut cache.keys, positions.past, &k)?;
                 engine.copy_rows(&mut cache.values, positions.past, &v)?;
-                attend(pass, &q, &cache.keys, &cache.values, positions).await?
+                attention(pass, &q, &cache.keys, &cache.values, positions).await?
             }
         };
-        engine.add(x, &self.project(pass, Role::Output, &attended).await?)?;
+        engine.add(x, &self.project(pass, Role::Output, &attended).await?)
+    }
 
+    /// What the MLP adds to the post-attention stream x `[n, hidden]`.
+    ///
+    /// # Errors
+    /// As [`Block::run`].
+    pub async fn mlp(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+        let (engine, d) = (pass.engine, pass.description);
         let normed = engine.rms_norm(x, self.norm(Role::MlpNorm)?, d.epsilon)?;
         let mut gate = self.project(pass, Role::Gate, &normed).await?;
         let up = self.project(pass, Role::Up, &normed).await?;
         engine.gated(&mut gate, &up, d.activation)?;
-        engine.add(x, &self.project(pass, Role::Down, &gate).await?)
+        self.project(pass, Role::Down, &gate).await
     }
 
     fn norm(&self, role: Role) -> Result<&Tensor> {
@@ -166,7 +189,7 @@ pub async fn product(
 }
 
 /// Attention in slices of key-value heads.
-async fn attend(pass: &Pass<'_>, q: &Tensor, k: &Tensor, v: &Tensor, positions: Positions) -> Result<Tensor> {
+async fn attention(pass: &Pass<'_>, q: &Tensor, k: &Tensor, v: &Tensor, positions: Positions) -> Result<Tensor> {
     let d = pass.description;
     let shape = Attention {
         heads: d.heads,
