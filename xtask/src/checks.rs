@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the steps, in order, cheap failures first. Must not know how a tool is installed or the site built.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -109,7 +110,12 @@ fn docs(_: &Settings) -> Result<()> {
 /// xtask's own tests keep its profile, so that its dependencies are not compiled a second time.
 fn native(_: &Settings) -> Result<()> {
     run(&mut cargo(["test", "--profile", "xtask", "--package", "xtask"])?)?;
-    run(&mut cargo(["test", "--package", "mka-lab"])?)
+    let mut test = cargo(["test", "--package", "mka-lab"])?;
+    if env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // Mesa's drivers complain on every start without one, and then do without it.
+        test.env("XDG_RUNTIME_DIR", env::temp_dir());
+    }
+    run(&mut test)
 }
 
 /// Runs in the development profile: link-time optimisation of every test file would take longer than the tests.
