@@ -146,6 +146,28 @@ pub async fn calibrate_again(
     run(model, stream, layer, streams, collector, task).await
 }
 
+/// The whole stream x[`layer`] of a model whose first `usable` blocks are those that `known` was run on.
+///
+/// # Errors
+/// [`Error::Cancelled`], or what reading and computing fail with.
+pub async fn stream_at(
+    model: &Transformer,
+    sample: &Sample,
+    known: &Activations,
+    usable: usize,
+    layer: usize,
+    task: &Task,
+) -> Result<Stream> {
+    let kept = known.streams.iter().rev().find(|(at, _)| *at <= usable.min(layer));
+    let (from, mut stream) = match kept {
+        Some((at, stream)) => (*at, stream.fork(model.engine.as_ref())?),
+        None => (0, model.embed(&sample.windows, task).await?),
+    };
+    let step = task.step("calibrate", layer - from, "blocks");
+    model.forward(&mut stream, from..layer, None, task, &step).await?;
+    Ok(stream)
+}
+
 /// Goes on from x[`first`], and keeps a whole stream now and then.
 async fn run(
     model: &Transformer,

@@ -140,9 +140,19 @@ pub struct MergeOptions {
     /// `"fold"` (default) or `"keep"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub norms: Option<String>,
-    /// `"none"`: this version repairs nothing.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    /// `"none"` (default) or `"linear"`: the surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap.
+    /// Beside a `recipe`, the content of its `repair.safetensors`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "\"none\" | \"linear\" | Uint8Array"))]
     pub repair: Option<String>,
+    /// The matrices of a recipe's repairs, as a safetensors file.
+    #[serde(skip)]
+    pub repair_maps: Option<Vec<u8>>,
+    /// How strongly a linear repair is drawn to doing nothing. Default 0.3, more where the text has fewer than 10 rows per channel.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub ridge: Option<f64>,
+    /// The share of calibration windows that decides whether a repair is accepted; 0 accepts always and fits on all. Default 0.2.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub holdout: Option<f64>,
     /// Default: both ends; the first for `tail`; none for `manual`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub protect: Option<ProtectOption>,

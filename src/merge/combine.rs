@@ -9,7 +9,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
-use super::{Survivor, Survivors};
+use super::{RepairMap, Survivor, Survivors};
 use crate::architecture::{Description, Role, readable_dtype};
 use crate::checkpoint::source::MemorySource;
 use crate::checkpoint::{Checkpoint, StoredTensor};
@@ -68,6 +68,8 @@ struct Part {
     name: &'static str,
     suffix: &'static str,
     kind: Kind,
+    /// Whether it writes what the MLP adds to the stream: what a repair is folded into.
+    down: bool,
 }
 
 /// The merged checkpoint, and what changed in it.
@@ -84,8 +86,9 @@ pub async fn combine(
 ) -> Result<(Checkpoint, Vec<TensorChange>)> {
     let parts = parts(description);
     let places = places(description, survivors, &parts);
-    let merged_blocks = survivors.blocks().iter().filter(|survivor| survivor.terms.len() > 1).count();
-    let step = task.step("merge", merged_blocks * parts.len(), "tensors");
+    let changed = |survivor: &Survivor| survivor.terms.len() > 1 || survivor.repair.is_some();
+    let changed_blocks = survivors.blocks().iter().filter(|survivor| changed(survivor)).count();
+    let step = task.step("merge", changed_blocks * parts.len(), "tensors");
     let outer: Vec<String> = description.outer_tensors().into_iter().map(|(name, _)| name).collect();
     let mut tensors = IndexMap::new();
     let mut changes = Vec::new();
@@ -110,7 +113,7 @@ pub async fn combine(
                 changes.extend((!parents.is_empty()).then_some(TensorChange { tensor: new_name, parents }));
             }
         }
-        if survivor.terms.len() > 1 {
+        if changed(survivor) {
             step.advance(1)?;
         }
     }
@@ -124,10 +127,12 @@ pub async fn combine(
 fn parts(description: &Description) -> Vec<Part> {
     let norm_name =
         |role: Option<Role>| description.norms.iter().find(|norm| Some(norm.role) == role).map(|norm| norm.name);
-    let norms = description.norms.iter().map(|norm| Part { name: norm.name, suffix: "weight", kind: Kind::Norm });
+    let norms =
+        description.norms.iter().map(|norm| Part { name: norm.name, suffix: "weight", kind: Kind::Norm, down: false });
     let projections = description.projections.iter().flat_map(|p| {
-        let weight = Part { name: p.name, suffix: "weight", kind: Kind::Matrix(norm_name(p.reads)) };
-        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias };
+        let down = p.role == Role::Down;
+        let weight = Part { name: p.name, suffix: "weight", kind: Kind::Matrix(norm_name(p.reads)), down };
+        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias, down };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
     norms.chain(projections).collect()
@@ -176,10 +181,26 @@ struct Merger<'a> {
 impl Merger<'_> {
     /// The original block whose tensor is taken as it is; none where a new one must be computed.
     fn source_layer(&self) -> Option<usize> {
+        if self.repair().is_some() {
+            return None;
+        }
         match (&self.survivor.terms[..], self.norms, self.part.kind) {
             (_, Norms::Keep, Kind::Norm | Kind::Bias) => Some(self.survivor.layer),
             ([(layer, weight)], _, _) if *weight == 1.0 => Some(*layer),
             _ => None,
+        }
+    }
+
+    /// The repair that is folded into this part, if any.
+    fn repair(&self) -> Option<&RepairMap> {
+        self.survivor.repair.as_deref().filter(|_| self.part.down)
+    }
+
+    /// The blocks that go into this part, with their weights.
+    fn terms(&self) -> Vec<(usize, f64)> {
+        match (self.norms, self.part.kind) {
+            (Norms::Keep, Kind::Norm | Kind::Bias) => vec![(self.survivor.layer, 1.0)],
+            _ => self.survivor.terms.clone(),
         }
     }
 
@@ -205,7 +226,7 @@ impl Merger<'_> {
         Ok((StoredTensor { source, start: 0, ..place.clone() }, parents))
     }
 
-    /// Writes the weighted sum of the parents.
+    /// Writes the weighted sum of the parents, repaired where the gap was.
     async fn sum(
         &self,
         name: &str,
@@ -214,50 +235,42 @@ impl Merger<'_> {
         out: &Parked,
         task: &Task,
     ) -> Result<Vec<ParentDistance>> {
-        let columns = place.shape.last().copied().unwrap_or(1).max(1) as usize;
-        let values = place.bytes as usize / dtype.size();
-        let chunk = (CHUNK_VALUES / columns).max(1) * columns;
+        let rows = place.shape.first().copied().unwrap_or(1).max(1) as usize;
+        let columns = place.bytes as usize / dtype.size() / rows;
+        let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
         let mut parents = Vec::new();
-        for (layer, weight) in &self.survivor.terms {
-            let tensor_name = self.description.block_tensor(*layer, self.part.name, self.part.suffix);
+        for (layer, weight) in self.terms() {
+            let tensor_name = self.description.block_tensor(layer, self.part.name, self.part.suffix);
             let tensor = self.input.tensor(&tensor_name)?;
-            let gain = self.gain(*layer).await?;
-            parents.push(Parent {
-                layer: *layer,
-                weight: *weight,
-                tensor,
-                tensor_name,
-                gain,
-                difference: 0.0,
-                size: 0.0,
-            });
+            let gain = if self.folds() { self.gain(layer).await? } else { None };
+            parents.push(Parent { layer, weight, tensor, tensor_name, gain, difference: 0.0, size: 0.0 });
         }
-        for first in (0..values).step_by(chunk) {
-            let count = chunk.min(values - first);
-            let mut total = vec![0.0f32; count];
-            let mut read = Vec::new();
-            for parent in &parents {
-                let values = parent.values(first, count).await?;
-                let weight = parent.weight as f32;
-                total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
-                read.push(values);
-            }
+        for first in (0..rows).step_by(rows_at_once) {
+            let count = rows_at_once.min(rows - first);
+            let mut total = match self.repair() {
+                None => blend(&parents, first * columns, count * columns).await?,
+                Some(map) => repaired_rows(&parents, map, (rows, columns), first, count, task).await?,
+            };
             if !total.iter().all(|value| value.is_finite()) {
-                return Err(Error::NotFinite {
-                    what: format!("the merged tensor {name}"),
-                    found: "a value is out of range".into(),
-                });
+                let what = format!("the merged tensor {name}");
+                return Err(Error::NotFinite { what, found: "a value is out of range".into() });
             }
             let mut bytes = Vec::new();
             dtype.encode(&total, &mut bytes);
             dtype.decode(&bytes, &mut total);
-            out.write(first * dtype.size(), &bytes);
-            for (parent, values) in parents.iter_mut().zip(&read) {
-                parent.measure(&total, values);
+            out.write(first * columns * dtype.size(), &bytes);
+            for parent in &mut parents {
+                let values = parent.values(first * columns, count * columns).await?;
+                parent.measure(&total, &values);
             }
             task.check()?;
         }
         Ok(parents.iter().map(Parent::distance).collect())
+    }
+
+    /// Whether norms are folded into this block at all: only where several are averaged.
+    fn folds(&self) -> bool {
+        self.norms == Norms::Fold && self.survivor.terms.len() > 1
     }
 
     /// The gain to fold into the columns of this part in block `layer`, if any.
@@ -265,13 +278,48 @@ impl Merger<'_> {
         let Kind::Matrix(Some(norm)) = self.part.kind else {
             return Ok(None);
         };
-        if self.norms == Norms::Keep {
-            return Ok(None);
-        }
         let name = self.description.block_tensor(layer, norm, "weight");
         let tensor = self.input.tensor(&name)?;
         read_values(&name, tensor, 0, tensor.bytes as usize).await.map(Some)
     }
+}
+
+/// `count` values of the weighted sum of some parents, from `first` on.
+async fn blend(parents: &[Parent<'_>], first: usize, count: usize) -> Result<Vec<f32>> {
+    let mut total = vec![0.0f32; count];
+    for parent in parents {
+        let weight = parent.weight as f32;
+        let values = parent.values(first, count).await?;
+        total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
+    }
+    Ok(total)
+}
+
+/// The rows `first..first + count` of T' W, W `[rows, columns]` the weighted sum of some parents: row i is the sum over j of T[j, i] W[j], in
+/// ascending order of j.
+async fn repaired_rows(
+    parents: &[Parent<'_>],
+    map: &RepairMap,
+    (rows, columns): (usize, usize),
+    first: usize,
+    count: usize,
+    task: &Task,
+) -> Result<Vec<f32>> {
+    let mut total = vec![0.0f32; count * columns];
+    let mut line = vec![0.0f32; rows];
+    let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
+    for start in (0..rows).step_by(rows_at_once) {
+        let read = rows_at_once.min(rows - start);
+        let block = blend(parents, start * columns, read * columns).await?;
+        for (j, values) in block.chunks_exact(columns).enumerate() {
+            map.values.read((start + j) * rows * 4, bytemuck::cast_slice_mut(&mut line));
+            for (out, factor) in total.chunks_exact_mut(columns).zip(&line[first..first + count]) {
+                out.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+            }
+        }
+        task.check()?;
+    }
+    Ok(total)
 }
 
 struct Parent<'a> {

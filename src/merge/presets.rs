@@ -32,10 +32,12 @@ pub struct PresetOptions {
     pub alpha: Option<&'static str>,
     /// What happens to norms.
     pub norms: &'static str,
+    /// What is done about the gap.
+    pub repair: &'static str,
 }
 
 /// All named methods, the default first.
-pub const PRESETS: [Preset; 5] = [
+pub const PRESETS: [Preset; 6] = [
     Preset {
         name: "mka",
         title: "MKA, the paper",
@@ -46,6 +48,7 @@ pub const PRESETS: [Preset; 5] = [
             combination: "average",
             alpha: Some("similarity"),
             norms: "fold",
+            repair: "none",
         },
     },
     Preset {
@@ -53,27 +56,52 @@ pub const PRESETS: [Preset; 5] = [
         title: "MKA, what the published code does",
         source: "the code beside arXiv 2406.16330",
         note: "The published program writes the averages into a copy that never reaches the model, so in effect it drops the last layers.",
-        options: PresetOptions { selection: "tail", combination: "drop", alpha: None, norms: "fold" },
+        options: PresetOptions { selection: "tail", combination: "drop", alpha: None, norms: "fold", repair: "none" },
     },
     Preset {
         name: "published-code-written",
         title: "MKA, what the published code meant to do",
         source: "the code beside arXiv 2406.16330",
         note: "The last pair is averaged again and again, with a weight of about 0.62 whatever the layers; norms and biases stay those of the front layer.",
-        options: PresetOptions { selection: "tail", combination: "average", alpha: Some("published"), norms: "keep" },
+        options: PresetOptions {
+            selection: "tail",
+            combination: "average",
+            alpha: Some("published"),
+            norms: "keep",
+            repair: "none",
+        },
     },
     Preset {
         name: "shortgpt",
         title: "ShortGPT",
         source: "arXiv 2403.03853",
         note: "The layers that turn the residual stream least are dropped.",
-        options: PresetOptions { selection: "block-influence", combination: "drop", alpha: None, norms: "fold" },
+        options: PresetOptions {
+            selection: "block-influence",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+        },
     },
     Preset {
         name: "window-drop",
         title: "Window drop (PruneMe)",
         source: "arXiv 2403.17887",
         note: "The run of neighbouring layers over which the stream turns least is dropped as a whole.",
-        options: PresetOptions { selection: "window", combination: "drop", alpha: None, norms: "fold" },
+        options: PresetOptions { selection: "window", combination: "drop", alpha: None, norms: "fold", repair: "none" },
+    },
+    Preset {
+        name: "replaceme",
+        title: "ReplaceMe",
+        source: "arXiv 2505.02819",
+        note: "The run of neighbouring layers over which the stream turns least is dropped, and the layer before it learns in closed form to do their work.",
+        options: PresetOptions {
+            selection: "window",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "linear",
+        },
     },
 ];

@@ -1,9 +1,12 @@
 //! The record of a merge: enough to do it again, byte for byte, on any engine.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
-use super::Survivors;
 use super::combine::Norms;
+use super::{RepairMap, Survivors};
 use crate::error::{Error, Result};
 
 /// The format that this version writes.
@@ -34,7 +37,7 @@ pub struct Recipe {
     pub alpha: Option<String>,
     /// `"fold"` or `"keep"`.
     pub norms: String,
-    /// `"none"`: this version repairs nothing.
+    /// `"none"` or `"linear"`.
     pub repair: String,
     /// Whether the first and the last block were protected.
     pub protect: RecipeProtect,
@@ -105,17 +108,37 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub similarity: Option<f64>,
+    /// The ridge of the accepted linear repair of this gap, whose matrix is `T.<step>` in `repair.safetensors`; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub ridge: Option<f64>,
 }
 
 impl Recipe {
-    /// The books after all steps.
+    /// The books after all steps; `maps` are the repairs by their step.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when a step is impossible.
-    pub fn survivors(&self) -> Result<Survivors> {
+    /// [`Error::BadArgument`] when a step is impossible, or repaired by a matrix that is not there.
+    pub fn survivors(&self, maps: &HashMap<usize, Rc<RepairMap>>) -> Result<Survivors> {
         let mut survivors = Survivors::all(self.model.layers);
-        self.steps.iter().try_for_each(|step| survivors.merge(step.keep, step.gone, step.alpha))?;
+        for (index, step) in self.steps.iter().enumerate() {
+            survivors.merge(step.keep, step.gone, step.alpha)?;
+            if step.ridge.is_some() {
+                let map = maps.get(&index).ok_or_else(|| {
+                    let reason = format!(
+                        "the matrix T.{index} of the repair is missing; pass repair.safetensors, or a calibration"
+                    );
+                    Error::argument("repair", reason)
+                })?;
+                survivors.set_repair(survivors.index_of(step.keep)?, Some(map.clone()));
+            }
+        }
         Ok(survivors)
+    }
+
+    /// Whether any gap was repaired.
+    pub fn repairs(&self) -> bool {
+        self.steps.iter().any(|step| step.ridge.is_some())
     }
 
     /// What happens to norms.
@@ -135,8 +158,8 @@ impl Recipe {
         if self.format != FORMAT {
             return bad(format!("its format is {:?}, this version replays {FORMAT:?}", self.format));
         }
-        if self.repair != "none" {
-            return bad(format!("its repair is {:?}, this version replays \"none\"", self.repair));
+        if !["none", "linear"].contains(&self.repair.as_str()) {
+            return bad(format!("its repair is {:?}, this version replays \"none\" and \"linear\"", self.repair));
         }
         if self.model.layers != layers {
             return bad(format!("it was made on {} layers, this model has {layers}", self.model.layers));

@@ -73,6 +73,23 @@ impl Stream {
         Ok(Self { chunks: self.chunks.iter().map(copy).collect::<Result<_>>()?, window: self.window })
     }
 
+    /// Number of chunks.
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// The values of chunk `chunk`, `[tokens, hidden]`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such chunk, or what reading fails with.
+    pub async fn values(&self, engine: &dyn Compute, chunk: usize) -> Result<Vec<f32>> {
+        engine.read(&self.chunk(chunk)?.states).await
+    }
+
+    fn chunk(&self, index: usize) -> Result<&Chunk> {
+        self.chunks.get(index).ok_or_else(|| Error::argument("chunk", format!("{index} of {}", self.chunks.len())))
+    }
+
     /// Bytes that the states take.
     pub fn bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| 4 * (chunk.states.rows * chunk.states.columns) as u64).sum()
@@ -185,6 +202,29 @@ impl Transformer {
         Ok(())
     }
 
+    /// The two halves of block `layer` on chunk `chunk` of the stream in front of it: the post-attention stream and what the MLP adds to it,
+    /// `[tokens, hidden]` each. Their sum is the block's output.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such chunk, [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn block_halves(
+        &self,
+        layer: usize,
+        stream: &Stream,
+        chunk: usize,
+        task: &Task,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let rope = self.rope_table(stream.window)?;
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, rope: &rope, task };
+        let block = self.load_block(layer).await?;
+        let chunk = stream.chunk(chunk)?;
+        let mut states = self.engine.unpark(&chunk.states)?;
+        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
+        block.attend(&pass, &mut states, positions, None).await?;
+        let added = block.mlp(&pass, &states).await?;
+        Ok((self.engine.read(&states).await?, self.engine.read(&added).await?))
+    }
+
     /// Shows an observer the stream as it is: x[0], before any block.
     ///
     /// # Errors
@@ -202,10 +242,7 @@ impl Transformer {
     /// # Errors
     /// What reading and computing fail with.
     pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
-        let chunk = stream
-            .chunks
-            .get(chunk)
-            .ok_or_else(|| Error::argument("chunk", format!("there are {}", stream.chunks.len())))?;
+        let chunk = stream.chunk(chunk)?;
         self.final_norm(&self.engine.unpark(&chunk.states)?).await
     }
 
