@@ -267,6 +267,15 @@ impl WebModel {
         file::blobs(self.0.files().map_err(to_js_error)?, &task.0).await.map(Into::into).map_err(to_js_error)
     }
 
+    /// The matrices of its repairs as a file; undefined where there are none.
+    #[wasm_bindgen(unchecked_return_type = "Blob | undefined")]
+    pub async fn repair(&self, task: &WebTask) -> Result<JsValue, JsValue> {
+        match self.0.repair_file().map_err(to_js_error)? {
+            Some(file) => file::blob(&file, &task.0).await.map(Into::into).map_err(to_js_error),
+            None => Ok(JsValue::UNDEFINED),
+        }
+    }
+
     /// Lets go of the model.
     pub fn close(self) {}
 }

@@ -157,6 +157,14 @@ impl Model {
         Ok(())
     }
 
+    /// The matrices of a merged model's repairs as a file, if there are any.
+    ///
+    /// # Errors
+    /// [`Error::BadHeader`] when its header cannot be written.
+    pub fn repair_file(&self) -> Result<Option<OutputFile>> {
+        self.origin.as_ref().map_or(Ok(None), Origin::repair_file)
+    }
+
     /// The files of a merged model, as ranges of the input around what is new.
     ///
     /// # Errors
