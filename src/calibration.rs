@@ -146,7 +146,8 @@ pub async fn calibrate_again(
     run(model, stream, layer, streams, collector, task).await
 }
 
-/// The whole stream x[`layer`] of a model whose first `usable` blocks are those that `known` was run on.
+/// The stream x[`layer`] of a model whose first `usable` blocks are those that `known` was run on, of the first windows of the sample, which have
+/// at most `tokens` tokens together.
 ///
 /// # Errors
 /// [`Error::Cancelled`], or what reading and computing fail with.
@@ -156,12 +157,13 @@ pub async fn stream_at(
     known: &Activations,
     usable: usize,
     layer: usize,
+    tokens: usize,
     task: &Task,
 ) -> Result<Stream> {
     let kept = known.streams.iter().rev().find(|(at, _)| *at <= usable.min(layer));
     let (from, mut stream) = match kept {
-        Some((at, stream)) => (*at, stream.fork(model.engine.as_ref())?),
-        None => (0, model.embed(&sample.windows, task).await?),
+        Some((at, stream)) => (*at, stream.fork_start(model.engine.as_ref(), tokens)?),
+        None => (0, model.embed(&sample.windows, task).await?.fork_start(model.engine.as_ref(), tokens)?),
     };
     let step = task.step("calibrate", layer - from, "blocks");
     model.forward(&mut stream, from..layer, None, task, &step).await?;

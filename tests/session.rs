@@ -216,6 +216,10 @@ fn every_preset_merges_and_says_what_it_did() {
                 assert_eq!(recipe.repair, "linear");
                 assert!(recipe.steps[..2].iter().all(|step| step.ridge.is_none()), "one gap, one repair");
             }
+            "loss-guided" | "sleb" => {
+                assert!(recipe.steps.iter().all(|step| step.score.is_some_and(|loss| loss > 1.0)), "{recipe:?}");
+                assert_eq!(preset.name == "sleb", alphas == [1.0; 3]);
+            }
             other => panic!("no expectation for {other}"),
         }
     }
@@ -532,4 +536,29 @@ fn a_repair_lowers_the_loss_and_is_kept_beside_the_recipe() {
     assert_eq!(replay(Some(maps[..maps.len() - 1].to_vec()), None).err().unwrap().code(), "bad-argument");
     let anew = replay(None, Some(&calibration)).unwrap();
     assert!((loss(&anew) - loss(&better)).abs() < 0.05, "{} anew, {} at first", loss(&anew), loss(&better));
+}
+
+#[test]
+fn the_loss_guided_choice_is_the_cheapest_of_all() {
+    let model = open(&lab(), &support::demo());
+    let calibration = calibrate(&model);
+    let cost = |options: &MergeOptions| {
+        let merged = merge(&model, options, Some(&calibration)).unwrap();
+        // The same windows as the calibration: what the choice was made on.
+        let loss = evaluate(&merged, text(TINYSTORIES)).0.divergence.unwrap().merged.nll;
+        (loss, merged)
+    };
+    let sleb = MergeOptions { preset: Some("sleb".into()), ..MergeOptions::default() };
+    let (chosen, merged) = cost(&sleb);
+    let all = (1..11).map(|gone| cost(&pairs(&[(gone - 1, gone)], "drop")).0);
+    assert_eq!(chosen, all.fold(f64::INFINITY, f64::min));
+    let score = merged.recipe().unwrap().steps[0].score.unwrap();
+    assert!((score - chosen).abs() < 1e-6, "{score} and {chosen}");
+
+    let pair = (2, 3);
+    let search = MergeOptions { alpha: Some(AlphaOption::Word("search".into())), ..pairs(&[pair], "average") };
+    let (chosen, _) = cost(&search);
+    let fixed = [0.0, 0.25, 0.5, 0.75, 1.0]
+        .map(|alpha| cost(&MergeOptions { alpha: Some(AlphaOption::Fixed(alpha)), ..pairs(&[pair], "average") }).0);
+    assert_eq!(chosen, fixed.into_iter().fold(f64::INFINITY, f64::min));
 }

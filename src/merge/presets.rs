@@ -34,10 +34,42 @@ pub struct PresetOptions {
     pub norms: &'static str,
     /// What is done about the gap.
     pub repair: &'static str,
+    /// How many pairs `loss` tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub candidates: Option<usize>,
 }
 
 /// All named methods, the default first.
-pub const PRESETS: [Preset; 6] = [
+pub const PRESETS: [Preset; 8] = [
+    Preset {
+        name: "loss-guided",
+        title: "This tool's own",
+        source: "method of this tool",
+        note: "Of the most similar pairs, the one whose merge or drop costs the least on the calibration text goes; then the survivor learns in closed form to do the work of both.",
+        options: PresetOptions {
+            selection: "loss",
+            combination: "average",
+            alpha: Some("search"),
+            norms: "fold",
+            repair: "linear",
+            candidates: None,
+        },
+    },
+    Preset {
+        name: "sleb",
+        title: "SLEB",
+        source: "arXiv 2402.09025",
+        note: "Every layer is tried: the one whose loss hurts least on the calibration text is dropped, again and again.",
+        options: PresetOptions {
+            selection: "loss",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: Some(4096),
+        },
+    },
     Preset {
         name: "mka",
         title: "MKA, the paper",
@@ -49,6 +81,7 @@ pub const PRESETS: [Preset; 6] = [
             alpha: Some("similarity"),
             norms: "fold",
             repair: "none",
+            candidates: None,
         },
     },
     Preset {
@@ -56,7 +89,14 @@ pub const PRESETS: [Preset; 6] = [
         title: "MKA, what the published code does",
         source: "the code beside arXiv 2406.16330",
         note: "The published program writes the averages into a copy that never reaches the model, so in effect it drops the last layers.",
-        options: PresetOptions { selection: "tail", combination: "drop", alpha: None, norms: "fold", repair: "none" },
+        options: PresetOptions {
+            selection: "tail",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: None,
+        },
     },
     Preset {
         name: "published-code-written",
@@ -69,6 +109,7 @@ pub const PRESETS: [Preset; 6] = [
             alpha: Some("published"),
             norms: "keep",
             repair: "none",
+            candidates: None,
         },
     },
     Preset {
@@ -82,6 +123,7 @@ pub const PRESETS: [Preset; 6] = [
             alpha: None,
             norms: "fold",
             repair: "none",
+            candidates: None,
         },
     },
     Preset {
@@ -89,7 +131,14 @@ pub const PRESETS: [Preset; 6] = [
         title: "Window drop (PruneMe)",
         source: "arXiv 2403.17887",
         note: "The run of neighbouring layers over which the stream turns least is dropped as a whole.",
-        options: PresetOptions { selection: "window", combination: "drop", alpha: None, norms: "fold", repair: "none" },
+        options: PresetOptions {
+            selection: "window",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: None,
+        },
     },
     Preset {
         name: "replaceme",
@@ -102,6 +151,7 @@ pub const PRESETS: [Preset; 6] = [
             alpha: None,
             norms: "fold",
             repair: "linear",
+            candidates: None,
         },
     },
 ];

@@ -31,7 +31,7 @@ pub struct Recipe {
     pub selection: String,
     /// What the survivors became: `"drop"` or `"average"`.
     pub combination: String,
-    /// Where alpha came from: `"similarity"`, `"published"`, `"equal"` or `"fixed"`; absent for `drop`.
+    /// Where alpha came from: `"similarity"`, `"published"`, `"search"`, `"equal"` or `"fixed"`; absent for `drop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<String>,
@@ -100,7 +100,7 @@ pub struct RecipeStep {
     pub gone: usize,
     /// keep = alpha keep + (1 - alpha) gone; 1 drops `gone`.
     pub alpha: f64,
-    /// What the pair was chosen by: similarity, block influence, or mean angular distance of the window.
+    /// What the pair was chosen by: similarity, block influence, mean angular distance of the window, or the loss after the merge (nats).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub score: Option<f64>,

@@ -15,7 +15,7 @@ use crate::interface::MergeOptions;
 use crate::merge::Survivors;
 use crate::merge::combine::{Norms, TensorChange, combine};
 use crate::merge::recipe::{FORMAT, Recipe, RecipeModel, RecipeProtect, RecipeStep};
-use crate::merge::selection::{Selection, least_influence, most_similar, tail};
+use crate::merge::selection::{Pair, Selection, candidates, least_influence, most_similar, tail};
 use crate::task::Task;
 use crate::transformer::Transformer;
 
@@ -119,18 +119,23 @@ impl Model {
         };
         for _ in 0..plan.remove {
             let changes = plan.alpha != Alpha::Drop;
-            let pair = match plan.selection {
+            let pairs = match plan.selection {
                 Selection::Manual | Selection::Window => {
-                    queue.next().ok_or_else(|| Error::argument("pairs", "there are fewer than layers to remove"))?
+                    let pair = queue.next();
+                    vec![pair.ok_or_else(|| Error::argument("pairs", "there are fewer than layers to remove"))?]
                 }
-                Selection::Tail => tail(&survivors, layers, plan.protect, changes)?,
-                Selection::BlockInfluence => least_influence(&survivors, plan.protect, changes, &influence)?,
+                Selection::Tail => vec![tail(&survivors, layers, plan.protect, changes)?],
+                Selection::BlockInfluence => vec![least_influence(&survivors, plan.protect, changes, &influence)?],
                 Selection::Similarity => {
                     let matrix = measured.matrix(&survivors, task).await?;
-                    most_similar(&survivors, layers, plan.protect, changes, |i| matrix.get(i, i + 1))?
+                    vec![most_similar(&survivors, layers, plan.protect, changes, |i| matrix.get(i, i + 1))?]
+                }
+                Selection::Loss => {
+                    let matrix = measured.matrix(&survivors, task).await?;
+                    candidates(&survivors, layers, plan.protect, changes, plan.candidates, |i| matrix.get(i, i + 1))?
                 }
             };
-            let (alpha, similarity) = measured.alpha(plan.alpha, &survivors, pair, task).await?;
+            let (pair, alpha, similarity) = cheapest(plan.alpha, pairs, &survivors, &mut measured, task).await?;
             survivors.merge(pair.keep, pair.gone, alpha)?;
             measured.forget();
             let mut step =
@@ -146,7 +151,7 @@ impl Model {
         forget_overwritten(&mut steps);
         let used = plan.selection != Selection::Manual && plan.selection != Selection::Tail
             || plan.repair.is_some()
-            || matches!(plan.alpha, Alpha::Similarity | Alpha::Published);
+            || matches!(plan.alpha, Alpha::Similarity | Alpha::Published | Alpha::Search);
         let recipe = Recipe {
             format: FORMAT.into(),
             tool: concat!("mka-lab ", env!("CARGO_PKG_VERSION")).into(),
@@ -167,6 +172,36 @@ impl Model {
         };
         Ok((recipe, survivors, warnings))
     }
+}
+
+/// Of some pairs and weights, those whose merge gives the least loss; a single one is not tried.
+async fn cheapest(
+    alpha: Alpha,
+    pairs: Vec<Pair>,
+    survivors: &Survivors,
+    measured: &mut Measured<'_>,
+    task: &Task,
+) -> Result<(Pair, f64, Option<f64>)> {
+    let mut trials = Vec::new();
+    for pair in pairs {
+        let alphas = measured.alphas(alpha, survivors, pair, task).await?;
+        trials.extend(alphas.into_iter().map(|(alpha, similarity)| (pair, alpha, similarity)));
+    }
+    if let [only] = trials[..] {
+        return Ok(only);
+    }
+    let step = task.step("choose", trials.len(), "candidates");
+    let mut best = None;
+    for trial in trials {
+        let loss = measured.loss_after(survivors, trial.0, trial.1, task).await?;
+        if best.is_none_or(|(least, _)| loss < least) {
+            best = Some((loss, trial));
+        }
+        step.advance(1)?;
+    }
+    let (loss, (pair, alpha, similarity)) =
+        best.ok_or_else(|| Error::argument("candidates", "there is nothing to choose from"))?;
+    Ok((Pair { score: Some(loss), ..pair }, alpha, similarity))
 }
 
 /// A later merge of the same block makes an earlier repair of it void.

@@ -10,6 +10,8 @@ use crate::merge::recipe::norms_from;
 use crate::merge::selection::{Pair, Protect, Selection, flattest_window};
 use crate::task::Task;
 
+/// How many pairs `loss` tries, unless the user says otherwise.
+const DEFAULT_CANDIDATES: usize = 4;
 /// How strongly a linear repair is drawn to the identity, unless the user says otherwise.
 const DEFAULT_RIDGE: f64 = 0.3;
 /// The share of calibration windows that decides whether a repair is accepted, unless the user says otherwise.
@@ -24,6 +26,8 @@ pub(super) enum Alpha {
     Similarity,
     /// 1 / (1 + exp(-s_l / (s_l + s_(l+1)))), s the mean of a row of the similarity matrix: about 0.62 whatever the layers.
     Published,
+    /// The weight of least loss on the calibration text.
+    Search,
     /// Equal weights of all that went into the survivor.
     Equal,
     /// A number.
@@ -39,6 +43,8 @@ pub(super) struct Plan {
     pub protect: Protect,
     pub remove: usize,
     pub repair: Option<RepairPlan>,
+    /// How many pairs `loss` tries.
+    pub candidates: usize,
     pairs: Vec<(usize, usize)>,
 }
 
@@ -60,6 +66,7 @@ impl Alpha {
             Self::Drop => None,
             Self::Similarity => Some("similarity"),
             Self::Published => Some("published"),
+            Self::Search => Some("search"),
             Self::Equal => Some("equal"),
             Self::Fixed(_) => Some("fixed"),
         }
@@ -92,6 +99,11 @@ impl Plan {
         let protect = options.protect.clone().unwrap_or_default();
         let protect =
             Protect { first: protect.first.unwrap_or(default.first), last: protect.last.unwrap_or(default.last) };
+        let of_preset = preset.and_then(|preset| preset.options.candidates);
+        let candidates = options.candidates.or(of_preset).unwrap_or(DEFAULT_CANDIDATES);
+        if candidates == 0 {
+            return Err(Error::argument("candidates", "is 0, expected 1 or more"));
+        }
         let pairs = options.pairs.clone().unwrap_or_default();
         if (selection == Selection::Manual) == pairs.is_empty() {
             return Err(Error::argument("pairs", "they go with the selection \"manual\", which needs at least one"));
@@ -103,7 +115,7 @@ impl Plan {
             return Err(Error::argument("remove", reason));
         }
         let norms = norms_from(&word(&options.norms, |preset| preset.norms, "fold"))?;
-        Ok(Self { preset: options.preset.clone(), selection, alpha, norms, protect, remove, repair, pairs })
+        Ok(Self { preset: options.preset.clone(), selection, alpha, norms, protect, remove, repair, candidates, pairs })
     }
 
     /// The pairs that are known before anything is merged.
@@ -147,8 +159,9 @@ fn alpha_from(combination: &str, alpha: Option<&AlphaOption>, selection: Selecti
         Some(AlphaOption::Word(word)) => match word.as_str() {
             "similarity" => Ok(Alpha::Similarity),
             "published" => Ok(Alpha::Published),
+            "search" => Ok(Alpha::Search),
             other => {
-                let reason = format!("is {other:?}, expected \"similarity\", \"published\" or a number");
+                let reason = format!("is {other:?}, expected \"similarity\", \"search\", \"published\" or a number");
                 Err(Error::argument("alpha", reason))
             }
         },

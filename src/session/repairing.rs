@@ -97,7 +97,7 @@ impl Model {
         // Where the next survivor begins is where the gap ends.
         let behind = survivors.blocks().get(index + 1).map_or(self.transformer.description.layers, |next| next.layer);
         let target = measured.original_stream(behind, task).await?;
-        let input = measured.stream_before(current, survivors, index, task).await?;
+        let input = measured.stream_before(current, survivors, index, usize::MAX, task).await?;
         let (hidden, window) = (self.transformer.description.hidden, measured.given()?.info().window);
         let mut sums = Accumulator::new(hidden);
         let mut row = 0;

@@ -67,10 +67,30 @@ impl Stream {
     /// # Errors
     /// What the engine's allocation fails with.
     pub fn fork(&self, engine: &dyn Compute) -> Result<Self> {
-        let copy = |chunk: &Chunk| {
+        self.fork_start(engine, usize::MAX)
+    }
+
+    /// A copy of the first chunks that have at most `tokens` tokens together; of the first one at least.
+    ///
+    /// # Errors
+    /// As [`Stream::fork`].
+    pub fn fork_start(&self, engine: &dyn Compute, tokens: usize) -> Result<Self> {
+        let mut left = tokens;
+        let fits = |(index, chunk): &(usize, &Chunk)| {
+            let rest = left.checked_sub(chunk.states.rows);
+            left = rest.unwrap_or(0);
+            *index == 0 || rest.is_some()
+        };
+        let copy = |(_, chunk): (usize, &Chunk)| {
             Ok(Chunk { states: engine.park(engine.unpark(&chunk.states)?), sequences: chunk.sequences })
         };
-        Ok(Self { chunks: self.chunks.iter().map(copy).collect::<Result<_>>()?, window: self.window })
+        let chunks = self.chunks.iter().enumerate().take_while(fits).map(copy).collect::<Result<_>>()?;
+        Ok(Self { chunks, window: self.window })
+    }
+
+    /// Number of windows.
+    pub fn windows(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.sequences).sum()
     }
 
     /// Number of chunks.
