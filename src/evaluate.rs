@@ -75,7 +75,7 @@ pub async fn evaluate(
     predictions(&streams, windows, task, &step).await
 }
 
-/// The loss of a model on windows whose stream x[`first`] is at hand.
+/// The loss of a model on windows whose stream `x[first]` is at hand.
 ///
 /// # Errors
 /// As [`evaluate`].

@@ -331,7 +331,7 @@ impl WebCalibration {
         })
     }
 
-    /// x[layer] at the chosen rows, layer = 0 to L.
+    /// `x[layer]` at the chosen rows, layer = 0 to L.
     #[wasm_bindgen(unchecked_return_type = "Hidden")]
     pub async fn hidden(&self, layer: usize, task: &WebTask) -> Result<JsValue, JsValue> {
         task.0.check().map_err(to_js_error)?;

@@ -140,7 +140,7 @@ pub fn least_influence(
 
 /// The pairs that merge the `count` contiguous blocks l..l+count over which the stream turns least into block l - 1, front to back.
 ///
-/// `distance(l)` is the mean angular distance of x[l] and x[l + count]; the shallower of equals.
+/// `distance(l)` is the mean angular distance of `x[l]` and `x[l + count]`; the shallower of equals.
 ///
 /// # Errors
 /// [`Error::BadArgument`] when no window fits between what is protected.

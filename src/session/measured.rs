@@ -88,7 +88,7 @@ impl<'a> Measured<'a> {
         stream_at(model, &calibration.sample, &calibration.activations, usable, index, tokens, task).await
     }
 
-    /// The original model's stream x[`layer`].
+    /// The original model's stream `x[layer]`.
     pub(super) async fn original_stream(&self, layer: usize, task: &Task) -> Result<Stream> {
         let (given, model) = (self.given()?, &self.model.transformer);
         stream_at(model, &given.sample, &given.activations, layer, layer, usize::MAX, task).await

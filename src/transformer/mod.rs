@@ -40,7 +40,7 @@ pub struct Transformer {
     weights: Rc<WeightStore>,
 }
 
-/// The hidden states of some windows of equal length between two blocks: x[l], all positions.
+/// The hidden states of some windows of equal length between two blocks: `x[l]`, all positions.
 pub struct Stream {
     chunks: Vec<Chunk>,
     window: usize,
@@ -57,7 +57,7 @@ pub trait Observer {
     /// The rows of chunk `chunk` that are wanted, counted inside the chunk.
     fn rows(&self, chunk: usize) -> &[u32];
 
-    /// Receives x[`layer`] `[rows, hidden]` at the rows of chunk `chunk`.
+    /// Receives `x[layer]` `[rows, hidden]` at the rows of chunk `chunk`.
     fn take(&mut self, layer: usize, chunk: usize, values: &[f32]);
 }
 
@@ -136,7 +136,7 @@ impl Transformer {
         Ok(Self { engine, checkpoint, description, weights })
     }
 
-    /// The embeddings of windows of equal length: x[0].
+    /// The embeddings of windows of equal length: `x[0]`.
     ///
     /// # Errors
     /// [`Error::BadArgument`] for an id outside the vocabulary, [`Error::NotFinite`] for weights that are not usable.
@@ -190,7 +190,7 @@ impl Transformer {
         self.engine.upload(ids.len(), &values)
     }
 
-    /// Runs a stream through the blocks `layers`; x[l + 1] of every block goes past the observer. `step` counts blocks.
+    /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer. `step` counts blocks.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or what reading and computing fail with.
@@ -245,7 +245,7 @@ impl Transformer {
         Ok((self.engine.read(&states).await?, self.engine.read(&added).await?))
     }
 
-    /// Shows an observer the stream as it is: x[0], before any block.
+    /// Shows an observer the stream as it is: `x[0]`, before any block.
     ///
     /// # Errors
     /// What the engine fails with.
