@@ -10,8 +10,9 @@ use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
 use super::{Survivor, Survivors};
-use crate::architecture::{Description, Role, readable_dtype};
+use crate::architecture::{Description, NormKind, Role, readable_dtype};
 use crate::checkpoint::source::MemorySource;
+use crate::checkpoint::config::Config;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ const PER_LAYER_KEYS: [&str; 2] = ["layer_types", "no_rope_layers"];
 /// What happens to norms when blocks are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norms {
-    /// Gains are folded into the matrices behind them first, and are 1 then.
+    /// Gains and biases are folded into the matrices and biases behind them first, and are 1 and 0 then; norms that cannot be folded are averaged.
     Fold,
     /// Norms and biases stay those of the first block; only matrices are averaged (the published code).
     Keep,
@@ -56,10 +57,25 @@ pub struct TensorChange {
 /// What a part of a block is when blocks are averaged.
 #[derive(Clone, Copy)]
 enum Kind {
-    Norm,
-    /// A matrix, and the name of the norm that it reads.
-    Matrix(Option<&'static str>),
-    Bias,
+    /// Gain or bias of a norm, and the value that it has once it is folded; none where the norm is averaged instead.
+    Norm(Option<f32>),
+    /// A matrix, and the norm that is folded into it.
+    Matrix(Option<Folded>),
+    /// A bias of a projection, and the norm whose bias is folded into it.
+    Bias(Option<Folded>),
+}
+
+/// A norm on its way into a projection that reads it.
+#[derive(Clone, Copy)]
+struct Folded {
+    /// The norm's name.
+    norm: &'static str,
+    /// Added to the stored gain.
+    offset: f32,
+    /// Whether the projection is stored as `[inputs, outputs]`.
+    transposed: bool,
+    /// Outputs of the projection.
+    outputs: usize,
 }
 
 /// One tensor of every block.
@@ -122,15 +138,46 @@ pub async fn combine(
 
 /// The parts that every block has.
 fn parts(description: &Description) -> Vec<Part> {
-    let norm_name =
-        |role: Option<Role>| description.norms.iter().find(|norm| Some(norm.role) == role).map(|norm| norm.name);
-    let norms = description.norms.iter().map(|norm| Part { name: norm.name, suffix: "weight", kind: Kind::Norm });
-    let projections = description.projections.iter().flat_map(|p| {
-        let weight = Part { name: p.name, suffix: "weight", kind: Kind::Matrix(norm_name(p.reads)) };
-        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias };
+    let norms = description.norms.iter().flat_map(|norm| {
+        let folds = can_fold(description, norm.role);
+        description.norm_suffixes().iter().map(move |suffix| {
+            let folded = if *suffix == "weight" { 1.0 - description.gain_offset } else { 0.0 };
+            Part { name: norm.name, suffix, kind: Kind::Norm(folds.then_some(folded)) }
+        })
+    });
+    let projections = description.stored_projections().flat_map(|p| {
+        let norm = description.norms.iter().find(|norm| Some(norm.role) == p.reads && can_fold(description, norm.role));
+        let folded = norm.map(|norm| Folded {
+            norm: norm.name,
+            offset: description.gain_offset,
+            transposed: p.transposed,
+            outputs: p.stored,
+        });
+        let weight = Part { name: p.name, suffix: "weight", kind: Kind::Matrix(folded) };
+        let takes_bias = folded.filter(|_| description.norm == NormKind::Layer);
+        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias(takes_bias) };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
     norms.chain(projections).collect()
+}
+
+/// Whether a norm can be folded into what reads it: something does, and where the norm has a bias, all of it have one to take it.
+fn can_fold(description: &Description, norm: Role) -> bool {
+    let mut readers = description.projections.iter().filter(|p| p.reads == Some(norm)).peekable();
+    readers.peek().is_some() && (description.norm == NormKind::Rms || readers.all(|p| p.bias))
+}
+
+/// A warning for the user when a block that sees few positions is averaged with one that sees all.
+pub fn mixed_kinds(description: &Description, survivors: &Survivors) -> Option<String> {
+    let kind = |layer: usize| description.layer_options.get(layer).map(|options| options.kind);
+    let mixed = survivors.blocks().iter().filter(|s| s.terms.iter().any(|(layer, _)| kind(*layer) != kind(s.layer)));
+    let mixed: Vec<String> = mixed.map(|survivor| survivor.layer.to_string()).collect();
+    (!mixed.is_empty()).then(|| {
+        format!(
+            "Blocks that see all positions and blocks that see the last ones only were merged; the result sees what the kept one saw (block {}).",
+            mixed.join(", ")
+        )
+    })
 }
 
 /// Names of the input's tensors in whose place the merged model has one: index of the block in the merged model, and part.
@@ -145,11 +192,7 @@ fn places(description: &Description, survivors: &Survivors, parts: &[Part]) -> H
 }
 
 /// The configuration for the blocks that are left.
-fn merged_config(
-    input: &Checkpoint,
-    description: &Description,
-    survivors: &Survivors,
-) -> Result<crate::checkpoint::config::Config> {
+fn merged_config(input: &Checkpoint, description: &Description, survivors: &Survivors) -> Result<Config> {
     let mut changes = vec![(description.count_key, survivors.blocks().len().to_string())];
     for key in PER_LAYER_KEYS {
         let list =
@@ -160,7 +203,15 @@ fn merged_config(
             changes.push((key, json));
         }
     }
-    input.config.with(&changes)
+    let mut removed: &[&str] = &[];
+    if let Some((key, rules)) = description.kinds_keys.filter(|(key, _)| input.config.get(key).is_none()) {
+        // A rule counts blocks; without some of them it would say something else.
+        let words: Vec<&str> =
+            description.with_blocks(&survivors.layers()).layer_options.iter().map(|o| o.kind.word()).collect();
+        changes.push((key, serde_json::to_string(&words).map_err(|e| Error::config(format!("{key}: {e}")))?));
+        removed = rules;
+    }
+    Ok(input.config.with(&changes)?.without(removed))
 }
 
 /// Merges one tensor.
@@ -177,7 +228,7 @@ impl Merger<'_> {
     /// The original block whose tensor is taken as it is; none where a new one must be computed.
     fn source_layer(&self) -> Option<usize> {
         match (&self.survivor.terms[..], self.norms, self.part.kind) {
-            (_, Norms::Keep, Kind::Norm | Kind::Bias) => Some(self.survivor.layer),
+            (_, Norms::Keep, Kind::Norm(_) | Kind::Bias(_)) => Some(self.survivor.layer),
             ([(layer, weight)], _, _) if *weight == 1.0 => Some(*layer),
             _ => None,
         }
@@ -192,10 +243,9 @@ impl Merger<'_> {
     ) -> Result<(StoredTensor, Vec<ParentDistance>)> {
         let dtype = readable_dtype(name, place)?;
         let parked = Parked::zeros(place.bytes as usize, self.meter);
-        let parents = if matches!(self.part.kind, Kind::Norm) {
-            // Folded gains are 1.
+        let parents = if let Kind::Norm(Some(folded)) = self.part.kind {
             let mut bytes = Vec::new();
-            dtype.encode(&vec![1.0; place.bytes as usize / dtype.size()], &mut bytes);
+            dtype.encode(&vec![folded; place.bytes as usize / dtype.size()], &mut bytes);
             parked.write(0, &bytes);
             Vec::new()
         } else {
@@ -221,13 +271,14 @@ impl Merger<'_> {
         for (layer, weight) in &self.survivor.terms {
             let tensor_name = self.description.block_tensor(*layer, self.part.name, self.part.suffix);
             let tensor = self.input.tensor(&tensor_name)?;
-            let gain = self.gain(*layer).await?;
+            let fold = self.fold(*layer).await?;
             parents.push(Parent {
                 layer: *layer,
                 weight: *weight,
                 tensor,
                 tensor_name,
-                gain,
+                columns,
+                fold,
                 difference: 0.0,
                 size: 0.0,
             });
@@ -260,18 +311,63 @@ impl Merger<'_> {
         Ok(parents.iter().map(Parent::distance).collect())
     }
 
-    /// The gain to fold into the columns of this part in block `layer`, if any.
-    async fn gain(&self, layer: usize) -> Result<Option<Vec<f32>>> {
-        let Kind::Matrix(Some(norm)) = self.part.kind else {
-            return Ok(None);
+    /// What is folded into this part of block `layer`.
+    async fn fold(&self, layer: usize) -> Result<Fold> {
+        let read = async |name: &str, suffix: &str| {
+            let name = self.description.block_tensor(layer, name, suffix);
+            let tensor = self.input.tensor(&name)?;
+            read_values(&name, tensor, 0, tensor.bytes as usize).await
         };
-        if self.norms == Norms::Keep {
-            return Ok(None);
+        match self.part.kind {
+            _ if self.norms == Norms::Keep => Ok(Fold::Nothing),
+            Kind::Matrix(Some(folded)) => {
+                let mut gain = read(folded.norm, "weight").await?;
+                gain.iter_mut().for_each(|g| *g += folded.offset);
+                Ok(Fold::Gain { gain, transposed: folded.transposed })
+            }
+            Kind::Bias(Some(folded)) => {
+                let shift = read(folded.norm, "bias").await?;
+                let name = self.description.block_tensor(layer, self.part.name, "weight");
+                product(&name, self.input.tensor(&name)?, folded, &shift).await.map(Fold::Shift)
+            }
+            _ => Ok(Fold::Nothing),
         }
-        let name = self.description.block_tensor(layer, norm, "weight");
-        let tensor = self.input.tensor(&name)?;
-        read_values(&name, tensor, 0, tensor.bytes as usize).await.map(Some)
     }
+}
+
+/// A stored matrix times a vector of its inputs: one value for each output, summed in `f64` in the order of the inputs.
+async fn product(name: &str, matrix: &StoredTensor, folded: Folded, x: &[f32]) -> Result<Vec<f32>> {
+    let (inputs, outputs) = (x.len(), folded.outputs);
+    let row = if folded.transposed { outputs } else { inputs };
+    let rows = inputs * outputs / row.max(1);
+    let row_bytes = row * readable_dtype(name, matrix)?.size();
+    let step = (CHUNK_VALUES / row.max(1)).max(1);
+    let mut sums = vec![0.0f64; outputs];
+    for first in (0..rows).step_by(step) {
+        let count = step.min(rows - first);
+        let values = read_values(name, matrix, (first * row_bytes) as u64, count * row_bytes).await?;
+        for (i, values) in values.chunks_exact(row.max(1)).enumerate() {
+            if folded.transposed {
+                let x = f64::from(x[first + i]);
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(*value) * x);
+            } else {
+                sums[first + i] = values.iter().zip(x).map(|(value, x)| f64::from(*value) * f64::from(*x)).sum();
+            }
+        }
+    }
+    Ok(sums.into_iter().map(|sum| sum as f32).collect())
+}
+
+/// What is folded into a tensor before it is averaged.
+enum Fold {
+    Nothing,
+    /// Gains times the inputs of a matrix: its columns, or its rows where it is stored the other way round.
+    Gain {
+        gain: Vec<f32>,
+        transposed: bool,
+    },
+    /// Added to a vector.
+    Shift(Vec<f32>),
 }
 
 struct Parent<'a> {
@@ -279,21 +375,31 @@ struct Parent<'a> {
     weight: f64,
     tensor: &'a StoredTensor,
     tensor_name: String,
-    gain: Option<Vec<f32>>,
+    /// Values of a stored row.
+    columns: usize,
+    fold: Fold,
     /// Sums of squares.
     difference: f64,
     size: f64,
 }
 
 impl Parent<'_> {
-    /// `count` values from `first` on, the norm's gain folded in.
+    /// `count` values from `first` on, whole rows, with what is folded into them.
     async fn values(&self, first: usize, count: usize) -> Result<Vec<f32>> {
         let size = readable_dtype(&self.tensor_name, self.tensor)?.size();
         let mut values = read_values(&self.tensor_name, self.tensor, (first * size) as u64, count * size).await?;
-        if let Some(gain) = &self.gain {
-            for row in values.chunks_exact_mut(gain.len().max(1)) {
-                row.iter_mut().zip(gain).for_each(|(value, g)| *value *= g);
+        match &self.fold {
+            Fold::Nothing => {}
+            Fold::Gain { gain, transposed: false } => {
+                for row in values.chunks_exact_mut(gain.len().max(1)) {
+                    row.iter_mut().zip(gain).for_each(|(value, g)| *value *= g);
+                }
             }
+            Fold::Gain { gain, transposed: true } => {
+                let rows = values.chunks_exact_mut(self.columns).zip(&gain[first / self.columns..]);
+                rows.for_each(|(row, g)| row.iter_mut().for_each(|value| *value *= g));
+            }
+            Fold::Shift(shift) => values.iter_mut().zip(&shift[first..]).for_each(|(value, s)| *value += s),
         }
         Ok(values)
     }

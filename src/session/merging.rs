@@ -9,7 +9,7 @@ use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::interface::{AlphaOption, ManifoldOptions, MergeOptions};
 use crate::merge::Survivors;
-use crate::merge::combine::{Norms, combine};
+use crate::merge::combine::{Norms, combine, mixed_kinds};
 use crate::merge::presets::PRESETS;
 use crate::merge::recipe::{FORMAT, Recipe, RecipeModel, RecipeProtect, RecipeStep, norms_from};
 use crate::merge::selection::{Pair, Protect, Selection, flattest_window, least_influence, most_similar, tail};
@@ -93,10 +93,11 @@ impl Model {
         self: &Rc<Self>,
         recipe: Recipe,
         calibration: Option<&Calibration>,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
         task: &Task,
     ) -> Result<Rc<Self>> {
         let survivors = recipe.survivors()?;
+        warnings.extend(mixed_kinds(&self.transformer.description, &survivors));
         let (transformer, changes) = self.merged(&survivors, recipe.norms()?, task).await?;
         let calibrated_on = calibration.map_or(Vec::new(), |c| c.sample.windows.iter().map(digest).collect());
         let origin = Origin { dense: self.clone(), recipe, changes, calibrated_on };
@@ -114,7 +115,7 @@ impl Model {
         let t = &self.transformer;
         let (checkpoint, changes) =
             combine(&t.checkpoint, &t.description, survivors, norms, &self.lab.meter, task).await?;
-        let description = Description { layers: survivors.blocks().len(), ..t.description.clone() };
+        let description = t.description.with_blocks(&survivors.layers());
         Ok((self.lab.transformer(checkpoint, description)?, changes))
     }
 
