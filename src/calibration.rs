@@ -26,14 +26,14 @@ pub enum Rows {
     Chosen(Vec<(usize, usize)>),
 }
 
-/// x[l] at the chosen rows, for l = 0..=layers: matrices `[rows, columns]`, outside the WebAssembly heap.
+/// `x[l]` at the chosen rows, for l = 0..=layers: matrices `[rows, columns]`, outside the WebAssembly heap.
 pub struct Activations {
     /// Number of chosen rows.
     pub rows: usize,
     /// Channels of the stream.
     pub columns: usize,
     states: Vec<Rc<Parked>>,
-    /// Whole streams x[l] of some l, in ascending order: where a changed model can go on from.
+    /// Whole streams `x[l]` of some l, in ascending order: where a changed model can go on from.
     streams: Vec<(usize, Rc<Stream>)>,
 }
 
@@ -43,7 +43,7 @@ impl Activations {
         self.states.len().saturating_sub(1)
     }
 
-    /// x[`layer`] at the rows, row-major.
+    /// `x[layer]` at the rows, row-major.
     ///
     /// # Errors
     /// [`Error::BadArgument`] when there is no such layer.
@@ -52,7 +52,7 @@ impl Activations {
         states.ok_or_else(|| Error::argument("layer", format!("is {layer}, expected 0 to {}", self.layers())))
     }
 
-    /// The activation matrix of block `layer`: its output x[`layer` + 1].
+    /// The activation matrix of block `layer`: its output `x[layer + 1]`.
     ///
     /// # Errors
     /// As [`Activations::hidden`].
@@ -113,7 +113,7 @@ pub struct Sample {
     pub chosen: Vec<(usize, usize)>,
 }
 
-/// Runs a sample through a model and keeps x[l] at its rows, for every l.
+/// Runs a sample through a model and keeps `x[l]` at its rows, for every l.
 ///
 /// # Errors
 /// [`Error::NotFinite`] when an activation is not a number, [`Error::Cancelled`], or what reading and computing fail with.
@@ -146,7 +146,31 @@ pub async fn calibrate_again(
     run(model, stream, layer, streams, collector, task).await
 }
 
-/// Goes on from x[`first`], and keeps a whole stream now and then.
+/// The stream `x[layer]` of a model whose first `usable` blocks are those that `known` was run on, of the first windows of the sample, which have
+/// at most `tokens` tokens together.
+///
+/// # Errors
+/// [`Error::Cancelled`], or what reading and computing fail with.
+pub async fn stream_at(
+    model: &Transformer,
+    sample: &Sample,
+    known: &Activations,
+    usable: usize,
+    layer: usize,
+    tokens: usize,
+    task: &Task,
+) -> Result<Stream> {
+    let kept = known.streams.iter().rev().find(|(at, _)| *at <= usable.min(layer));
+    let (from, mut stream) = match kept {
+        Some((at, stream)) => (*at, stream.fork_start(model.engine.as_ref(), tokens)?),
+        None => (0, model.embed(&sample.windows, task).await?.fork_start(model.engine.as_ref(), tokens)?),
+    };
+    let step = task.step("calibrate", layer - from, "blocks");
+    model.forward(&mut stream, from..layer, None, task, &step).await?;
+    Ok(stream)
+}
+
+/// Goes on from `x[first]`, and keeps a whole stream now and then.
 async fn run(
     model: &Transformer,
     mut stream: Stream,

@@ -4,7 +4,7 @@
 
 use crate::compute::{Tensor, start_state, statistics as s};
 use crate::error::{Error, Result};
-use crate::task::Task;
+use crate::task::{Step, Task};
 use crate::transformer::{Stream, Transformer};
 
 /// How well a model predicts a text.
@@ -57,10 +57,9 @@ pub async fn evaluate(
         return Err(Error::argument("window", format!("is {window}, a prediction needs two tokens")));
     }
     let layers = dense.description.layers;
-    let tiles = dense.head_tiles();
     let shared = second.map_or(layers, |(_, shared)| shared.min(layers));
     let second_layers = second.map_or(0, |(model, _)| model.description.layers.saturating_sub(shared));
-    let step = task.step("evaluate", layers + second_layers + tiles.len(), "blocks");
+    let step = task.step("evaluate", layers + second_layers + dense.head_tiles().len(), "blocks");
 
     let mut stream = dense.embed(windows, task).await?;
     dense.forward(&mut stream, 0..shared, None, task, &step).await?;
@@ -73,13 +72,44 @@ pub async fn evaluate(
     dense.forward(&mut stream, shared..layers, None, task, &step).await?;
     streams.insert(0, (dense, stream));
 
+    predictions(&streams, windows, task, &step).await
+}
+
+/// The loss of a model on windows whose stream `x[first]` is at hand.
+///
+/// # Errors
+/// As [`evaluate`].
+pub async fn loss_behind(
+    model: &Transformer,
+    mut stream: Stream,
+    first: usize,
+    windows: &[Vec<u32>],
+    task: &Task,
+) -> Result<Loss> {
+    let layers = model.description.layers;
+    let step = task.step("evaluate", layers - first + model.head_tiles().len(), "blocks");
+    model.forward(&mut stream, first..layers, None, task, &step).await?;
+    Ok(predictions(&[(model, stream)], windows, task, &step).await?.dense)
+}
+
+/// Holds the predictions of one or two models, whose streams have passed all blocks, against the windows.
+async fn predictions(
+    streams: &[(&Transformer, Stream)],
+    windows: &[Vec<u32>],
+    task: &Task,
+    step: &Step<'_>,
+) -> Result<Measured> {
+    let Some((dense, _)) = streams.first() else {
+        return Err(Error::argument("model", "there is no model to measure"));
+    };
+    let window = windows.first().map_or(0, Vec::len);
     let engine = dense.engine.as_ref();
     let mut chunks = Vec::new();
     let per_chunk = crate::transformer::windows_per_chunk(engine, window);
     for (index, group) in windows.chunks(per_chunk).enumerate() {
         let predicting = predicting_rows(group.len(), window);
         let mut normed = Vec::new();
-        for (model, stream) in &streams {
+        for (model, stream) in streams {
             let states = model.normed(stream, index).await?;
             normed.push(engine.park(engine.gather(&states, &predicting)?));
         }
@@ -87,7 +117,7 @@ pub async fn evaluate(
         let state = start_state(engine, targets.len())?;
         chunks.push(Chunk { normed, targets, state });
     }
-    for tile in tiles {
+    for tile in dense.head_tiles() {
         let head = dense.head_tile(tile.clone()).await?;
         for chunk in &mut chunks {
             let mut logits = Vec::new();
@@ -104,7 +134,7 @@ pub async fn evaluate(
         let state = engine.read(&chunk.state).await?;
         state.chunks_exact(s::COLUMNS).for_each(|row| sums.add(row));
     }
-    sums.finish(second.is_some())
+    sums.finish(streams.len() > 1)
 }
 
 struct Chunk {

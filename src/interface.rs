@@ -97,6 +97,7 @@ pub enum AlphaOption {
     /// A fixed weight, 0 to 1.
     Fixed(f64),
     /// `"similarity"`: the pair's NPIB similarity on the current model. `"published"`: the published code's sigmoid.
+    /// `"search"`: of 0, 1/4, 1/2, 3/4 and 1, the one of least loss on the calibration text.
     Word(String),
 }
 
@@ -125,7 +126,7 @@ pub struct MergeOptions {
     /// How many layers go. Default 1; with `manual`, the number of pairs.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub remove: Option<usize>,
-    /// `"tail"`, `"similarity"` (default), `"block-influence"`, `"window"` or `"manual"`.
+    /// `"tail"`, `"similarity"` (default), `"block-influence"`, `"window"`, `"loss"` or `"manual"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub selection: Option<String>,
     /// With `manual`: `[keep, gone][]` in original indices, applied in order.
@@ -134,15 +135,28 @@ pub struct MergeOptions {
     /// `"average"` (default) or `"drop"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub combination: Option<String>,
-    /// `"similarity"` (default), `"published"` or a number. With `window`, equal weights unless given.
+    /// `"similarity"` (default), `"published"`, `"search"` (least loss on the calibration text) or a number. With `window`, equal weights unless given.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<AlphaOption>,
     /// `"fold"` (default) or `"keep"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub norms: Option<String>,
-    /// `"none"`: this version repairs nothing.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    /// `"none"` (default) or `"linear"`: the surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap.
+    /// Beside a `recipe`, the content of its `repair.safetensors`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "\"none\" | \"linear\" | Uint8Array"))]
     pub repair: Option<String>,
+    /// The matrices of a recipe's repairs, as a safetensors file.
+    #[serde(skip)]
+    pub repair_maps: Option<Vec<u8>>,
+    /// How strongly a linear repair is drawn to doing nothing. Default 0.3, more where the text has fewer than 10 rows per channel.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub ridge: Option<f64>,
+    /// The share of calibration windows that decides whether a repair is accepted; 0 accepts always and fits on all. Default 0.2.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub holdout: Option<f64>,
+    /// With `loss`: how many of the most similar pairs are tried. Default 4.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub candidates: Option<usize>,
     /// Default: both ends; the first for `tail`; none for `manual`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub protect: Option<ProtectOption>,

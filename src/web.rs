@@ -7,7 +7,7 @@ mod file;
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint32Array};
+use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint8Array, Uint32Array};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tsify::Tsify;
@@ -15,7 +15,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::Error;
 use crate::evaluate::Measured;
-use crate::interface::{Comparison, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, Summary, Token};
+use crate::interface::{
+    Comparison, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions, Summary, Token,
+};
 use crate::merge::presets::{PRESETS, Preset};
 use crate::session;
 use crate::similarity::Measure;
@@ -236,7 +238,11 @@ impl WebModel {
         task: &WebTask,
     ) -> Result<WebModel, JsValue> {
         let calibration = calibration.map(|calibration| calibration.0);
-        self.0.merge(&options(options_)?, calibration.as_deref(), &task.0).await.map(WebModel).map_err(to_js_error)
+        self.0
+            .merge(&merge_options(options_)?, calibration.as_deref(), &task.0)
+            .await
+            .map(WebModel)
+            .map_err(to_js_error)
     }
 
     /// Goes on from a prompt; `on_token` is called with each `Token`.
@@ -259,6 +265,15 @@ impl WebModel {
     #[wasm_bindgen(unchecked_return_type = "{ name: string, blob: Blob }[]")]
     pub async fn files(&self, task: &WebTask) -> Result<JsValue, JsValue> {
         file::blobs(self.0.files().map_err(to_js_error)?, &task.0).await.map(Into::into).map_err(to_js_error)
+    }
+
+    /// The matrices of its repairs as a file; undefined where there are none.
+    #[wasm_bindgen(unchecked_return_type = "Blob | undefined")]
+    pub async fn repair(&self, task: &WebTask) -> Result<JsValue, JsValue> {
+        match self.0.repair_file().map_err(to_js_error)? {
+            Some(file) => file::blob(&file, &task.0).await.map(Into::into).map_err(to_js_error),
+            None => Ok(JsValue::UNDEFINED),
+        }
     }
 
     /// Lets go of the model.
@@ -316,7 +331,7 @@ impl WebCalibration {
         })
     }
 
-    /// x[layer] at the chosen rows, layer = 0 to L.
+    /// `x[layer]` at the chosen rows, layer = 0 to L.
     #[wasm_bindgen(unchecked_return_type = "Hidden")]
     pub async fn hidden(&self, layer: usize, task: &WebTask) -> Result<JsValue, JsValue> {
         task.0.check().map_err(to_js_error)?;
@@ -341,6 +356,17 @@ fn narrow(values: &[f64]) -> Float32Array {
 
 fn manifold(value: JsValue) -> Result<ManifoldOptions, JsValue> {
     if value.is_undefined() || value.is_null() { Ok(ManifoldOptions::default()) } else { options(value) }
+}
+
+/// Options of a merge, whose `repair` is a word or the bytes of a file.
+fn merge_options(value: JsValue) -> Result<MergeOptions, JsValue> {
+    let copy = Object::assign(&Object::new(), value.unchecked_ref());
+    let repair = Reflect::get(&copy, &"repair".into())?;
+    let maps = repair.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
+    if maps.is_some() {
+        Reflect::set(&copy, &"repair".into(), &JsValue::UNDEFINED)?;
+    }
+    Ok(MergeOptions { repair_maps: maps, ..options(copy.into())? })
 }
 
 /// Options from JavaScript. Typed arrays of ids become plain ones, which is what the deserialiser reads.

@@ -165,7 +165,7 @@ fn a_recipe_gives_the_same_bytes_on_either_engine() {
     assert!(warned.summary().warnings[0].contains("another model"));
     for broken in [
         Recipe { format: "mka-recipe/9".into(), ..recipe.clone() },
-        Recipe { repair: "linear".into(), ..recipe.clone() },
+        Recipe { repair: "magic".into(), ..recipe.clone() },
         Recipe { steps: Vec::new(), ..recipe.clone() },
     ] {
         let broken = MergeOptions { recipe: Some(broken), ..MergeOptions::default() };
@@ -210,6 +210,15 @@ fn every_preset_merges_and_says_what_it_did() {
                 .unwrap();
                 let best = (1..10).map(|l| first.get(l, l + 1)).fold(0.0, f64::max);
                 assert_eq!(recipe.steps[0].score, Some(best));
+            }
+            "replaceme" => {
+                assert!(gone.windows(2).all(|pair| pair[1] == pair[0] + 1));
+                assert_eq!(recipe.repair, "linear");
+                assert!(recipe.steps[..2].iter().all(|step| step.ridge.is_none()), "one gap, one repair");
+            }
+            "loss-guided" | "sleb" => {
+                assert!(recipe.steps.iter().all(|step| step.score.is_some_and(|loss| loss > 1.0)), "{recipe:?}");
+                assert_eq!(preset.name == "sleb", alphas == [1.0; 3]);
             }
             other => panic!("no expectation for {other}"),
         }
@@ -259,7 +268,16 @@ fn options_that_cannot_be_followed_are_named() {
     refused(MergeOptions { preset: Some("magic".into()), ..default() }, "mka");
     refused(MergeOptions { selection: Some("magic".into()), ..default() }, "similarity");
     refused(MergeOptions { combination: Some("magic".into()), ..default() }, "average");
-    refused(MergeOptions { repair: Some("linear".into()), ..default() }, "none");
+    refused(MergeOptions { repair: Some("magic".into()), ..default() }, "linear");
+    let linear = |ridge, holdout| MergeOptions {
+        repair: Some("linear".into()),
+        ridge: Some(ridge),
+        holdout: Some(holdout),
+        ..pairs(&[(1, 2)], "drop")
+    };
+    refused(linear(0.0, 0.2), "ridge");
+    refused(linear(0.3, 1.0), "holdout");
+    refused(linear(0.3, 0.2), "calibrat");
     refused(MergeOptions { norms: Some("magic".into()), ..default() }, "fold");
     refused(MergeOptions { alpha: Some(AlphaOption::Fixed(1.5)), ..default() }, "0 to 1");
     refused(MergeOptions { remove: Some(0), ..default() }, "remove");
@@ -499,4 +517,71 @@ fn going_on_from_a_kept_stream_measures_what_a_whole_pass_measures() {
             assert_eq!(matrix.get(index, index + 1), steps[done].alpha, "{pairs_in_order:?}, step {done}");
         }
     }
+}
+
+#[test]
+fn a_repair_lowers_the_loss_and_is_kept_beside_the_recipe() {
+    let lab = lab();
+    let model = open(&lab, &support::demo());
+    let options = CalibrateOptions {
+        input: text(&TINYSTORIES[..40_000]),
+        sequences: Some(24),
+        window: Some(128),
+        ..CalibrateOptions::default()
+    };
+    let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+    let chosen = [(2, 3), (7, 8), (2, 4)];
+    let repaired = |repair: &str| {
+        let options = MergeOptions { repair: Some(repair.into()), ..pairs(&chosen, "drop") };
+        merge(&model, &options, Some(&calibration)).unwrap()
+    };
+    let (plain, better) = (repaired("none"), repaired("linear"));
+    let loss = |model: &Model| evaluate(model, text(&TINYSTORIES[50_000..])).0.divergence.unwrap().merged.nll;
+    assert!(loss(&better) < loss(&plain) - 0.01, "{} after {}", loss(&better), loss(&plain));
+
+    let recipe = better.recipe().unwrap();
+    let ridges: Vec<bool> = recipe.steps.iter().map(|step| step.ridge.is_some()).collect();
+    assert_eq!(ridges, [false, true, true], "a later merge of the same block makes the earlier repair void");
+    let out = export(&better);
+    let maps = SafeTensors::deserialize(&out["repair.safetensors"]).unwrap();
+    let mut names = maps.names();
+    names.sort_unstable();
+    assert_eq!(names, ["T.1", "T.2"]);
+    assert!(!export(&plain).contains_key("repair.safetensors"));
+
+    let replay = |maps: Option<Vec<u8>>, calibration| {
+        let options = MergeOptions { recipe: Some(recipe.clone()), repair_maps: maps, ..MergeOptions::default() };
+        merge(&model, &options, calibration)
+    };
+    let maps = out["repair.safetensors"].clone();
+    assert_eq!(export(&replay(Some(maps.clone()), None).unwrap()), out, "the same bytes");
+    assert_eq!(replay(None, None).err().unwrap().code(), "bad-argument");
+    assert_eq!(replay(Some(maps[..maps.len() - 1].to_vec()), None).err().unwrap().code(), "bad-argument");
+    let anew = replay(None, Some(&calibration)).unwrap();
+    assert!((loss(&anew) - loss(&better)).abs() < 0.05, "{} anew, {} at first", loss(&anew), loss(&better));
+}
+
+#[test]
+fn the_loss_guided_choice_is_the_cheapest_of_all() {
+    let model = open(&lab(), &support::demo());
+    let calibration = calibrate(&model);
+    let cost = |options: &MergeOptions| {
+        let merged = merge(&model, options, Some(&calibration)).unwrap();
+        // The same windows as the calibration: what the choice was made on.
+        let loss = evaluate(&merged, text(TINYSTORIES)).0.divergence.unwrap().merged.nll;
+        (loss, merged)
+    };
+    let sleb = MergeOptions { preset: Some("sleb".into()), ..MergeOptions::default() };
+    let (chosen, merged) = cost(&sleb);
+    let all = (1..11).map(|gone| cost(&pairs(&[(gone - 1, gone)], "drop")).0);
+    assert_eq!(chosen, all.fold(f64::INFINITY, f64::min));
+    let score = merged.recipe().unwrap().steps[0].score.unwrap();
+    assert!((score - chosen).abs() < 1e-6, "{score} and {chosen}");
+
+    let pair = (2, 3);
+    let search = MergeOptions { alpha: Some(AlphaOption::Word("search".into())), ..pairs(&[pair], "average") };
+    let (chosen, _) = cost(&search);
+    let fixed = [0.0, 0.25, 0.5, 0.75, 1.0]
+        .map(|alpha| cost(&MergeOptions { alpha: Some(AlphaOption::Fixed(alpha)), ..pairs(&[pair], "average") }).0);
+    assert_eq!(chosen, fixed.into_iter().fold(f64::INFINITY, f64::min));
 }

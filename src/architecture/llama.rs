@@ -21,12 +21,7 @@ pub struct Biases {
 }
 
 /// Pre-norm blocks of rotary grouped-query attention and a gated MLP; `head_size` is the family's default, where it has one.
-pub fn frame(
-    files: &Files<'_>,
-    family: &'static str,
-    head_size: Option<usize>,
-    biases: Biases,
-) -> Result<Description> {
+pub fn frame(files: &Files<'_>, family: &'static str, head_size: Option<usize>, biases: Biases) -> Result<Description> {
     let config = files.config;
     let hidden = config.size("hidden_size")?;
     let heads = Heads::grouped(config, hidden, head_size)?;

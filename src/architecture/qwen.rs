@@ -27,8 +27,7 @@ fn windowed(files: &Files<'_>, frame: Description) -> Result<Description> {
     let from = config.number_or("max_window_layers", 28.0)?;
     let rule = |layer| if used && layer as f64 >= from { LayerKind::Local } else { LayerKind::Global };
     let kinds = layers::kinds(config, frame.layers, rule)?.into_iter();
-    let options =
-        |kind| LayerOptions { kind, window: window.filter(|_| kind == LayerKind::Local), rope: Some(0) };
+    let options = |kind| LayerOptions { kind, window: window.filter(|_| kind == LayerKind::Local), rope: Some(0) };
     let kinds_keys = Some(("layer_types", &["max_window_layers"][..]));
     Ok(Description { layer_options: kinds.map(options).collect(), kinds_keys, ..frame })
 }

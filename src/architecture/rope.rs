@@ -63,8 +63,9 @@ impl Rope {
             }
             other => {
                 let family = config.word_or("model_type", "llama")?.into();
-                let reason =
-                    format!("rotary scaling {other:?} is not computed by this version (default, linear and llama3 are)");
+                let reason = format!(
+                    "rotary scaling {other:?} is not computed by this version (default, linear and llama3 are)"
+                );
                 return Err(Error::UnsupportedFamily { family, reason });
             }
         };

@@ -9,10 +9,10 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
-use super::{Survivor, Survivors};
+use super::{RepairMap, Survivor, Survivors};
 use crate::architecture::{Description, NormKind, Role, readable_dtype};
-use crate::checkpoint::source::MemorySource;
 use crate::checkpoint::config::Config;
+use crate::checkpoint::source::MemorySource;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -84,6 +84,10 @@ struct Part {
     name: &'static str,
     suffix: &'static str,
     kind: Kind,
+    /// Whether it writes what the MLP adds to the stream: what a repair is folded into.
+    down: bool,
+    /// Whether it is a matrix that is stored as `[inputs, outputs]`.
+    transposed: bool,
 }
 
 /// The merged checkpoint, and what changed in it.
@@ -100,8 +104,9 @@ pub async fn combine(
 ) -> Result<(Checkpoint, Vec<TensorChange>)> {
     let parts = parts(description);
     let places = places(description, survivors, &parts);
-    let merged_blocks = survivors.blocks().iter().filter(|survivor| survivor.terms.len() > 1).count();
-    let step = task.step("merge", merged_blocks * parts.len(), "tensors");
+    let changed = |survivor: &Survivor| survivor.terms.len() > 1 || survivor.repair.is_some();
+    let changed_blocks = survivors.blocks().iter().filter(|survivor| changed(survivor)).count();
+    let step = task.step("merge", changed_blocks * parts.len(), "tensors");
     let outer: Vec<String> = description.outer_tensors().into_iter().map(|(name, _)| name).collect();
     let mut tensors = IndexMap::new();
     let mut changes = Vec::new();
@@ -126,7 +131,7 @@ pub async fn combine(
                 changes.extend((!parents.is_empty()).then_some(TensorChange { tensor: new_name, parents }));
             }
         }
-        if survivor.terms.len() > 1 {
+        if changed(survivor) {
             step.advance(1)?;
         }
     }
@@ -142,7 +147,7 @@ fn parts(description: &Description) -> Vec<Part> {
         let folds = can_fold(description, norm.role);
         description.norm_suffixes().iter().map(move |suffix| {
             let folded = if *suffix == "weight" { 1.0 - description.gain_offset } else { 0.0 };
-            Part { name: norm.name, suffix, kind: Kind::Norm(folds.then_some(folded)) }
+            Part { name: norm.name, suffix, kind: Kind::Norm(folds.then_some(folded)), down: false, transposed: false }
         })
     });
     let projections = description.stored_projections().flat_map(|p| {
@@ -153,9 +158,11 @@ fn parts(description: &Description) -> Vec<Part> {
             transposed: p.transposed,
             outputs: p.stored,
         });
-        let weight = Part { name: p.name, suffix: "weight", kind: Kind::Matrix(folded) };
+        let down = p.role == Role::Down;
+        let weight =
+            Part { name: p.name, suffix: "weight", kind: Kind::Matrix(folded), down, transposed: p.transposed };
         let takes_bias = folded.filter(|_| description.norm == NormKind::Layer);
-        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias(takes_bias) };
+        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias(takes_bias), down, transposed: false };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
     norms.chain(projections).collect()
@@ -227,10 +234,26 @@ struct Merger<'a> {
 impl Merger<'_> {
     /// The original block whose tensor is taken as it is; none where a new one must be computed.
     fn source_layer(&self) -> Option<usize> {
+        if self.repair().is_some() {
+            return None;
+        }
         match (&self.survivor.terms[..], self.norms, self.part.kind) {
             (_, Norms::Keep, Kind::Norm(_) | Kind::Bias(_)) => Some(self.survivor.layer),
             ([(layer, weight)], _, _) if *weight == 1.0 => Some(*layer),
             _ => None,
+        }
+    }
+
+    /// The repair that is folded into this part, if any.
+    fn repair(&self) -> Option<&RepairMap> {
+        self.survivor.repair.as_deref().filter(|_| self.part.down)
+    }
+
+    /// The blocks that go into this part, with their weights.
+    fn terms(&self) -> Vec<(usize, f64)> {
+        match (self.norms, self.part.kind) {
+            (Norms::Keep, Kind::Norm(_) | Kind::Bias(_)) => vec![(self.survivor.layer, 1.0)],
+            _ => self.survivor.terms.clone(),
         }
     }
 
@@ -255,7 +278,7 @@ impl Merger<'_> {
         Ok((StoredTensor { source, start: 0, ..place.clone() }, parents))
     }
 
-    /// Writes the weighted sum of the parents.
+    /// Writes the weighted sum of the parents, repaired where the gap was.
     async fn sum(
         &self,
         name: &str,
@@ -264,51 +287,46 @@ impl Merger<'_> {
         out: &Parked,
         task: &Task,
     ) -> Result<Vec<ParentDistance>> {
-        let columns = place.shape.last().copied().unwrap_or(1).max(1) as usize;
-        let values = place.bytes as usize / dtype.size();
-        let chunk = (CHUNK_VALUES / columns).max(1) * columns;
+        let rows = place.shape.first().copied().unwrap_or(1).max(1) as usize;
+        let columns = place.bytes as usize / dtype.size() / rows;
+        let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
         let mut parents = Vec::new();
-        for (layer, weight) in &self.survivor.terms {
-            let tensor_name = self.description.block_tensor(*layer, self.part.name, self.part.suffix);
+        for (layer, weight) in self.terms() {
+            let tensor_name = self.description.block_tensor(layer, self.part.name, self.part.suffix);
             let tensor = self.input.tensor(&tensor_name)?;
-            let fold = self.fold(*layer).await?;
-            parents.push(Parent {
-                layer: *layer,
-                weight: *weight,
-                tensor,
-                tensor_name,
-                columns,
-                fold,
-                difference: 0.0,
-                size: 0.0,
-            });
+            let fold = self.fold(layer).await?;
+            parents.push(Parent { layer, weight, tensor, tensor_name, columns, fold, difference: 0.0, size: 0.0 });
         }
-        for first in (0..values).step_by(chunk) {
-            let count = chunk.min(values - first);
-            let mut total = vec![0.0f32; count];
-            let mut read = Vec::new();
-            for parent in &parents {
-                let values = parent.values(first, count).await?;
-                let weight = parent.weight as f32;
-                total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
-                read.push(values);
-            }
+        for first in (0..rows).step_by(rows_at_once) {
+            let count = rows_at_once.min(rows - first);
+            let mut total = match self.repair() {
+                None => blend(&parents, first * columns, count * columns).await?,
+                Some(map) if self.part.transposed => {
+                    let values = blend(&parents, first * columns, count * columns).await?;
+                    repaired_columns(&values, map, columns)
+                }
+                Some(map) => repaired_rows(&parents, map, (rows, columns), first, count, task).await?,
+            };
             if !total.iter().all(|value| value.is_finite()) {
-                return Err(Error::NotFinite {
-                    what: format!("the merged tensor {name}"),
-                    found: "a value is out of range".into(),
-                });
+                let what = format!("the merged tensor {name}");
+                return Err(Error::NotFinite { what, found: "a value is out of range".into() });
             }
             let mut bytes = Vec::new();
             dtype.encode(&total, &mut bytes);
             dtype.decode(&bytes, &mut total);
-            out.write(first * dtype.size(), &bytes);
-            for (parent, values) in parents.iter_mut().zip(&read) {
-                parent.measure(&total, values);
+            out.write(first * columns * dtype.size(), &bytes);
+            for parent in &mut parents {
+                let values = parent.values(first * columns, count * columns).await?;
+                parent.measure(&total, &values);
             }
             task.check()?;
         }
         Ok(parents.iter().map(Parent::distance).collect())
+    }
+
+    /// Whether norms are folded into this block at all: only where several are averaged.
+    fn folds(&self) -> bool {
+        self.norms == Norms::Fold && self.survivor.terms.len() > 1
     }
 
     /// What is folded into this part of block `layer`.
@@ -319,7 +337,7 @@ impl Merger<'_> {
             read_values(&name, tensor, 0, tensor.bytes as usize).await
         };
         match self.part.kind {
-            _ if self.norms == Norms::Keep => Ok(Fold::Nothing),
+            _ if !self.folds() => Ok(Fold::Nothing),
             Kind::Matrix(Some(folded)) => {
                 let mut gain = read(folded.norm, "weight").await?;
                 gain.iter_mut().for_each(|g| *g += folded.offset);
@@ -356,6 +374,57 @@ async fn product(name: &str, matrix: &StoredTensor, folded: Folded, x: &[f32]) -
         }
     }
     Ok(sums.into_iter().map(|sum| sum as f32).collect())
+}
+
+/// `count` values of the weighted sum of some parents, from `first` on.
+async fn blend(parents: &[Parent<'_>], first: usize, count: usize) -> Result<Vec<f32>> {
+    let mut total = vec![0.0f32; count];
+    for parent in parents {
+        let weight = parent.weight as f32;
+        let values = parent.values(first, count).await?;
+        total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
+    }
+    Ok(total)
+}
+
+/// The rows `first..first + count` of T' W, W `[rows, columns]` the weighted sum of some parents: row i is the sum over j of T[j, i] W[j], in
+/// ascending order of j.
+async fn repaired_rows(
+    parents: &[Parent<'_>],
+    map: &RepairMap,
+    (rows, columns): (usize, usize),
+    first: usize,
+    count: usize,
+    task: &Task,
+) -> Result<Vec<f32>> {
+    let mut total = vec![0.0f32; count * columns];
+    let mut line = vec![0.0f32; rows];
+    let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
+    for start in (0..rows).step_by(rows_at_once) {
+        let read = rows_at_once.min(rows - start);
+        let block = blend(parents, start * columns, read * columns).await?;
+        for (j, values) in block.chunks_exact(columns).enumerate() {
+            map.values.read((start + j) * rows * 4, bytemuck::cast_slice_mut(&mut line));
+            for (out, factor) in total.chunks_exact_mut(columns).zip(&line[first..first + count]) {
+                out.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+            }
+        }
+        task.check()?;
+    }
+    Ok(total)
+}
+
+/// Rows of W T, W `[_, columns]` as it is stored the other way round: element c is the sum over j of W[j] T[j, c], in ascending order of j.
+fn repaired_columns(values: &[f32], map: &RepairMap, columns: usize) -> Vec<f32> {
+    let mut total = vec![0.0f32; values.len()];
+    let mut line = vec![0.0f32; columns];
+    for j in 0..columns {
+        map.values.read(j * columns * 4, bytemuck::cast_slice_mut(&mut line));
+        for (out, row) in total.chunks_exact_mut(columns).zip(values.chunks_exact(columns)) {
+            out.iter_mut().zip(&line).for_each(|(sum, factor)| *sum += row[j] * factor);
+        }
+    }
+    total
 }
 
 /// What is folded into a tensor before it is averaged.

@@ -6,9 +6,13 @@
 pub mod combine;
 pub mod presets;
 pub mod recipe;
+pub mod repair;
 pub mod selection;
 
+use std::rc::Rc;
+
 use crate::error::{Error, Result};
+use crate::parked::Parked;
 
 /// A block of the merged model: where it stands, and of which original blocks it is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +21,23 @@ pub struct Survivor {
     pub layer: usize,
     /// Original blocks and their weights, in ascending order; a single one of weight 1 is the block unchanged.
     pub terms: Vec<(usize, f64)>,
+    /// What its down projection is multiplied by, if its gap was repaired.
+    pub repair: Option<Rc<RepairMap>>,
+}
+
+/// The matrix of a linear repair, T `[hidden, hidden]` in f32: W_down becomes T' W_down.
+#[derive(Debug)]
+pub struct RepairMap {
+    /// The step of the recipe that it belongs to.
+    pub step: usize,
+    /// T, row-major.
+    pub values: Parked,
+}
+
+impl PartialEq for RepairMap {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 /// The blocks that are left, front to back.
@@ -26,7 +47,7 @@ pub struct Survivors(Vec<Survivor>);
 impl Survivors {
     /// All blocks of a model of `layers` blocks.
     pub fn all(layers: usize) -> Self {
-        Self((0..layers).map(|layer| Survivor { layer, terms: vec![(layer, 1.0)] }).collect())
+        Self((0..layers).map(|layer| Survivor { layer, terms: vec![(layer, 1.0)], repair: None }).collect())
     }
 
     /// The blocks, front to back.
@@ -41,7 +62,32 @@ impl Survivors {
 
     /// How many blocks in front are those of the original model, unchanged.
     pub fn untouched(&self) -> usize {
-        self.0.iter().enumerate().take_while(|(index, survivor)| survivor.terms == [(*index, 1.0)]).count()
+        self.0
+            .iter()
+            .enumerate()
+            .take_while(|(index, survivor)| survivor.terms == [(*index, 1.0)] && survivor.repair.is_none())
+            .count()
+    }
+
+    /// How many blocks in front are the same in both.
+    pub fn common(&self, other: &Self) -> usize {
+        self.0.iter().zip(&other.0).take_while(|(a, b)| a == b).count()
+    }
+
+    /// The index of the survivor that stands for the original block `layer`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when that block is gone.
+    pub fn index_of(&self, layer: usize) -> Result<usize> {
+        let index = self.0.iter().position(|survivor| survivor.layer == layer);
+        index.ok_or_else(|| Error::argument("pairs", format!("{layer} is gone; left are {:?}", self.layers())))
+    }
+
+    /// Books a repair of the survivor at `index`; none takes it away.
+    pub fn set_repair(&mut self, index: usize, repair: Option<Rc<RepairMap>>) {
+        if let Some(survivor) = self.0.get_mut(index) {
+            survivor.repair = repair;
+        }
     }
 
     /// Merges block `gone` into `keep`: keep = alpha keep + (1 - alpha) gone. Alpha 1 drops `gone`, alpha 0 puts it in the place of `keep`.
@@ -67,6 +113,8 @@ impl Survivors {
         terms.retain(|(_, weight)| *weight != 0.0);
         terms.sort_by_key(|(layer, _)| *layer);
         self.0[index].terms = terms;
+        // A repair was fitted to what the block was before.
+        self.0[index].repair = None;
         Ok(())
     }
 }
@@ -86,7 +134,10 @@ mod tests {
         survivors.merge(1, 4, 1.0).unwrap();
         assert_eq!(survivors.layers(), [0, 1]);
         survivors.merge(0, 1, 0.0).unwrap();
-        assert_eq!(survivors.blocks(), [Survivor { layer: 0, terms: vec![(1, 0.5), (2, 0.375), (3, 0.125)] }]);
+        assert_eq!(
+            survivors.blocks(),
+            [Survivor { layer: 0, terms: vec![(1, 0.5), (2, 0.375), (3, 0.125)], repair: None }]
+        );
         assert_eq!(survivors.untouched(), 0);
     }
 

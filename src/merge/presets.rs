@@ -32,10 +32,44 @@ pub struct PresetOptions {
     pub alpha: Option<&'static str>,
     /// What happens to norms.
     pub norms: &'static str,
+    /// What is done about the gap.
+    pub repair: &'static str,
+    /// How many pairs `loss` tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub candidates: Option<usize>,
 }
 
 /// All named methods, the default first.
-pub const PRESETS: [Preset; 5] = [
+pub const PRESETS: [Preset; 8] = [
+    Preset {
+        name: "loss-guided",
+        title: "This tool's own",
+        source: "method of this tool",
+        note: "Of the most similar pairs, the one whose merge or drop costs the least on the calibration text goes; then the survivor learns in closed form to do the work of both.",
+        options: PresetOptions {
+            selection: "loss",
+            combination: "average",
+            alpha: Some("search"),
+            norms: "fold",
+            repair: "linear",
+            candidates: None,
+        },
+    },
+    Preset {
+        name: "sleb",
+        title: "SLEB",
+        source: "arXiv 2402.09025",
+        note: "Every layer is tried: the one whose loss hurts least on the calibration text is dropped, again and again.",
+        options: PresetOptions {
+            selection: "loss",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: Some(4096),
+        },
+    },
     Preset {
         name: "mka",
         title: "MKA, the paper",
@@ -46,6 +80,8 @@ pub const PRESETS: [Preset; 5] = [
             combination: "average",
             alpha: Some("similarity"),
             norms: "fold",
+            repair: "none",
+            candidates: None,
         },
     },
     Preset {
@@ -53,27 +89,69 @@ pub const PRESETS: [Preset; 5] = [
         title: "MKA, what the published code does",
         source: "the code beside arXiv 2406.16330",
         note: "The published program writes the averages into a copy that never reaches the model, so in effect it drops the last layers.",
-        options: PresetOptions { selection: "tail", combination: "drop", alpha: None, norms: "fold" },
+        options: PresetOptions {
+            selection: "tail",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: None,
+        },
     },
     Preset {
         name: "published-code-written",
         title: "MKA, what the published code meant to do",
         source: "the code beside arXiv 2406.16330",
         note: "The last pair is averaged again and again, with a weight of about 0.62 whatever the layers; norms and biases stay those of the front layer.",
-        options: PresetOptions { selection: "tail", combination: "average", alpha: Some("published"), norms: "keep" },
+        options: PresetOptions {
+            selection: "tail",
+            combination: "average",
+            alpha: Some("published"),
+            norms: "keep",
+            repair: "none",
+            candidates: None,
+        },
     },
     Preset {
         name: "shortgpt",
         title: "ShortGPT",
         source: "arXiv 2403.03853",
         note: "The layers that turn the residual stream least are dropped.",
-        options: PresetOptions { selection: "block-influence", combination: "drop", alpha: None, norms: "fold" },
+        options: PresetOptions {
+            selection: "block-influence",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: None,
+        },
     },
     Preset {
         name: "window-drop",
         title: "Window drop (PruneMe)",
         source: "arXiv 2403.17887",
         note: "The run of neighbouring layers over which the stream turns least is dropped as a whole.",
-        options: PresetOptions { selection: "window", combination: "drop", alpha: None, norms: "fold" },
+        options: PresetOptions {
+            selection: "window",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: None,
+        },
+    },
+    Preset {
+        name: "replaceme",
+        title: "ReplaceMe",
+        source: "arXiv 2505.02819",
+        note: "The run of neighbouring layers over which the stream turns least is dropped, and the layer before it learns in closed form to do their work.",
+        options: PresetOptions {
+            selection: "window",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "linear",
+            candidates: None,
+        },
     },
 ];

@@ -1,9 +1,12 @@
 //! The record of a merge: enough to do it again, byte for byte, on any engine.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
-use super::Survivors;
 use super::combine::Norms;
+use super::{RepairMap, Survivors};
 use crate::error::{Error, Result};
 
 /// The format that this version writes.
@@ -28,13 +31,13 @@ pub struct Recipe {
     pub selection: String,
     /// What the survivors became: `"drop"` or `"average"`.
     pub combination: String,
-    /// Where alpha came from: `"similarity"`, `"published"`, `"equal"` or `"fixed"`; absent for `drop`.
+    /// Where alpha came from: `"similarity"`, `"published"`, `"search"`, `"equal"` or `"fixed"`; absent for `drop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<String>,
     /// `"fold"` or `"keep"`.
     pub norms: String,
-    /// `"none"`: this version repairs nothing.
+    /// `"none"` or `"linear"`.
     pub repair: String,
     /// Whether the first and the last block were protected.
     pub protect: RecipeProtect,
@@ -97,7 +100,7 @@ pub struct RecipeStep {
     pub gone: usize,
     /// keep = alpha keep + (1 - alpha) gone; 1 drops `gone`.
     pub alpha: f64,
-    /// What the pair was chosen by: similarity, block influence, or mean angular distance of the window.
+    /// What the pair was chosen by: similarity, block influence, mean angular distance of the window, or the loss after the merge (nats).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub score: Option<f64>,
@@ -105,17 +108,37 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub similarity: Option<f64>,
+    /// The ridge of the accepted linear repair of this gap, whose matrix is `T.<step>` in `repair.safetensors`; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub ridge: Option<f64>,
 }
 
 impl Recipe {
-    /// The books after all steps.
+    /// The books after all steps; `maps` are the repairs by their step.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when a step is impossible.
-    pub fn survivors(&self) -> Result<Survivors> {
+    /// [`Error::BadArgument`] when a step is impossible, or repaired by a matrix that is not there.
+    pub fn survivors(&self, maps: &HashMap<usize, Rc<RepairMap>>) -> Result<Survivors> {
         let mut survivors = Survivors::all(self.model.layers);
-        self.steps.iter().try_for_each(|step| survivors.merge(step.keep, step.gone, step.alpha))?;
+        for (index, step) in self.steps.iter().enumerate() {
+            survivors.merge(step.keep, step.gone, step.alpha)?;
+            if step.ridge.is_some() {
+                let map = maps.get(&index).ok_or_else(|| {
+                    let reason = format!(
+                        "the matrix T.{index} of the repair is missing; pass repair.safetensors, or a calibration"
+                    );
+                    Error::argument("repair", reason)
+                })?;
+                survivors.set_repair(survivors.index_of(step.keep)?, Some(map.clone()));
+            }
+        }
         Ok(survivors)
+    }
+
+    /// Whether any gap was repaired.
+    pub fn repairs(&self) -> bool {
+        self.steps.iter().any(|step| step.ridge.is_some())
     }
 
     /// What happens to norms.
@@ -135,8 +158,8 @@ impl Recipe {
         if self.format != FORMAT {
             return bad(format!("its format is {:?}, this version replays {FORMAT:?}", self.format));
         }
-        if self.repair != "none" {
-            return bad(format!("its repair is {:?}, this version replays \"none\"", self.repair));
+        if !["none", "linear"].contains(&self.repair.as_str()) {
+            return bad(format!("its repair is {:?}, this version replays \"none\" and \"linear\"", self.repair));
         }
         if self.model.layers != layers {
             return bad(format!("it was made on {} layers, this model has {layers}", self.model.layers));

@@ -14,6 +14,8 @@ pub enum Selection {
     BlockInfluence,
     /// The run of blocks over which the stream turns least (arXiv 2403.17887).
     Window,
+    /// Of the most similar pairs, the one whose merge costs the least loss on the calibration text (with all pairs: SLEB, arXiv 2402.09025).
+    Loss,
     /// Pairs that the user names.
     Manual,
 }
@@ -40,18 +42,19 @@ pub struct Pair {
 
 impl Selection {
     /// The names of the programming interface.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         ("tail", Self::Tail),
         ("similarity", Self::Similarity),
         ("block-influence", Self::BlockInfluence),
         ("window", Self::Window),
+        ("loss", Self::Loss),
         ("manual", Self::Manual),
     ];
 
     /// What is protected unless the user says otherwise: both ends; the first for `tail`; nothing for `manual`.
     pub fn default_protect(self) -> Protect {
         match self {
-            Self::Similarity | Self::BlockInfluence | Self::Window => Protect { first: true, last: true },
+            Self::Similarity | Self::BlockInfluence | Self::Window | Self::Loss => Protect { first: true, last: true },
             Self::Tail => Protect { first: true, last: false },
             Self::Manual => Protect { first: false, last: false },
         }
@@ -93,13 +96,30 @@ pub fn most_similar(
     survivor_changes: bool,
     similarity: impl Fn(usize) -> f64,
 ) -> Result<Pair> {
+    candidates(survivors, layers, protect, survivor_changes, 1, similarity).map(|pairs| pairs[0])
+}
+
+/// The `count` adjacent pairs of largest similarity, at least one: the most similar first, the deeper of equals.
+///
+/// # Errors
+/// [`Error::BadArgument`] when none is left.
+pub fn candidates(
+    survivors: &Survivors,
+    layers: usize,
+    protect: Protect,
+    survivor_changes: bool,
+    count: usize,
+    similarity: impl Fn(usize) -> f64,
+) -> Result<Vec<Pair>> {
     let left = survivors.layers();
     let pairs =
         left.windows(2).enumerate().filter(|(_, pair)| allowed(pair[0], pair[1], layers, protect, survivor_changes));
-    let scored = pairs.map(|(index, pair)| Pair { keep: pair[0], gone: pair[1], score: Some(similarity(index)) });
-    // `max_by` gives the last of equals: the deeper one.
-    let best = scored.max_by(|a, b| a.score.partial_cmp(&b.score).unwrap_or(std::cmp::Ordering::Equal));
-    best.ok_or_else(|| nothing_left(layers - left.len()))
+    let mut scored: Vec<Pair> =
+        pairs.map(|(index, pair)| Pair { keep: pair[0], gone: pair[1], score: Some(similarity(index)) }).collect();
+    let by_score = |a: &Pair, b: &Pair| a.score.partial_cmp(&b.score).unwrap_or(std::cmp::Ordering::Equal);
+    scored.sort_by(|a, b| by_score(b, a).then(b.keep.cmp(&a.keep)));
+    scored.truncate(count.max(1));
+    if scored.is_empty() { Err(nothing_left(layers - left.len())) } else { Ok(scored) }
 }
 
 /// The block of smallest influence, the deeper of equals, and the survivor before it. `influence` is that of the original blocks.
@@ -120,7 +140,7 @@ pub fn least_influence(
 
 /// The pairs that merge the `count` contiguous blocks l..l+count over which the stream turns least into block l - 1, front to back.
 ///
-/// `distance(l)` is the mean angular distance of x[l] and x[l + count]; the shallower of equals.
+/// `distance(l)` is the mean angular distance of `x[l]` and `x[l + count]`; the shallower of equals.
 ///
 /// # Errors
 /// [`Error::BadArgument`] when no window fits between what is protected.

@@ -166,7 +166,7 @@ impl Calibration {
         Ok(matrix)
     }
 
-    /// A measure of the rows of x[`a`] and x[`b`]; only these two are on the heap.
+    /// A measure of the rows of `x[a]` and `x[b]`; only these two are on the heap.
     fn compare_rows(
         &self,
         a: usize,
@@ -231,7 +231,7 @@ impl Calibration {
         self.map(layer, &options, task).await
     }
 
-    /// Block influence 1 - cos(x[l], x[l + 1]) of every block, mean over the rows.
+    /// Block influence 1 - cos(`x[l]`, `x[l + 1]`) of every block, mean over the rows.
     ///
     /// # Errors
     /// [`Error::NotFinite`] when a row has norm 0.
@@ -246,12 +246,12 @@ impl Calibration {
         Ok(influence)
     }
 
-    /// Mean angular distance of x[`from`] and x[`to`].
+    /// Mean angular distance of `x[from]` and `x[to]`.
     pub(super) fn angular_distance(&self, from: usize, to: usize) -> Result<f64> {
         self.compare_rows(from, to, cosine::angular_distance)
     }
 
-    /// x[l] at the rows: `(rows, columns, values)`.
+    /// `x[l]` at the rows: `(rows, columns, values)`.
     ///
     /// # Errors
     /// [`Error::BadArgument`] when there is no such layer.

@@ -5,8 +5,11 @@
 
 mod calibration;
 mod input;
+mod measured;
 mod merging;
 mod model;
+mod plan;
+mod repairing;
 
 use std::rc::Rc;
 
@@ -21,6 +24,7 @@ use crate::compute::gpu::Gpu;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::interface::Memory;
+use crate::merge::Survivors;
 use crate::merge::combine::TensorChange;
 use crate::merge::recipe::Recipe;
 use crate::parked::Meter;
@@ -53,6 +57,7 @@ pub struct Model {
 pub struct Origin {
     dense: Rc<Model>,
     recipe: Recipe,
+    survivors: Survivors,
     changes: Vec<TensorChange>,
     /// SHA-256 of each window that it was calibrated on: evaluating on them warns.
     calibrated_on: Vec<[u8; 32]>,

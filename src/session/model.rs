@@ -117,7 +117,7 @@ impl Model {
                 "Some of this text was calibrated on: the merge was fitted to it, so these figures flatter it.".into(),
             );
         }
-        let shared = origin.recipe.survivors()?.untouched();
+        let shared = origin.survivors.untouched();
         let second = Some((&self.transformer, shared));
         Ok((evaluate(&origin.dense.transformer, second, &windows, task).await?, warnings))
     }
@@ -159,6 +159,14 @@ impl Model {
         Ok(())
     }
 
+    /// The matrices of a merged model's repairs as a file, if there are any.
+    ///
+    /// # Errors
+    /// [`Error::BadHeader`] when its header cannot be written.
+    pub fn repair_file(&self) -> Result<Option<OutputFile>> {
+        self.origin.as_ref().map_or(Ok(None), Origin::repair_file)
+    }
+
     /// The files of a merged model, as ranges of the input around what is new.
     ///
     /// # Errors
@@ -179,6 +187,7 @@ impl Model {
             OutputFile::text("recipe.json", recipe + "\n"),
             OutputFile::text("README.md", origin.card(self)),
         ];
+        files.extend(origin.repair_file()?);
         files.extend(checkpoint.companions.iter().map(OutputFile::copy));
         Ok(files)
     }
@@ -212,7 +221,7 @@ impl Origin {
              Made in a browser by {} with the selection `{}` and the combination `{}`{method}. `recipe.json` has every choice and repeats the merge.\n\n\
              | | before | after |\n|---|---|---|\n| layers | {} | {} |\n| parameters | {} | {} |\n| bytes of weights | {} | {} |\n\n\
              ## Merges\n\nIndices are those of the original layers, counted from 0; the layer kept is alpha times itself plus 1 - alpha times the layer gone.\n\n\
-             | kept | gone | alpha |\n|---|---|---|\n",
+             | kept | gone | alpha | repair |\n|---|---|---|---|\n",
             before.family,
             after.layers,
             before.layers,
@@ -227,7 +236,8 @@ impl Origin {
             after.bytes,
         );
         for step in &recipe.steps {
-            card += &format!("| {} | {} | {} |\n", step.keep, step.gone, step.alpha);
+            let repair = step.ridge.map_or("none".into(), |ridge| format!("linear, ridge {ridge}"));
+            card += &format!("| {} | {} | {} | {repair} |\n", step.keep, step.gone, step.alpha);
         }
         card + "\nThe licence and the limits of the original model hold for this one. Measure it on your own text before you use it.\n"
     }

@@ -13,8 +13,8 @@ use std::rc::Rc;
 
 use futures_lite::future::zip;
 
-use crate::architecture::{Description, Learned, readable_dtype};
 use crate::architecture::rope::Rope;
+use crate::architecture::{Description, Learned, readable_dtype};
 use crate::checkpoint::Checkpoint;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub struct Transformer {
     weights: Rc<WeightStore>,
 }
 
-/// The hidden states of some windows of equal length between two blocks: x[l], all positions.
+/// The hidden states of some windows of equal length between two blocks: `x[l]`, all positions.
 pub struct Stream {
     chunks: Vec<Chunk>,
     window: usize,
@@ -59,7 +59,7 @@ pub trait Observer {
     /// The rows of chunk `chunk` that are wanted, counted inside the chunk.
     fn rows(&self, chunk: usize) -> &[u32];
 
-    /// Receives x[`layer`] `[rows, hidden]` at the rows of chunk `chunk`.
+    /// Receives `x[layer]` `[rows, hidden]` at the rows of chunk `chunk`.
     fn take(&mut self, layer: usize, chunk: usize, values: &[f32]);
 }
 
@@ -69,10 +69,47 @@ impl Stream {
     /// # Errors
     /// What the engine's allocation fails with.
     pub fn fork(&self, engine: &dyn Compute) -> Result<Self> {
-        let copy = |chunk: &Chunk| {
+        self.fork_start(engine, usize::MAX)
+    }
+
+    /// A copy of the first chunks that have at most `tokens` tokens together; of the first one at least.
+    ///
+    /// # Errors
+    /// As [`Stream::fork`].
+    pub fn fork_start(&self, engine: &dyn Compute, tokens: usize) -> Result<Self> {
+        let mut left = tokens;
+        let fits = |(index, chunk): &(usize, &Chunk)| {
+            let rest = left.checked_sub(chunk.states.rows);
+            left = rest.unwrap_or(0);
+            *index == 0 || rest.is_some()
+        };
+        let copy = |(_, chunk): (usize, &Chunk)| {
             Ok(Chunk { states: engine.park(engine.unpark(&chunk.states)?), sequences: chunk.sequences })
         };
-        Ok(Self { chunks: self.chunks.iter().map(copy).collect::<Result<_>>()?, window: self.window })
+        let chunks = self.chunks.iter().enumerate().take_while(fits).map(copy).collect::<Result<_>>()?;
+        Ok(Self { chunks, window: self.window })
+    }
+
+    /// Number of windows.
+    pub fn windows(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.sequences).sum()
+    }
+
+    /// Number of chunks.
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// The values of chunk `chunk`, `[tokens, hidden]`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such chunk, or what reading fails with.
+    pub async fn values(&self, engine: &dyn Compute, chunk: usize) -> Result<Vec<f32>> {
+        engine.read(&self.chunk(chunk)?.states).await
+    }
+
+    fn chunk(&self, index: usize) -> Result<&Chunk> {
+        self.chunks.get(index).ok_or_else(|| Error::argument("chunk", format!("{index} of {}", self.chunks.len())))
     }
 
     /// Bytes that the states take.
@@ -101,7 +138,7 @@ impl Transformer {
         Ok(Self { engine, checkpoint, description, weights })
     }
 
-    /// The embeddings of windows of equal length: x[0].
+    /// The embeddings of windows of equal length: `x[0]`.
     ///
     /// # Errors
     /// [`Error::BadArgument`] for an id outside the vocabulary or a window beyond the learned positions, [`Error::NotFinite`] for weights that are not usable.
@@ -176,7 +213,7 @@ impl Transformer {
         self.engine.upload(ids.len(), &values)
     }
 
-    /// Runs a stream through the blocks `layers`; x[l + 1] of every block goes past the observer. `step` counts blocks.
+    /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer. `step` counts blocks.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or what reading and computing fail with.
@@ -208,7 +245,29 @@ impl Transformer {
         Ok(())
     }
 
-    /// Shows an observer the stream as it is: x[0], before any block.
+    /// The two halves of block `layer` on chunk `chunk` of the stream in front of it: the post-attention stream and what the MLP adds to it,
+    /// `[tokens, hidden]` each. Their sum is the block's output.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such chunk, [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn block_halves(
+        &self,
+        layer: usize,
+        stream: &Stream,
+        chunk: usize,
+        task: &Task,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let ropes = self.rope_tables(stream.window)?;
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
+        let block = self.load_block(layer).await?;
+        let chunk = stream.chunk(chunk)?;
+        let mut states = self.engine.unpark(&chunk.states)?;
+        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
+        let added = block.halves(&pass, &mut states, positions, None).await?;
+        Ok((self.engine.read(&states).await?, self.engine.read(&added).await?))
+    }
+
+    /// Shows an observer the stream as it is: `x[0]`, before any block.
     ///
     /// # Errors
     /// What the engine fails with.
@@ -225,10 +284,7 @@ impl Transformer {
     /// # Errors
     /// What reading and computing fail with.
     pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
-        let chunk = stream
-            .chunks
-            .get(chunk)
-            .ok_or_else(|| Error::argument("chunk", format!("there are {}", stream.chunks.len())))?;
+        let chunk = stream.chunk(chunk)?;
         self.final_norm(&self.engine.unpark(&chunk.states)?).await
     }
 

@@ -208,10 +208,7 @@ fn key_of(tensor: &StoredTensor, start: u64) -> Key {
 /// Fails when `zeros`.
 fn check_not_zero(name: &str, zeros: bool) -> Result<()> {
     if zeros {
-        return Err(Error::NotFinite {
-            what: format!("the tensor {name}"),
-            found: "all its values are zero".into(),
-        });
+        return Err(Error::NotFinite { what: format!("the tensor {name}"), found: "all its values are zero".into() });
     }
     Ok(())
 }

@@ -120,18 +120,7 @@ pub async fn blobs(files: Vec<OutputFile>, task: &Task) -> Result<Array> {
     let step = task.step("write", files.len(), "files");
     let out = Array::new();
     for file in files {
-        let parts = Array::new();
-        for segment in &file.segments {
-            match segment {
-                Segment::Bytes(bytes) => {
-                    parts.push(&Uint8Array::from(bytes.as_slice()));
-                }
-                Segment::Range { source, start, end } => add_range(&parts, source, *start, *end).await?,
-            }
-            task.check()?;
-        }
-        let blob = web_sys::Blob::new_with_blob_sequence(&parts)
-            .map_err(|thrown| Error::Storage { file: file.name.clone(), reason: format!("{thrown:?}") })?;
+        let blob = blob(&file, task).await?;
         let entry = Object::new();
         // Setting a key of a plain object cannot fail.
         let _ = Reflect::set(&entry, &"name".into(), &file.name.as_str().into());
@@ -140,6 +129,22 @@ pub async fn blobs(files: Vec<OutputFile>, task: &Task) -> Result<Array> {
         step.advance(1)?;
     }
     Ok(out)
+}
+
+/// One output file as a Blob.
+pub async fn blob(file: &OutputFile, task: &Task) -> Result<web_sys::Blob> {
+    let parts = Array::new();
+    for segment in &file.segments {
+        match segment {
+            Segment::Bytes(bytes) => {
+                parts.push(&Uint8Array::from(bytes.as_slice()));
+            }
+            Segment::Range { source, start, end } => add_range(&parts, source, *start, *end).await?,
+        }
+        task.check()?;
+    }
+    web_sys::Blob::new_with_blob_sequence(&parts)
+        .map_err(|thrown| Error::Storage { file: file.name.clone(), reason: format!("{thrown:?}") })
 }
 
 async fn add_range(parts: &Array, source: &Source, start: u64, end: u64) -> Result<()> {

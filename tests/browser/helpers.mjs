@@ -21,6 +21,18 @@ export async function watchedPage(browser, options = {}) {
   return { page, problems, requests };
 }
 
+/** What the page shows where there is no value yet. */
+export const DASH = "—";
+
+/** Waits until nothing runs. */
+export const idle = (page) => page.waitForFunction(() => !document.querySelector(".status.busy"));
+
+/** Waits until a model is open and nothing runs. */
+export async function opened(page) {
+  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
+  await idle(page);
+}
+
 /** A page that has the interface as `window.mka`. */
 export async function interfacePage(browser, server) {
   const watched = await watchedPage(browser);

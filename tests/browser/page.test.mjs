@@ -5,11 +5,10 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { DIST, launch } from "./chromium.mjs";
-import { safetensorsHeader, unzip, watchedPage } from "./helpers.mjs";
+import { DASH, idle, opened, safetensorsHeader, unzip, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 const BASE = "/some/sub/path/";
-const DASH = "—";
 let server, browser;
 
 before(async () => {
@@ -35,11 +34,6 @@ async function openPage(options) {
   return watched;
 }
 
-const idle = (page) => page.waitForFunction(() => !document.querySelector(".status.busy"));
-const opened = async (page) => {
-  await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
-  await idle(page);
-};
 const text = (page, selector) => page.locator(selector).innerText();
 const cellsOf = (page, row) => page.locator(`#before-after tbody tr:nth-child(${row}) td`).allInnerTexts();
 

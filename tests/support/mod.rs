@@ -162,21 +162,29 @@ impl Golden {
     }
 }
 
-/// The pair and the alpha (none for a drop) of a line of `surgery`; none for lines with a repair.
-pub fn surgery_line(line: &str, layers: usize) -> Option<((usize, usize), Option<f64>)> {
-    if line.contains("repair") {
-        return None;
+/// What a line of `surgery` does.
+pub struct Surgery {
+    /// The block that stays and the one that goes.
+    pub pair: (usize, usize),
+    /// The weight of the first; none for a drop.
+    pub alpha: Option<f64>,
+    /// The ridge of the linear repair, if there is one.
+    pub ridge: Option<f64>,
+}
+
+/// Reads a line of `surgery`: `drop 3`, `average 2,3 alpha 0.5`, `drop 3, repair 2 ridge 0.3`, `drop last`…
+pub fn surgery_line(line: &str, layers: usize) -> Surgery {
+    let (what, ridge) = match line.split_once(", repair") {
+        Some((what, repair)) => (what, repair.rsplit(' ').next().map(|ridge| ridge.parse().unwrap())),
+        None => (line, None),
+    };
+    if let Some(gone) = what.strip_prefix("drop ") {
+        let gone = if gone == "last" { layers - 1 } else { gone.parse().unwrap() };
+        return Surgery { pair: (gone - 1, gone), alpha: None, ridge };
     }
-    if line == "drop last" {
-        return Some(((layers - 2, layers - 1), None));
-    }
-    if let Some(gone) = line.strip_prefix("drop ") {
-        let gone: usize = gone.parse().unwrap();
-        return Some(((gone - 1, gone), None));
-    }
-    let (pair, alpha) = line.strip_prefix("average ")?.split_once(" alpha ")?;
-    let (keep, gone) = pair.split_once(',')?;
-    Some(((keep.parse().unwrap(), gone.parse().unwrap()), Some(alpha.parse().unwrap())))
+    let (pair, alpha) = what.strip_prefix("average ").unwrap().split_once(" alpha ").unwrap();
+    let (keep, gone) = pair.split_once(',').unwrap();
+    Surgery { pair: (keep.parse().unwrap(), gone.parse().unwrap()), alpha: Some(alpha.parse().unwrap()), ridge }
 }
 
 /// An async test that runs natively, and in a dedicated worker of a real browser.

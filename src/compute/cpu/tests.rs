@@ -107,7 +107,6 @@ fn norms_rotation_and_gates() {
         })
         .collect();
     close(&get(&engine, &rotated), &expected, 1e-6);
-
 }
 
 #[test]

@@ -24,16 +24,16 @@ const SECOND = 4u;
 const CROSS = 8u;
 const START = -1.0e30;
 
-var<workgroup> best: array<vec2<f32>, 64>;       // the largest logit seen by each invocation, of both models
-var<workgroup> best_at: array<vec2<u32>, 64>;    // their columns
-var<workgroup> sums: array<vec3<f32>, 64>;       // of the first and second model, and the cross term
+var<workgroup> best: array<vec2<f32>, 32>;       // the largest logit seen by each invocation, of both models
+var<workgroup> best_at: array<vec2<u32>, 32>;    // their columns
+var<workgroup> sums: array<vec3<f32>, 32>;       // of the first and second model, and the cross term
 
 // True when the logit b is the larger one; of equals the one further left counts.
 fn replaces(a: f32, a_at: u32, b: f32, b_at: u32) -> bool {
     return b > a || (b == a && b_at < a_at);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(32)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -48,7 +48,7 @@ fn main(
 
     var largest = vec2<f32>(START);
     var at = vec2<u32>(shape.columns);
-    for (var c = local; c < shape.columns; c += 64u) {
+    for (var c = local; c < shape.columns; c += 32u) {
         let a = logits[tile + c];
         if (a > largest.x) {
             largest.x = a;
@@ -64,27 +64,29 @@ fn main(
     }
     best[local] = largest;
     best_at[local] = at;
-    for (var half = 32u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) {
-            let other = best[local + half];
-            let other_at = best_at[local + half];
-            if (replaces(best[local].x, best_at[local].x, other.x, other_at.x)) {
-                best[local].x = other.x;
-                best_at[local].x = other_at.x;
+    workgroupBarrier();
+    // One invocation goes through what the others found: cheaper than a tree of barriers.
+    if (local == 0u) {
+        for (var i = 1u; i < 32u; i += 1u) {
+            let other = best[i];
+            let other_at = best_at[i];
+            if (replaces(largest.x, at.x, other.x, other_at.x)) {
+                largest.x = other.x;
+                at.x = other_at.x;
             }
-            if (replaces(best[local].y, best_at[local].y, other.y, other_at.y)) {
-                best[local].y = other.y;
-                best_at[local].y = other_at.y;
+            if (replaces(largest.y, at.y, other.y, other_at.y)) {
+                largest.y = other.y;
+                at.y = other_at.y;
             }
         }
+        best[0] = largest;
     }
     workgroupBarrier();
 
     let before = vec2<f32>(state[old + MAX], state[old + SECOND + MAX]);
     let now = max(before, best[0]);
     var sum = vec3<f32>();
-    for (var c = local; c < shape.columns; c += 64u) {
+    for (var c = local; c < shape.columns; c += 32u) {
         let a = logits[tile + c];
         let weight = exp(a - now.x);
         sum.x += weight;
@@ -95,24 +97,21 @@ fn main(
         }
     }
     sums[local] = sum;
-    for (var half = 32u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) {
-            sums[local] += sums[local + half];
-        }
-    }
     workgroupBarrier();
 
     if (local != 0u) {
         return;
     }
+    for (var i = 1u; i < 32u; i += 1u) {
+        sum += sums[i];
+    }
     let shrink = exp(max(before - now, vec2<f32>(-200.0))); // far below what f32 can tell from 0
     // Wraps around to a large number where the target lies in front of the tile.
     let target_at = targets[row] - shape.first;
     state[old + MAX] = now.x;
-    state[old + SUM] = state[old + SUM] * shrink.x + sums[0].x;
-    if (best[0].x > before.x) {
-        state[old + BEST] = f32(shape.first + best_at[0].x);
+    state[old + SUM] = state[old + SUM] * shrink.x + sum.x;
+    if (largest.x > before.x) {
+        state[old + BEST] = f32(shape.first + at.x);
     }
     if (target_at < shape.columns) {
         state[old + TARGET] = logits[tile + target_at];
@@ -120,11 +119,11 @@ fn main(
     if (shape.has_second == 0u) {
         return;
     }
-    state[old + CROSS] = state[old + CROSS] * shrink.x + sums[0].z;
+    state[old + CROSS] = state[old + CROSS] * shrink.x + sum.z;
     state[old + SECOND + MAX] = now.y;
-    state[old + SECOND + SUM] = state[old + SECOND + SUM] * shrink.y + sums[0].y;
-    if (best[0].y > before.y) {
-        state[old + SECOND + BEST] = f32(shape.first + best_at[0].y);
+    state[old + SECOND + SUM] = state[old + SECOND + SUM] * shrink.y + sum.y;
+    if (largest.y > before.y) {
+        state[old + SECOND + BEST] = f32(shape.first + at.y);
     }
     if (target_at < shape.columns) {
         state[old + SECOND + TARGET] = second[tile + target_at];

@@ -8,8 +8,8 @@
 //! and a software adapter is slow at barriers. Products keep 8 x 8 sums in registers, which serves both kinds of
 //! adapters.
 
-mod adapter;
 mod activate;
+mod adapter;
 mod add;
 mod attention;
 mod buffer;

@@ -22,14 +22,14 @@ export class Lab {
   }
 
   /** Starts the worker and the engine. `auto` (the default) chooses; `webgpu` fails with `no-webgpu` where there is none. */
-  static async create({ backend = "auto" }: { backend?: Backend } = {}): Promise<Lab> {
+  static async create({ backend = "auto", signal }: { backend?: Backend; signal?: AbortSignal } = {}): Promise<Lab> {
     let engine: Engine | undefined;
     // A worker that takes the place of another one runs the engine that was chosen at first.
     const connection = new Connection(async (send) => {
       engine = (await send("create", 0, [engine?.backend ?? backend])) as Engine;
     });
     try {
-      await connection.run(undefined, async () => {});
+      await connection.run(signal, async () => {});
     } catch (error) {
       connection.close();
       throw error;

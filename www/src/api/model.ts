@@ -24,11 +24,17 @@ import type {
 import type { MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
 
 /** Every choice of a merge. Without `recipe`, a calibration of the same model is needed for all selections that measure. */
-export type MergeOptions = MergeChoices & { calibration?: Calibration } & Watch;
+export type MergeOptions = Omit<MergeChoices, "repair"> & {
+  calibration?: Calibration;
+  /** `"none"` (default) or `"linear"`; beside a `recipe`, the `repair.safetensors` that was exported with it. */
+  repair?: "none" | "linear" | Blob | ArrayBuffer | Uint8Array;
+} & Watch;
 
 interface MadeModel extends Made {
   summary: Summary;
   recipe?: Recipe;
+  /** The matrices of its repairs, as a file. */
+  repair?: Blob;
 }
 
 interface MadeCalibration extends Made {
@@ -71,18 +77,19 @@ export class Model {
 
   /** Merges layers, or replays a recipe. The model itself stays as it is. */
   async merge(options: MergeOptions): Promise<MergedModel> {
-    const { calibration, ...others } = options;
-    const [choices, watch] = split(others);
+    const { calibration, repair, ...others } = options;
+    const [rest, watch] = split(others);
+    const choices = { ...rest, ...(repair !== undefined && { repair: await bytesOf(repair) }) };
     let replay: unknown = choices;
     const remote = new Remote<MadeModel>(this.remote.connection, "merged model", async (send, call) => {
       const model = await this.remote.handle(send, call);
-      const wanted = replay === choices && calibration;
+      const wanted = calibration && (replay === choices || options.recipe);
       const handle = wanted ? await calibration.remote.handle(send, call) : 0;
       return (await send("merge", model, [replay, handle], call)) as MadeModel;
     });
     const made = await remote.create(watch);
     const recipe = made.recipe as Recipe;
-    replay = { recipe };
+    replay = { recipe, ...(made.repair && { repair: await bytesOf(made.repair) }) };
     return new MergedModel(remote, made.summary, recipe);
   }
 
@@ -95,6 +102,12 @@ export class Model {
   close(): void {
     this.remote.close();
   }
+}
+
+/** The bytes of a file of repairs; a word stays a word. */
+async function bytesOf(repair: NonNullable<MergeOptions["repair"]>): Promise<string | Uint8Array> {
+  if (typeof repair === "string" || repair instanceof Uint8Array) return repair;
+  return new Uint8Array(repair instanceof Blob ? await repair.arrayBuffer() : repair);
 }
 
 export class MergedModel {

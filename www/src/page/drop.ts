@@ -34,7 +34,7 @@ export function acceptDrops(): void {
     event.preventDefault();
     void collect(event.dataTransfer)
       .then((files) => openModel(files, nameOf(files)))
-      .catch(show);
+      .catch((error: unknown) => show(error, "load"));
   });
 }
 

@@ -6,15 +6,18 @@ import { render } from "lit-html";
 import { startEngine } from "./actions/load";
 import { drawCharts } from "./charts/draw";
 import { acceptDrops } from "./drop";
-import { onUpdate, update } from "./state";
+import { onUpdate, state, update } from "./state";
+import { T } from "./texts";
 import { restoreTheme } from "./theme";
 import { page } from "./view/page";
+import { shareDone } from "./view/status";
 
 const root = document.getElementById("page") as HTMLElement;
 
 restoreTheme();
 onUpdate(() => {
   render(page(), root);
+  document.title = state.job ? T.working(T.title, T.status.jobs[state.job.name], shareDone()) : T.title;
   void drawCharts();
 });
 new ResizeObserver(() => void drawCharts()).observe(root);

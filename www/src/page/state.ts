@@ -20,7 +20,10 @@ export type Selection = keyof typeof T.merge.selections;
 export type Combination = keyof typeof T.merge.combinations;
 export type AlphaKind = keyof typeof T.merge.alphas;
 export type Norms = keyof typeof T.merge.normsOf;
+export type Repair = keyof typeof T.merge.repairs;
 export type Theme = "system" | "light" | "dark";
+/** The parts of the page where something can be started, and fail. */
+export type Place = "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep";
 
 /** What runs now. */
 export interface Job {
@@ -39,7 +42,7 @@ export interface State {
   engine: Backend;
   lab: Lab | undefined;
   job: Job | undefined;
-  error: { message: string; hint: string; code: MkaError["code"] | undefined } | undefined;
+  error: { message: string; hint: string; code: MkaError["code"] | undefined; place: Place } | undefined;
   /** Said by the polite live region. */
   news: string;
   dragging: boolean;
@@ -66,6 +69,7 @@ export interface State {
   alpha: AlphaKind;
   alphaFixed: number;
   norms: Norms;
+  repair: Repair;
   protect: { first: boolean; last: boolean };
   /** Boundaries that were picked, in order: i stands for the one between the layers i and i + 1. */
   picked: number[];
@@ -106,6 +110,7 @@ export const state: State = {
   alpha: "similarity",
   alphaFixed: 0.5,
   norms: "fold",
+  repair: "none",
   protect: { first: true, last: true },
   picked: [],
   measureAfter: true,
@@ -136,13 +141,20 @@ export function update(): void {
   });
 }
 
-/** How many layers can go at most: protected ones stay, and one that they merge into. */
+/** The protection as the engine is told it: `tail` goes from the last block on, so it can't spare that one. */
+export function protection(): { first: boolean; last: boolean } {
+  return { first: state.protect.first, last: state.protect.last && state.selection !== "tail" };
+}
+
+/**
+ * How many layers can go at most. One is always left to merge into. A protected last block never goes; a protected first
+ * block may be what others are dropped behind, but not what others are averaged into.
+ */
 export function removable(): number {
   const layers = state.model?.summary.layers ?? 0;
   if (state.selection === "manual") return Math.max(0, layers - 1);
-  const first = state.protect.first ? 1 : 0;
-  const last = state.protect.last && state.selection !== "tail" ? 1 : 0;
-  return Math.max(0, layers - 1 - first - last);
+  const { first, last } = protection();
+  return Math.max(0, layers - 1 - (last ? 1 : 0) - (first && state.combination === "average" ? 1 : 0));
 }
 
 /** The picked pairs as [keep, gone], in the original indices: a layer that is gone stands for the one it went into. */

@@ -4,12 +4,17 @@ import { bytes, count, percent } from "./format";
 export const T = {
   title: "MKA Lab",
   tagline: "Find out which layers of a language model do the same work, merge them, see what that cost, keep the smaller model.",
+  /** The window's title while something runs. */
+  working: (title: string, job: string, share: number | undefined) =>
+    `${share === undefined ? "" : `${Math.floor(share * 100)} % `}${job} – ${title}`,
   privacy: "Everything runs in this tab. Nothing is uploaded.",
   skip: "Skip to the model",
   none: "—",
 
   engine: {
     label: "Engine",
+    /** The engine gives its reason as a part of a sentence. */
+    reason: (reason: string) => `${reason.charAt(0).toUpperCase()}${reason.slice(1)}${/[.!?]$/.test(reason) ? "" : "."}`,
     auto: "Automatic",
     webgpu: "WebGPU",
     cpu: "CPU",
@@ -55,7 +60,7 @@ export const T = {
       memory: "Expected memory",
     },
     tied: (dtype: string, tied: boolean) => (tied ? `${dtype}, tied head` : dtype),
-    folderName: "your files",
+    folderName: "Your files",
   },
 
   calibrate: {
@@ -65,7 +70,8 @@ export const T = {
     builtIn: "Built-in mix",
     own: "My own",
     builtInNote: "Fables, drama and natural history in turn, all public domain, from the start of each text.",
-    placeholder: "Paste a text here, or drop a .txt file on this field.",
+    placeholder: "Paste a text here, or drop a .txt file.",
+    file: "Choose a text file",
     ownLabel: "Calibration text",
     sequences: "Sequences",
     window: "Tokens each",
@@ -108,6 +114,7 @@ export const T = {
     cellAction: "press Enter to merge them",
     cellPicked: "chosen, press Enter to undo",
     hover: "Point at a cell, or move with the arrow keys",
+    map: (measure: string, layers: number) => `${measure}, ${layers} × ${layers} layers. Move with the arrow keys.`,
     table: "The values as a table",
     tableCaption: "Rows and columns are layers.",
     layer: "Layer",
@@ -129,7 +136,7 @@ export const T = {
     removeOf: (remove: number, layers: number) => `${remove} of ${layers}`,
     result: "Result",
     resultOf: (layers: number, size: string, parameters: string, share: number) =>
-      `${layers} layers, ${size}, ${parameters} parameters (${percent(-share)} size)`,
+      `${layers} layers, ${parameters} parameters, ${size} (${percent(-share)})`,
     options: "Choices",
     selection: "Which layers go",
     selections: {
@@ -137,15 +144,24 @@ export const T = {
       similarity: "The most alike neighbours",
       "block-influence": "The least influential blocks",
       window: "The most alike run of blocks",
+      loss: "The cheapest of the most alike",
       manual: "Pairs that I pick",
     },
     combination: "What the survivor becomes",
     combinations: { drop: "The first of the two (drop)", average: "Their weighted mean (average)" },
     alpha: "Weight of the first",
-    alphas: { similarity: "Their similarity", published: "As in the published code", fixed: "Fixed" },
+    alphas: {
+      similarity: "Their similarity",
+      search: "The best of five, by loss",
+      published: "As in the published code",
+      fixed: "Fixed",
+    },
     alphaFixed: "Fixed weight",
     norms: "Norms",
     normsOf: { fold: "Folded into the matrices", keep: "Kept from the first" },
+    repair: "Repair of the gap",
+    repairs: { none: "None", linear: "Linear, in closed form" },
+    repaired: "repaired",
     protect: "Never touch",
     protectFirst: "the first block",
     protectLast: "the last block",
@@ -164,8 +180,12 @@ export const T = {
     proof: (n: number) => `Proof of change: ${n === 1 ? "1 new tensor" : `${count(n)} new tensors`}`,
     proofNone: "Proof of change: no tensor is new, layers were only dropped",
     proofNote: "How far each new tensor is from each layer that went into it, relative to that layer's tensor. Every other tensor is the input's, byte for byte.",
-    proofHead: ["Tensor", "Parent", "Weight", "Distance"],
+    proofBlock: (layers: readonly number[]) => `Layers ${layers.join(", ")}`,
+    proofRange: (least: string, most: string) => (least === most ? `distance ${least}` : `distances ${least} to ${most}`),
+    proofHead: ["Tensor", "Layer", "Weight", "Distance"],
     replay: "Replay a recipe.json",
+    notRecipe: (name: string) => `${name} is not a recipe: it is no JSON.`,
+    notRecipeHint: "Choose the recipe.json of a model that was merged here.",
   },
 
   compare: {
@@ -176,7 +196,8 @@ export const T = {
     own: "My own",
     builtInNote: "The last fifth of each built-in text. Calibration reads from their start and never gets this far.",
     ownLabel: "Held-out text",
-    placeholder: "Paste a text that was not used to calibrate, or drop a .txt file on this field.",
+    placeholder: "Paste a text that was not used to calibrate, or drop a .txt file.",
+    file: "Choose a text file",
     sequences: "Sequences",
     window: "Tokens each",
     run: "Measure",
@@ -214,17 +235,27 @@ export const T = {
     recipe: "The recipe",
     notYet: "Merge first, and the files appear here.",
     total: (n: number, size: number) => `${n} files, ${bytes(size)}`,
-    saved: "Saved.",
   },
 
   status: {
-    ready: "Ready",
-    needModel: "Load a model to begin",
+    ready: "Ready.",
+    needModel: "Load a model to begin.",
+    needMerge: "Merge first.",
+    busy: "Something else is running. Wait for it, or cancel it.",
+    failed: "Something went wrong: see what, and what to do.",
     cancel: "Cancel",
     cancelled: "Cancelled.",
     left: (seconds: string) => `${seconds} left`,
     memory: (engine: string, peak: string) => `Engine memory ${engine}, peak ${peak}`,
-    finished: (job: string) => `${job}: done.`,
+    /** What a job says when it is done. */
+    done: {
+      open: (name: string, layers: number, size: string) => `${name} is open: ${layers} layers, ${size}. Next: calibrate.`,
+      look: "The map is there. Next: merge.",
+      merge: (layers: number, size: string) => `Merged: ${layers} layers, ${size}.`,
+      compare: (before: string, after: string) => `Perplexity ${before} before, ${after} after.`,
+      write: "Both models have written.",
+      keep: "Saved.",
+    },
     jobs: {
       start: "Starting the engine",
       open: "Opening the model",
@@ -238,12 +269,13 @@ export const T = {
     /** Names of the steps that the engine reports. */
     steps: {
       open: "reading headers",
-      tokenize: "cutting the text into tokens",
       calibrate: "running the text through the blocks",
+      embed: "drawing each layer's diffusion map",
       similarity: "comparing layers",
       merge: "computing merged tensors",
       evaluate: "reading the held-out text",
       generate: "writing",
+      write: "putting the files together",
       save: "writing files",
     } as Record<string, string>,
   },

@@ -43,7 +43,8 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
   },
   async merge({ target, task }, [options, calibration]) {
     const measured = calibration === 0 ? undefined : calibrationOf(calibration as number).share();
-    return madeModel(await model(target).merge(options as never, measured, task));
+    const merged = await model(target).merge(options as never, measured, task);
+    return { ...madeModel(merged), repair: await merged.repair(task) };
   },
   generate({ id, target, task }, [options]) {
     const onToken = (token: Token): void => post({ kind: "token", id, token, memory: memory() });
@@ -73,7 +74,7 @@ function keep(object: Model | Calibration): number {
   return lastHandle;
 }
 
-function madeModel(made: Model): unknown {
+function madeModel(made: Model): object {
   return { handle: keep(made), summary: made.summary, recipe: made.recipe };
 }
 

@@ -1,13 +1,26 @@
 /** One job at a time: progress, cancelling, and errors in plain words. */
 import { MkaError, type Progress } from "#mka";
-import { type JobName, state, update } from "../state";
+import { type JobName, type Place, state, update } from "../state";
 import { T } from "../texts";
+import { outcome } from "./outcome";
 
 /** What the steps of a job pass on to the interface. */
 export interface Watch {
   signal: AbortSignal;
   onProgress: (progress: Progress) => void;
 }
+
+/** Where on the page a job is started: there its errors are told. */
+const PLACES: Record<JobName, Place> = {
+  start: "engine",
+  open: "load",
+  calibrate: "calibrate",
+  look: "look",
+  merge: "merge",
+  compare: "compare",
+  write: "compare",
+  keep: "keep",
+};
 
 let running: Promise<unknown> = Promise.resolve();
 
@@ -52,29 +65,35 @@ export function cancel(): void {
   state.job?.abort.abort();
 }
 
+/** Says why something can't be started now. */
+export function refuse(): void {
+  state.news = state.job ? T.status.busy : state.model ? T.status.needMerge : T.status.needModel;
+  update();
+}
+
 async function attempt(name: JobName, work: (watch: Watch) => Promise<void>, watch: Watch): Promise<boolean> {
   try {
     if (watch.signal.aborted) return false;
     await work(watch);
-    state.news = T.status.finished(T.status.jobs[state.job?.name ?? name]);
+    state.news = outcome(name);
     return true;
   } catch (error) {
     if (watch.signal.aborted || (error instanceof DOMException && error.name === "AbortError")) {
       state.news = T.status.cancelled;
     } else {
-      show(error);
+      show(error, PLACES[name]);
     }
     return false;
   }
 }
 
-/** Shows an error; the alert region reads it out. */
-export function show(error: unknown): void {
+/** Shows an error in its place, which reads it out; the status bar leads there. */
+export function show(error: unknown, place: Place): void {
   if (error instanceof MkaError) {
-    state.error = { message: error.message, hint: error.hint, code: error.code };
+    state.error = { message: error.message, hint: error.hint, code: error.code, place };
   } else {
     const message = error instanceof Error ? error.message : String(error);
-    state.error = { message: `${T.error.unknown} (${message})`, hint: T.error.unknownHint, code: undefined };
+    state.error = { message: `${T.error.unknown} (${message})`, hint: T.error.unknownHint, code: undefined, place };
   }
   state.news = "";
   update();

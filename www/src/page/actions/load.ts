@@ -1,20 +1,19 @@
 /** Starting the engine, opening a model. */
 import { type Backend, Lab, type ModelFiles } from "#mka";
-import { type AlphaKind, type Combination, type Norms, removable, type Selection, state, update } from "../state";
+import { type AlphaKind, type Combination, type Norms, type Repair, removable, type Selection, state, update } from "../state";
 import { T } from "../texts";
 import { job } from "./job";
 
 /** Starts the engine that was chosen; a model that is open is opened again on it. */
 export async function startEngine(engine: Backend): Promise<void> {
   const { source } = state;
-  const started = await job("start", async () => {
+  const started = await job("start", async ({ signal }) => {
     state.lab?.close();
     state.lab = undefined;
     state.engine = engine;
     forgetModel();
     update();
-    state.lab = await Lab.create({ backend: engine });
-    choosePreset(state.preset);
+    await lab(signal);
   });
   if (!started) state.source = source; // for the next engine that is tried
   else if (source) await openModel(source.files, source.name);
@@ -22,7 +21,7 @@ export async function startEngine(engine: Backend): Promise<void> {
 
 export async function openModel(files: ModelFiles, name: string): Promise<void> {
   await job("open", async (watch) => {
-    const model = await (await lab()).open(files, watch);
+    const model = await (await lab(watch.signal)).open(files, watch);
     forgetModel();
     state.model = model;
     state.source = { files, name };
@@ -64,8 +63,12 @@ export function forgetMerged(): void {
   state.files = undefined;
 }
 
-async function lab(): Promise<Lab> {
-  state.lab ??= await Lab.create({ backend: state.engine });
+/** The lab; started where none runs, as after a start that was cancelled or failed. */
+async function lab(signal: AbortSignal): Promise<Lab> {
+  if (!state.lab) {
+    state.lab = await Lab.create({ backend: state.engine, signal });
+    choosePreset(state.preset);
+  }
   return state.lab;
 }
 
@@ -78,6 +81,7 @@ export function choosePreset(name: string): void {
     state.selection = options.selection as Selection;
     state.combination = options.combination as Combination;
     state.norms = options.norms as Norms;
+    state.repair = options.repair as Repair;
     state.alpha = (options.alpha ?? "similarity") as AlphaKind;
   }
   state.remove = Math.max(1, Math.min(state.remove, removable()));

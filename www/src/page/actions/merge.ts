@@ -1,16 +1,17 @@
 /** Merging, comparing, writing. */
-import type { MergeOptions, Recipe } from "#mka";
-import { pickedPairs, removing, state, update } from "../state";
+import { MkaError, type MergeOptions, type Recipe } from "#mka";
+import { pickedPairs, protection, removing, state, update } from "../state";
+import { T } from "../texts";
 import { forgetMerged } from "./load";
 import { calibrateWithin } from "./measure";
 import { job, nextStep, show, type Watch } from "./job";
 import { heldOutText } from "./texts";
 
 function choices(): MergeOptions {
-  const { selection, combination, norms, protect, alpha, alphaFixed, calibration } = state;
-  const pairs = selection === "manual" ? { pairs: pickedPairs() } : { remove: removing(), protect };
+  const { selection, combination, norms, alpha, alphaFixed, repair, calibration } = state;
+  const pairs = selection === "manual" ? { pairs: pickedPairs() } : { remove: removing(), protect: protection() };
   const weights = combination === "average" ? { norms, alpha: alpha === "fixed" ? alphaFixed : alpha } : {};
-  return { selection, combination, ...pairs, ...weights, calibration };
+  return { preset: state.preset || undefined, selection, combination, ...pairs, ...weights, repair, calibration };
 }
 
 /** Merges as chosen; calibrates first where that was not done yet. */
@@ -31,8 +32,8 @@ export async function replay(file: File): Promise<void> {
   let recipe: Recipe;
   try {
     recipe = JSON.parse(await file.text()) as Recipe;
-  } catch (error) {
-    return show(error);
+  } catch {
+    return show(new MkaError("bad-argument", T.merge.notRecipe(file.name), T.merge.notRecipeHint), "merge");
   }
   await job("merge", (watch) => mergeWithin({ recipe }, watch));
 }
@@ -99,12 +100,15 @@ async function writeWithin({ signal, onProgress }: Watch): Promise<void> {
   const { model, merged } = state;
   if (!model || !merged) return;
   state.written = { before: "", after: "" };
+  const total = 2 * state.write.tokens;
+  const begun = performance.now();
   let done = 0;
   for (const [side, writer] of [["before", model], ["after", merged]] as const) {
     for await (const token of writer.generate({ ...state.write, signal })) {
       state.written[side] += token.text;
       done += 1;
-      onProgress({ step: "generate", done, total: 2 * state.write.tokens, unit: "tokens" });
+      const secondsLeft = ((performance.now() - begun) / 1000 / done) * (total - done);
+      onProgress({ step: "generate", done, total, unit: "tokens", secondsLeft });
     }
   }
 }

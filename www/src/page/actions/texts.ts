@@ -1,6 +1,6 @@
 /** The built-in held-out text, and text files that the user drops. */
 import { MkaError } from "#mka";
-import { type TextChoice, update } from "../state";
+import { type Place, type TextChoice, update } from "../state";
 import { show } from "./job";
 
 const NAMES = ["fables", "drama", "exposition"];
@@ -31,12 +31,12 @@ async function load(name: string): Promise<string> {
   throw new MkaError("network", `${url} could not be loaded.`, "Check the connection, or paste a text of your own.");
 }
 
-export async function takeTextFile(choice: TextChoice, file: File): Promise<void> {
+export async function takeTextFile(choice: TextChoice, file: File, place: Place): Promise<void> {
   try {
     choice.text = await file.text();
     choice.own = true;
     update();
   } catch (error) {
-    show(error);
+    show(error, place);
   }
 }

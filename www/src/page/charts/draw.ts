@@ -31,7 +31,7 @@ export async function drawCharts(): Promise<void> {
     if (influence) into("influence", [influence], (width) => influenceChart(Plot, influence, width));
   } catch (error) {
     library = undefined;
-    show(error);
+    show(error, "look");
   }
 }
 

@@ -77,7 +77,7 @@ export function heatmap(Plot: typeof PlotModule, input: MapInput): MapChart {
     ],
   });
   element.setAttribute("role", "group");
-  element.setAttribute("aria-label", `${T.look.measures[measure]}, ${layers} × ${layers}`);
+  element.setAttribute("aria-label", T.look.map(T.look.measures[measure], layers));
   const cells = [...element.querySelectorAll<SVGRectElement>('g[aria-label="cell"] rect')];
   const mark = listen(element, cells, data, layers, input);
   return { element, mark };

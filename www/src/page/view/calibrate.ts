@@ -4,7 +4,7 @@ import { calibrate } from "../actions/measure";
 import { BUILT_IN_TOKENS } from "../actions/texts";
 import { state } from "../state";
 import { T } from "../texts";
-import { busy, button, numberField, panel, textChoice, type View, warnings } from "./parts";
+import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
 
 export function calibratePanel(): View {
   const words = T.calibrate;
@@ -12,7 +12,7 @@ export function calibratePanel(): View {
   const most = calibrateText.own ? 1_000_000 : Math.floor(BUILT_IN_TOKENS / options.window);
   const info = calibration?.info;
   return panel("calibrate", 2, words.title, words.lead, html`
-    ${textChoice("calibrate-text", calibrateText, words)}
+    ${textChoice("calibrate", calibrateText, words)}
     <div class="fields figures">
       ${numberField(words.sequences, options.sequences, { min: 1, max: most }, (value) => {
         options.sequences = value ?? options.sequences;
@@ -42,6 +42,7 @@ export function calibratePanel(): View {
         ${info ? words.done(info.rows, info.tokens, info.sequences) : words.notYet}
       </p>
     </div>
+    ${trouble("calibrate")}
     ${info ? warnings(info.warnings) : nothing}
   `);
 }

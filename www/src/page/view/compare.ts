@@ -4,7 +4,7 @@ import { compare, write } from "../actions/merge";
 import { bytes, figure, parameters, percent } from "../format";
 import { state } from "../state";
 import { T } from "../texts";
-import { busy, button, numberField, panel, textChoice, type View, warnings } from "./parts";
+import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
 
 export function comparePanel(): View {
   const words = T.compare;
@@ -16,7 +16,8 @@ export function comparePanel(): View {
       ${button(words.run, compare, { off, id: "run-compare" })}
       <p class="note" id="measured">${comparison ? words.predictions(comparison.tokens) : words.notMeasured}</p>
     </div>
-    ${warnings(comparison?.warnings)} ${textChoice("compare-text", state.compareText, words)}
+    ${trouble("compare")}
+    ${warnings(comparison?.warnings)} ${textChoice("compare", state.compareText, words)}
     <div class="fields figures">
       ${numberField(words.sequences, options.sequences, { min: 1, max: 4096 }, (value) => {
         options.sequences = value ?? options.sequences;
@@ -70,7 +71,7 @@ function writing(): View {
   const column = (id: string, title: string, text: string): View => html`
     <div class="written">
       <h4>${title}</h4>
-      <p id=${id} tabindex="0" aria-label=${title}
+      <p id=${id} tabindex="0" role="group" aria-label=${title}
         >${text ? html`<span class="prompt">${options.prompt}</span>${text}` : html`<span class="note">${words.notWritten}</span>`}</p
       >
     </div>

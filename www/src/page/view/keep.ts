@@ -5,7 +5,7 @@ import { show } from "../actions/job";
 import { bytes } from "../format";
 import { state } from "../state";
 import { T } from "../texts";
-import { busy, button, panel, type View } from "./parts";
+import { busy, button, panel, trouble, type View } from "./parts";
 
 export function keepPanel(): View {
   const words = T.keep;
@@ -13,12 +13,13 @@ export function keepPanel(): View {
   const off = busy() || !files;
   const total = files?.reduce((sum, { blob }) => sum + blob.size, 0) ?? 0;
   /** A picker that the browser refuses is told like any other error. */
-  const told = (action: () => Promise<void>) => () => action().catch(show);
+  const told = (action: () => Promise<void>) => () => action().catch((error: unknown) => show(error, "keep"));
   return panel("keep", 6, words.title, words.lead, html`
     <div class="row">
       ${button(words.zip, told(downloadZip), { primary: true, off, id: "download-zip" })}
       ${canSaveFolder ? button(words.folder, told(saveFolder), { off, id: "save-folder" }) : nothing}
     </div>
+    ${trouble("keep")}
     <p class="note" id="files-note">${files ? words.total(files.length, total) : words.notYet}</p>
     ${files
       ? html`

@@ -4,14 +4,16 @@ import { openBuiltIn, openModel } from "../actions/load";
 import { bytes, parameters } from "../format";
 import { state } from "../state";
 import { T } from "../texts";
-import { fact, panel, type View, warnings } from "./parts";
+import { fact, fileButton, panel, trouble, type View, warnings } from "./parts";
 
 export function loadPanel(): View {
   const words = T.load;
+  const open = (files: File[]): void => void openModel(files, nameOf(files));
   return panel("load", 1, words.title, words.lead, html`
     <div class="row">
-      ${filePicker("pick-folder", words.folder, true)} ${filePicker("pick-files", words.files, false)}
+      ${fileButton("pick-folder", words.folder, open, { folder: true })} ${fileButton("pick-files", words.files, open)}
     </div>
+    ${trouble("load")}
     <h3>${words.builtIn}</h3>
     <div class="shelf">
       ${words.models.map(
@@ -49,22 +51,6 @@ function facts(): View {
       ${fact(names.memory, summary && bytes(summary.peakBytes))}
     </dl>
     ${warnings(summary?.warnings)}
-  `;
-}
-
-/** A button over a file field: the field itself takes the focus, so it works by keyboard and by script. */
-function filePicker(id: string, label: string, folder: boolean): View {
-  const choose = (event: Event): void => {
-    const field = event.target as HTMLInputElement;
-    const files = [...(field.files ?? [])];
-    field.value = ""; // choosing the same files again is a choice too
-    if (files.length > 0) void openModel(files, nameOf(files));
-  };
-  return html`
-    <label class="file-button">
-      <input type="file" id=${id} multiple ?webkitdirectory=${folder} @change=${choose} />
-      <span>${label}</span>
-    </label>
   `;
 }
 

@@ -6,7 +6,7 @@ import { mapDomain } from "../charts/heatmap";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { state } from "../state";
 import { T } from "../texts";
-import { button, busy, numberField, panel, selectField, type View } from "./parts";
+import { button, busy, numberField, panel, selectField, trouble, type View } from "./parts";
 
 export function lookPanel(): View {
   const words = T.look;
@@ -16,6 +16,7 @@ export function lookPanel(): View {
       ${selectField(words.measure, state.measure, words.measures, (name) => void chooseMeasure(name), "measure")}
     </div>
     <p class="note measure-note">${words.notes[state.measure]}</p>
+    ${trouble("look")}
     <p class="reading" id="reading" aria-hidden="true">${reading()}</p>
     <div class="map-frame">
       <div id="map" class="chart square ${matrix ? "" : "blank"}"></div>

@@ -6,7 +6,7 @@ import { merge, replay, resetPicks, undoPick } from "../actions/merge";
 import { bytes, parameters } from "../format";
 import { pickedPairs, removable, removing, state, update } from "../state";
 import { T } from "../texts";
-import { busy, button, checkbox, numberField, panel, selectField, type View, warnings } from "./parts";
+import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View, warnings } from "./parts";
 import { mergedLayers, proof } from "./merged";
 
 export function mergePanel(): View {
@@ -36,6 +36,7 @@ export function mergePanel(): View {
         state.measureAfter = checked;
       })}
     </div>
+    ${trouble("merge")}
     ${mergedLayers()} ${warnings(state.merged?.summary.warnings)} ${proof()}
   `);
 }
@@ -53,6 +54,7 @@ function slider(): View {
         id="remove"
         min="1"
         max=${Math.max(1, most)}
+        aria-valuetext=${layers ? `${words.removeOf(removing(), layers)}: ${resultSize()}` : T.none}
         .value=${live(String(removing()))}
         ?disabled=${most < 1}
         @input=${(event: Event) => {
@@ -114,6 +116,7 @@ function options(): View {
             ${selectField(words.norms, state.norms, words.normsOf, own((value) => (state.norms = value)), "norms")}
           `
         : nothing}
+      ${selectField(words.repair, state.repair, words.repairs, own((value) => (state.repair = value)), "repair")}
     </div>
     ${state.selection === "manual"
       ? nothing
@@ -126,20 +129,6 @@ function options(): View {
               : checkbox(words.protectLast, state.protect.last, (checked) => (state.protect.last = checked))}
           </fieldset>
         `}
-    <label class="file-button">
-      <input
-        type="file"
-        id="replay"
-        accept=".json"
-        ?disabled=${!state.model}
-        @change=${(event: Event) => {
-          const field = event.target as HTMLInputElement;
-          const file = field.files?.[0];
-          field.value = "";
-          if (file) void replay(file);
-        }}
-      />
-      <span>${words.replay}</span>
-    </label>
+    ${fileButton("replay", words.replay, ([file]) => void (file && replay(file)), { accept: ".json", multiple: false, off: !state.model })}
   `;
 }

@@ -2,9 +2,13 @@
 import { html, nothing } from "lit-html";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { figure } from "../format";
+import type { Summary } from "#mka";
 import { state } from "../state";
 import { T } from "../texts";
 import type { View } from "./parts";
+
+/** Up to this many layers their numbers fit into the strip; beyond, a scale below it numbers every fifth. */
+const NUMBERED = 16;
 
 /** Each survivor is as wide as the number of original layers that went into it. */
 export function mergedLayers(): View {
@@ -12,22 +16,30 @@ export function mergedLayers(): View {
   const { merged, model } = state;
   if (!merged || !model) return html`<p class="note" id="merged-note">${words.notYet}</p>`;
   const { steps } = merged.recipe;
-  const groups = groupLayers(model.summary.layers, steps);
+  const { layers } = model.summary;
+  const groups = groupLayers(layers, steps);
   const averaged = new Set(steps.filter(({ alpha }) => alpha !== 1).map(({ keep }) => keep));
+  const kind = (group: number[]): string =>
+    group.length === 1 ? "single" : averaged.has(group[0] as number) ? "averaged" : "dropped";
+  const scale = layers > NUMBERED ? Array.from({ length: Math.ceil(layers / 5) }, (_, at) => at * 5) : [];
   return html`
-    <div class="stack" role="img" aria-label="${words.strip}: ${groups.map((group) => group.join("+")).join(", ")}">
+    <div
+      class="stack"
+      role="img"
+      aria-label="${words.strip}: ${groups.map((group) => group.join("+")).join(", ")}"
+      style=${styleMap({ gridTemplateColumns: `repeat(${layers}, minmax(0, 1fr))` })}
+    >
       ${groups.map(
         (group) => html`
-          <span
-            class=${group.length === 1 ? "single" : averaged.has(group[0] as number) ? "averaged" : "dropped"}
-            style=${styleMap({ flexGrow: String(group.length) })}
-            >${group.map((layer, at) => html`<b class=${at === 0 ? "" : "gone"}>${layer}</b>`)}</span
+          <span class=${kind(group)} style=${styleMap({ gridColumn: `span ${group.length}` })}
+            >${group.map((layer, at) => html`<b class=${at === 0 ? "" : "gone"}>${layers > NUMBERED ? "" : layer}</b>`)}</span
           >
         `,
       )}
+      ${scale.map((layer) => html`<i style=${styleMap({ gridColumn: `${layer + 1}`, gridRow: "2" })}>${layer}</i>`)}
     </div>
     <ol class="steps" id="steps">
-      ${steps.map(({ keep, gone, alpha }) => html`<li>${alpha === 1 ? words.dropped(keep, gone) : words.averaged(keep, gone, figure(alpha))}</li>`)}
+      ${steps.map(({ keep, gone, alpha, ridge }) => html`<li>${alpha === 1 ? words.dropped(keep, gone) : words.averaged(keep, gone, figure(alpha))}${ridge === undefined ? nothing : `, ${words.repaired}`}</li>`)}
     </ol>
   `;
 }
@@ -42,34 +54,73 @@ function groupLayers(layers: number, steps: readonly { keep: number; gone: numbe
   return [...groups.values()];
 }
 
+type Change = NonNullable<Summary["tensors"]>[number];
+
+/** A table for each block that is new; the first is open. */
 export function proof(): View {
   const words = T.merge;
   const tensors = state.merged?.summary.tensors ?? [];
   return html`
-    <details id="proof" open ?hidden=${!state.merged}>
-      <summary>${tensors.length > 0 ? words.proof(tensors.length) : words.proofNone}</summary>
-      <p class="note">${words.proofNote}</p>
-      <div class="scroll" tabindex="0" role="region" aria-label=${words.proofHead.join(", ")}>
-        <table class="numbers">
-          <thead>
-            <tr>${words.proofHead.map((head) => html`<th scope="col">${head}</th>`)}</tr>
-          </thead>
-          <tbody>
-            ${tensors.map(({ name, parents }) =>
-              parents.map(
+    <section id="proof" ?hidden=${!state.merged}>
+      <h3>${tensors.length > 0 ? words.proof(tensors.length) : words.proofNone}</h3>
+      ${tensors.length > 0 ? html`<p class="note">${words.proofNote}</p>` : nothing}
+      ${blocksOf(tensors).map((block, at) => proofOfBlock(block, at === 0))}
+    </section>
+  `;
+}
+
+/** The new tensors by the block that they belong to: those of a block have the same parents and follow one another. */
+function blocksOf(tensors: readonly Change[]): Change[][] {
+  const blocks = new Map<string, Change[]>();
+  for (const tensor of tensors) {
+    const prefix = prefixOf(tensor.name);
+    blocks.set(prefix, [...(blocks.get(prefix) ?? []), tensor]);
+  }
+  return [...blocks.values()];
+}
+
+/** What stands before a tensor's name inside of its block: "model.layers.6." */
+function prefixOf(name: string): string {
+  return /^.*?\.\d+\./.exec(name)?.[0] ?? "";
+}
+
+function proofOfBlock(tensors: Change[], open: boolean): View {
+  const words = T.merge;
+  const parents = tensors[0]?.parents.map(({ layer }) => layer) ?? [];
+  const distances = tensors.flatMap((tensor) => tensor.parents.map(({ distance }) => distance));
+  const range = words.proofRange(figure(Math.min(...distances)), figure(Math.max(...distances)));
+  return html`
+    <details class="proof" ?open=${open}>
+      <summary>${words.proofBlock(parents)}: ${range}</summary>
+      <table class="numbers">
+        <thead>
+          <tr>${words.proofHead.map((head) => html`<th scope="col">${head}</th>`)}</tr>
+        </thead>
+        ${tensors.map(
+          ({ name, parents }) => html`
+            <tbody>
+              ${parents.map(
                 ({ layer, weight, distance }, at) => html`
                   <tr>
-                    ${at === 0 ? html`<th scope="rowgroup" rowspan=${parents.length}>${name}</th>` : nothing}
+                    ${at === 0
+                      ? html`<th scope="rowgroup" rowspan=${parents.length} title=${name}>${shortName(name)}</th>`
+                      : nothing}
                     <td>${layer}</td>
                     <td>${figure(weight)}</td>
                     <td>${figure(distance)}</td>
                   </tr>
                 `,
-              ),
-            )}
-          </tbody>
-        </table>
-      </div>
+              )}
+            </tbody>
+          `,
+        )}
+      </table>
     </details>
   `;
+}
+
+/** "model.layers.6.mlp.down_proj.weight" -> "mlp.down_proj", which may break at its dots: the block is told by the heading. */
+function shortName(name: string): View {
+  const parts = name.slice(prefixOf(name).length).replace(/\.weight$/, "").split(".");
+  return html`${parts.map((part, at) => html`${at > 0 ? html`.<wbr />` : nothing}${part}`)}`;
 }

@@ -9,7 +9,7 @@ import { keepPanel } from "./keep";
 import { loadPanel } from "./load";
 import { lookPanel } from "./look";
 import { mergePanel } from "./merge";
-import { selectField, type View } from "./parts";
+import { selectField, trouble, type View } from "./parts";
 import { statusBar } from "./status";
 import { setTheme } from "../theme";
 
@@ -43,7 +43,8 @@ function masthead(): View {
       </div>
       <div class="engine">
         <p class="engine-now"><span class="lamp ${lab ? "on" : ""}"></span>${engineText}</p>
-        <p class="engine-why">${lab?.reason ?? ""}</p>
+        <p class="engine-why">${lab ? T.engine.reason(lab.reason) : ""}</p>
+        ${trouble("engine")}
         <div class="fields">
           ${selectField(T.engine.label, state.engine, engines, (engine) => void startEngine(engine), "engine")}
           ${selectField(T.theme.label, state.theme, themes, (theme: Theme) => {

@@ -1,8 +1,9 @@
 /** Small pieces that several panels use. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import { live } from "lit-html/directives/live.js";
+import { refuse } from "../actions/job";
 import { takeTextFile } from "../actions/texts";
-import { state, type TextChoice, update } from "../state";
+import { type Place, state, type TextChoice, update } from "../state";
 import { T } from "../texts";
 
 export type View = TemplateResult | typeof nothing;
@@ -33,7 +34,7 @@ export function button(label: string, action: () => unknown, { primary = false, 
       id=${id || nothing}
       class=${primary ? "primary" : "plain"}
       aria-disabled=${off ? "true" : "false"}
-      @click=${() => (off ? undefined : action())}
+      @click=${() => (off ? refuse() : action())}
     >
       ${label}
     </button>
@@ -122,21 +123,31 @@ interface TextWords {
   builtInNote: string;
   ownLabel: string;
   placeholder: string;
+  file: string;
 }
 
-/** The built-in text, or one that is pasted or dropped. */
-export function textChoice(id: string, choice: TextChoice, words: TextWords): View {
+/** The built-in text, or one that is pasted, chosen or dropped. */
+export function textChoice(place: "calibrate" | "compare", choice: TextChoice, words: TextWords): View {
+  const take = (file: File | undefined): void => {
+    if (file) void takeTextFile(choice, file, place);
+  };
   const set = (own: boolean): void => {
     choice.own = own;
     update();
   };
   const option = (own: boolean, label: string): View => html`
     <label>
-      <input type="radio" name=${id} .checked=${live(choice.own === own)} @change=${() => set(own)} />
+      <input type="radio" name="${place}-text" .checked=${live(choice.own === own)} @change=${() => set(own)} />
       <span>${label}</span>
     </label>
   `;
+  const drop = (event: DragEvent): void => {
+    event.preventDefault();
+    event.stopPropagation();
+    take(event.dataTransfer?.files[0]);
+  };
   return html`
+    <div class="text-choice" data-drop-text @drop=${drop}>
     <fieldset class="segmented">
       <legend>${words.text}</legend>
       ${option(false, words.builtIn)} ${option(true, words.own)}
@@ -144,7 +155,6 @@ export function textChoice(id: string, choice: TextChoice, words: TextWords): Vi
     ${choice.own
       ? html`<textarea
           class="text-input"
-          data-drop-text
           aria-label=${words.ownLabel}
           placeholder=${words.placeholder}
           spellcheck="false"
@@ -152,15 +162,10 @@ export function textChoice(id: string, choice: TextChoice, words: TextWords): Vi
           @input=${(event: Event) => {
             choice.text = (event.target as HTMLTextAreaElement).value;
           }}
-          @drop=${(event: DragEvent) => {
-            const file = event.dataTransfer?.files[0];
-            if (!file) return;
-            event.preventDefault();
-            event.stopPropagation();
-            void takeTextFile(choice, file);
-          }}
-        ></textarea>`
-      : html`<p class="note text-input">${words.builtInNote}</p>`}
+        ></textarea>
+        ${fileButton(`${place}-file`, words.file, ([file]) => take(file), { accept: ".txt,.md,text/*", multiple: false })}`
+      : html`<p class="note">${words.builtInNote}</p>`}
+    </div>
   `;
 }
 
@@ -177,4 +182,61 @@ export function fact(name: string, value: string | undefined, note = ""): View {
 export function warnings(list: readonly string[] | undefined): View {
   if (!list || list.length === 0) return nothing;
   return html`<ul class="warnings">${list.map((text) => html`<li><b>${T.warning}.</b> ${text}</li>`)}</ul>`;
+}
+
+interface FileButtonOptions {
+  accept?: string;
+  multiple?: boolean;
+  folder?: boolean;
+  off?: boolean;
+}
+
+/** A button over a file field: the field itself takes the focus, so it works by keyboard and by script. */
+export function fileButton(
+  id: string,
+  label: string,
+  take: (files: File[]) => void,
+  { accept = "", multiple = true, folder = false, off = false }: FileButtonOptions = {},
+): View {
+  const choose = (event: Event): void => {
+    const field = event.target as HTMLInputElement;
+    const files = [...(field.files ?? [])];
+    field.value = ""; // choosing the same files again is a choice too
+    if (files.length > 0) take(files);
+  };
+  return html`
+    <label class="file-button">
+      <input
+        type="file"
+        id=${id}
+        accept=${accept || nothing}
+        ?multiple=${multiple}
+        ?webkitdirectory=${folder}
+        ?disabled=${off}
+        @change=${choose}
+      />
+      <span>${label}</span>
+    </label>
+  `;
+}
+
+/** Where the errors of a part of the page are told, and read out. */
+export function trouble(place: Place): View {
+  const error = state.error?.place === place ? state.error : undefined;
+  const close = (): void => {
+    state.error = undefined;
+    update();
+  };
+  return html`
+    <div class="trouble" role="alert">
+      ${error
+        ? html`
+            <div class="error" id="error" tabindex="-1" data-code=${error.code ?? ""}>
+              <p><b>${error.message}</b> ${error.hint}</p>
+              <button type="button" class="plain" @click=${close}>${T.error.close}</button>
+            </div>
+          `
+        : nothing}
+    </div>
+  `;
 }

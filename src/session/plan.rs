@@ -1,0 +1,191 @@
+//! The user's choices of a merge, checked before anything is computed.
+
+use super::calibration::Calibration;
+use crate::architecture::{Description, Role};
+use crate::error::{Error, Result};
+use crate::interface::{AlphaOption, MergeOptions};
+use crate::merge::combine::Norms;
+use crate::merge::presets::{PRESETS, PresetOptions};
+use crate::merge::recipe::norms_from;
+use crate::merge::selection::{Pair, Protect, Selection, flattest_window};
+use crate::task::Task;
+
+/// How many pairs `loss` tries, unless the user says otherwise.
+const DEFAULT_CANDIDATES: usize = 4;
+/// How strongly a linear repair is drawn to the identity, unless the user says otherwise.
+const DEFAULT_RIDGE: f64 = 0.3;
+/// The share of calibration windows that decides whether a repair is accepted, unless the user says otherwise.
+const DEFAULT_HOLDOUT: f64 = 0.2;
+
+/// Where the weight of the front layer comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Alpha {
+    /// The front layer stays as it is.
+    Drop,
+    /// The similarity of the pair on the current model.
+    Similarity,
+    /// 1 / (1 + exp(-s_l / (s_l + s_(l+1)))), s the mean of a row of the similarity matrix: about 0.62 whatever the layers.
+    Published,
+    /// The weight of least loss on the calibration text.
+    Search,
+    /// Equal weights of all that went into the survivor.
+    Equal,
+    /// A number.
+    Fixed(f64),
+}
+
+/// The user's choices.
+pub(super) struct Plan {
+    pub preset: Option<String>,
+    pub selection: Selection,
+    pub alpha: Alpha,
+    pub norms: Norms,
+    pub protect: Protect,
+    pub remove: usize,
+    pub repair: Option<RepairPlan>,
+    /// How many pairs `loss` tries.
+    pub candidates: usize,
+    pairs: Vec<(usize, usize)>,
+}
+
+/// How a linear repair is fitted and accepted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RepairPlan {
+    /// The ridge to begin with.
+    pub ridge: f64,
+    /// Whether the user named the ridge: it is not raised for want of rows then.
+    pub ridge_is_given: bool,
+    /// The share of windows that decides; 0 accepts always and fits on all.
+    pub holdout: f64,
+}
+
+impl Alpha {
+    /// What a recipe calls it.
+    pub(super) fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Drop => None,
+            Self::Similarity => Some("similarity"),
+            Self::Published => Some("published"),
+            Self::Search => Some("search"),
+            Self::Equal => Some("equal"),
+            Self::Fixed(_) => Some("fixed"),
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn new(options: &MergeOptions, description: &Description) -> Result<Self> {
+        let preset = match &options.preset {
+            None => None,
+            Some(name) => Some(PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+                let names = PRESETS.map(|preset| preset.name).join(", ");
+                Error::argument("preset", format!("{name:?} is not one of {names}"))
+            })?),
+        };
+        let word = |given: &Option<String>, of_preset: fn(&PresetOptions) -> &'static str, default: &str| {
+            given.clone().unwrap_or_else(|| preset.map_or(default, |preset| of_preset(&preset.options)).into())
+        };
+        let selection = word(&options.selection, |preset| preset.selection, "similarity");
+        let selection =
+            Selection::NAMES.iter().find(|(name, _)| *name == selection).map(|(_, s)| *s).ok_or_else(|| {
+                let names = Selection::NAMES.map(|(name, _)| name).join(", ");
+                Error::argument("selection", format!("{selection:?} is not one of {names}"))
+            })?;
+        let combination = word(&options.combination, |preset| preset.combination, "average");
+        let preset_alpha = preset.and_then(|preset| preset.options.alpha).map(|word| AlphaOption::Word(word.into()));
+        let alpha = alpha_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
+        let repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), options)?;
+        if repair.is_some() && description.norms.iter().any(|norm| norm.role == Role::MlpPostNorm) {
+            let reason =
+                "this family has a norm between the MLP and the stream, behind which a linear map cannot be folded";
+            return Err(Error::argument("repair", reason));
+        }
+        let default = selection.default_protect();
+        let protect = options.protect.clone().unwrap_or_default();
+        let protect =
+            Protect { first: protect.first.unwrap_or(default.first), last: protect.last.unwrap_or(default.last) };
+        let of_preset = preset.and_then(|preset| preset.options.candidates);
+        let candidates = options.candidates.or(of_preset).unwrap_or(DEFAULT_CANDIDATES);
+        if candidates == 0 {
+            return Err(Error::argument("candidates", "is 0, expected 1 or more"));
+        }
+        let pairs = options.pairs.clone().unwrap_or_default();
+        if (selection == Selection::Manual) == pairs.is_empty() {
+            return Err(Error::argument("pairs", "they go with the selection \"manual\", which needs at least one"));
+        }
+        let remove = if selection == Selection::Manual { pairs.len() } else { options.remove.unwrap_or(1) };
+        if remove == 0 || remove >= description.layers {
+            let reason =
+                format!("is {remove}, expected 1 to {} of {} layers", description.layers - 1, description.layers);
+            return Err(Error::argument("remove", reason));
+        }
+        let norms = norms_from(&word(&options.norms, |preset| preset.norms, "fold"))?;
+        Ok(Self { preset: options.preset.clone(), selection, alpha, norms, protect, remove, repair, candidates, pairs })
+    }
+
+    /// The pairs that are known before anything is merged.
+    pub(super) async fn queue(
+        &self,
+        calibration: Option<&Calibration>,
+        layers: usize,
+        task: &Task,
+    ) -> Result<Vec<Pair>> {
+        match self.selection {
+            Selection::Manual => {
+                Ok(self.pairs.iter().map(|(keep, gone)| Pair { keep: *keep, gone: *gone, score: None }).collect())
+            }
+            Selection::Window => {
+                let calibration = calibration
+                    .ok_or_else(|| Error::argument("calibration", "a window is chosen by measured angles"))?;
+                let mut distances = Vec::new();
+                for start in 0..=layers - self.remove {
+                    distances.push(calibration.angular_distance(start, start + self.remove)?);
+                    calibration.breathe().await?;
+                    task.check()?;
+                }
+                flattest_window(layers, self.remove, self.protect, self.alpha != Alpha::Drop, |start| distances[start])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+fn alpha_from(combination: &str, alpha: Option<&AlphaOption>, selection: Selection) -> Result<Alpha> {
+    match combination {
+        "drop" => return Ok(Alpha::Drop),
+        "average" => {}
+        other => return Err(Error::argument("combination", format!("is {other:?}, expected \"average\" or \"drop\""))),
+    }
+    match alpha {
+        None if selection == Selection::Window => Ok(Alpha::Equal),
+        None => Ok(Alpha::Similarity),
+        Some(AlphaOption::Fixed(alpha)) if (0.0..=1.0).contains(alpha) => Ok(Alpha::Fixed(*alpha)),
+        Some(AlphaOption::Fixed(alpha)) => Err(Error::argument("alpha", format!("is {alpha}, expected 0 to 1"))),
+        Some(AlphaOption::Word(word)) => match word.as_str() {
+            "similarity" => Ok(Alpha::Similarity),
+            "published" => Ok(Alpha::Published),
+            "search" => Ok(Alpha::Search),
+            other => {
+                let reason = format!("is {other:?}, expected \"similarity\", \"search\", \"published\" or a number");
+                Err(Error::argument("alpha", reason))
+            }
+        },
+    }
+}
+
+fn repair_from(word: &str, options: &MergeOptions) -> Result<Option<RepairPlan>> {
+    match word {
+        "none" => return Ok(None),
+        "linear" => {}
+        other => return Err(Error::argument("repair", format!("is {other:?}, expected \"none\" or \"linear\""))),
+    }
+    let ridge = options.ridge.unwrap_or(DEFAULT_RIDGE);
+    if !(ridge.is_finite() && ridge > 0.0) {
+        return Err(Error::argument("ridge", format!("is {ridge}, expected a positive number")));
+    }
+    let holdout = options.holdout.unwrap_or(DEFAULT_HOLDOUT);
+    if !(0.0..=0.9).contains(&holdout) {
+        return Err(Error::argument("holdout", format!("is {holdout}, expected 0 to 0.9")));
+    }
+    Ok(Some(RepairPlan { ridge, ridge_is_given: options.ridge.is_some(), holdout }))
+}

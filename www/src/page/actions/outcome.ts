@@ -1,0 +1,33 @@
+/** What a job that ended well says: what there is now, and what can be done next. */
+import { bytes, figure } from "../format";
+import { type JobName, state } from "../state";
+import { T } from "../texts";
+
+export function outcome(name: JobName): string {
+  const words = T.status.done;
+  const { model, merged, comparison, source } = state;
+  switch (name) {
+    case "start":
+      return model ? T.status.ready : T.status.needModel;
+    case "open":
+      return model ? words.open(source?.name ?? "", model.summary.layers, bytes(model.summary.bytes)) : "";
+    case "calibrate":
+    case "look":
+      return words.look;
+    case "merge": {
+      if (!merged) return "";
+      const done = words.merge(merged.summary.layers, bytes(merged.summary.bytes));
+      return comparison ? `${done} ${measured(comparison)}` : done;
+    }
+    case "compare":
+      return comparison ? measured(comparison) : "";
+    case "write":
+      return words.write;
+    case "keep":
+      return words.keep;
+  }
+}
+
+function measured({ dense, merged }: NonNullable<typeof state.comparison>): string {
+  return T.status.done.compare(figure(dense.perplexity), figure(merged.perplexity));
+}
