@@ -18,19 +18,22 @@ impl Rope {
     /// # Errors
     /// As [`Rope::read`].
     pub fn from_config(config: &Config, channels: usize) -> Result<Self> {
+        if channels % 2 == 1 {
+            return Err(Error::config(format!("{channels} channels of a head cannot be rotated in halves")));
+        }
         Self::read(config, None, ("rope_theta", 10_000.0), channels)
     }
 
     /// Frequencies for `channels` of each head, where blocks of the kind `kind` have their own parameters, and the base was called by another key
-    /// (with this default) before transformers 5.
+    /// (with this default) before transformers 5. An odd number of channels is rounded up, but the frequencies stay those of the odd one.
     ///
     /// `rope_type` may be `default`, `linear` or `llama3`, computed as transformers' `modeling_rope_utils` does.
     ///
     /// # Errors
     /// [`Error::BadConfig`] for values that make no sense, [`Error::UnsupportedFamily`] for another scaling.
     pub fn read(config: &Config, kind: Option<&str>, base: (&str, f64), channels: usize) -> Result<Self> {
-        if channels == 0 || channels % 2 == 1 {
-            return Err(Error::config(format!("{channels} channels of a head cannot be rotated in halves")));
+        if channels == 0 {
+            return Err(Error::config("no channel of a head is rotated"));
         }
         let parameters = config.get("rope_parameters");
         let nested = match kind {
@@ -46,7 +49,7 @@ impl Rope {
             return Err(Error::config(format!("rope_theta is {theta}, expected a positive number")));
         }
         let frequency = |i: usize| 1.0 / theta.powf((2 * i) as f64 / channels as f64);
-        let base = (0..channels / 2).map(frequency);
+        let base = (0..channels.div_ceil(2)).map(frequency);
         let kind = field("rope_type").or_else(|| field("type")).and_then(Value::as_str).unwrap_or("default");
         let scaled: Vec<f64> = match kind {
             "default" => base.collect(),
