@@ -221,7 +221,51 @@ async fn repaired(files: Files, weight: &str, bias: Option<&str>, transposed: bo
     bias.into_iter().for_each(|bias| check(bias, false));
 }
 
+/// A rule for the kinds of blocks gives way to a list once blocks are missing, and merging blocks of two kinds is said.
+async fn kinds(files: Files) {
+    let text = String::from_utf8(content(&files, "config.v4.json").to_vec()).unwrap();
+    let mut config: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    config.remove("layer_types");
+    config.insert("sliding_window_pattern".into(), 3.into());
+    let mut opened = sources(&files);
+    opened.retain(|file| !file.name().starts_with("config"));
+    opened.push(source("config.json", Value::from(config).to_string().as_bytes()));
+    let model = open(&lab("cpu").await, &opened).await;
+    let reference: Value = serde_json::from_slice(content(&files, "reference.json")).unwrap();
+    let found = off(&logits(&model, &ids(&reference)).await, &numbers(&reference["logits_last"]));
+    assert!(found < 1e-4, "by the rule: {found:e}");
+
+    let merged = model.merge(&merge_options((0, 1), Some(0.5)), None, &Task::silent()).await.unwrap();
+    assert!(merged.summary().warnings.is_empty());
+    let written = merged.files().unwrap();
+    let written = written.iter().find(|file| file.name == "config.json").unwrap().bytes().await.unwrap();
+    let config: Value = serde_json::from_slice(&written).unwrap();
+    let (local, global) = ("sliding_attention", "full_attention");
+    assert_eq!(config["layer_types"], serde_json::json!([local, global, local, local, global]));
+    assert!(config.get("sliding_window_pattern").is_none());
+
+    let mixed = model.merge(&merge_options((1, 2), Some(0.5)), None, &Task::silent()).await.unwrap();
+    assert!(mixed.summary().warnings.iter().any(|warning| warning.contains("block 1")));
+}
+
+/// Positions that were not learned cannot be run, and a norm behind the MLP cannot be repaired through.
+async fn limits(learned: Files, normed: Files) {
+    let (lab, task) = (lab("cpu").await, Task::silent());
+    let model = open(&lab, &sources(&learned)).await;
+    let error = model.logits(&input(&[1; 129]), &task).await.err().unwrap();
+    assert_eq!(error.code(), "bad-argument");
+    assert!(error.to_string().contains("128 positions"), "{error}");
+    let options = GenerateOptions { prompt: "a".into(), tokens: Some(200), ..GenerateOptions::default() };
+    assert_eq!(model.generate(&options, |_| (), &task).await.err().unwrap().code(), "bad-argument");
+    let model = open(&lab, &sources(&normed)).await;
+    let options = MergeOptions { repair: Some("linear".into()), ..merge_options((1, 2), None) };
+    let error = model.merge(&options, None, &task).await.err().unwrap();
+    assert!(error.to_string().contains("norm"), "{error}");
+}
+
 everywhere! {
+    kinds_of_blocks: kinds(support::miniature::gemma3());
+    what_a_family_rules_out: limits(support::miniature::gpt2(), support::miniature::gemma3());
     gpt2_repaired: repaired(support::miniature::gpt2(), "h.1.mlp.c_proj.weight", Some("h.1.mlp.c_proj.bias"), true);
     phi_repaired: repaired(support::miniature::phi(), "layers.1.mlp.fc2.weight", Some("layers.1.mlp.fc2.bias"), false);
     qwen3_repaired: repaired(support::miniature::qwen3(), "layers.1.mlp.down_proj.weight", None, false);

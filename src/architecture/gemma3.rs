@@ -17,7 +17,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let norm = |role, name, size| Norm { role, name, size };
     let (hidden, head_size) = (frame.hidden, frame.head_size);
     let pattern = config.size_or("sliding_window_pattern", Some(6))?;
-    let rule = |layer: usize| if (layer + 1) % pattern == 0 { LayerKind::Global } else { LayerKind::Local };
+    let rule = |layer: usize| if (layer + 1).is_multiple_of(pattern) { LayerKind::Global } else { LayerKind::Local };
     let window = config.size_or("sliding_window", Some(4096))?;
     let options = |kind| match kind {
         LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0) },

@@ -75,7 +75,7 @@ pub fn gelu(x: f32) -> f32 {
 /// x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), as x / (1 + exp(-2 u)), which is the same.
 #[inline(always)]
 pub fn gelu_tanh(x: f32) -> f32 {
-    const TWICE: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+    const TWICE: f32 = 2.0 * 0.797_884_6; // 2 sqrt(2 / pi)
     x / (1.0 + exp(-TWICE * (x + 0.044_715 * x * x * x)))
 }
 

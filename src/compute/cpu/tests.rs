@@ -112,7 +112,8 @@ fn norms_rotation_and_gates() {
 #[test]
 fn activations_gated_and_plain() {
     let engine = Cpu::default();
-    let definitions: [(Activation, fn(f64) -> f64); 4] = [
+    type Definition = fn(f64) -> f64;
+    let definitions: [(Activation, Definition); 4] = [
         (Activation::Silu, |x| x / (1.0 + (-x).exp())),
         (Activation::Gelu, |x| x / 2.0 * (1.0 + statrs::function::erf::erf(x / 2f64.sqrt()))),
         (Activation::GeluTanh, |x| {
