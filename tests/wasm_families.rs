@@ -293,4 +293,12 @@ everywhere! {
     opt_on_webgpu: miniature("webgpu", support::miniature::opt());
     gemma3_on_the_cpu: miniature("cpu", support::miniature::gemma3());
     gemma3_on_webgpu: miniature("webgpu", support::miniature::gemma3());
+    olmo2_on_the_cpu: miniature("cpu", support::miniature::olmo2());
+    olmo2_on_webgpu: miniature("webgpu", support::miniature::olmo2());
+    smollm3_on_the_cpu: miniature("cpu", support::miniature::smollm3());
+    smollm3_on_webgpu: miniature("webgpu", support::miniature::smollm3());
+    phi3_on_the_cpu: miniature("cpu", support::miniature::phi3());
+    phi3_on_webgpu: miniature("webgpu", support::miniature::phi3());
+    gpt_neo_on_the_cpu: miniature("cpu", support::miniature::gpt_neo());
+    gpt_neo_on_webgpu: miniature("webgpu", support::miniature::gpt_neo());
 }

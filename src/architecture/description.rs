@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::layers::LayerOptions;
+use super::layers::{LayerList, LayerOptions};
 use super::readable_dtype;
 use super::rope::Rope;
 use crate::checkpoint::Checkpoint;
@@ -130,7 +130,7 @@ pub struct Learned {
 }
 
 /// A decoder, described without naming its family.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Description {
     /// The family's name for the user.
     pub family: &'static str,
@@ -170,9 +170,8 @@ pub struct Description {
     pub layers: usize,
     /// What differs between the blocks, front to back.
     pub layer_options: Vec<LayerOptions>,
-    /// The key of `config.json` that lists the kinds of the blocks, and keys that say the same by a rule, which gives way to the list once
-    /// blocks are missing.
-    pub kinds_keys: Option<(&'static str, &'static [&'static str])>,
+    /// What `config.json` may list for every block.
+    pub lists: Vec<LayerList>,
     /// What comes in front of a block's number.
     pub block_prefix: String,
     /// The norms of a block.

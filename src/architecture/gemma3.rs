@@ -3,7 +3,7 @@
 use super::llama::{Biases, frame};
 use super::options::{activation, head, refuse_flag, refuse_value};
 use super::rope::Rope;
-use super::{Description, Files, LayerKind, LayerOptions, Norm, Role, layers};
+use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
 use crate::error::Result;
 
 /// Names and options as `Gemma3TextConfig` of transformers has them, in its style of today and of before version 5.
@@ -34,7 +34,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Rope::read(config, Some("sliding_attention"), ("rope_local_base_freq", 10_000.0), head_size)?,
         ],
         layer_options: layers::kinds(config, frame.layers, rule)?.into_iter().map(options).collect(),
-        kinds_keys: Some(("layer_types", &["sliding_window_pattern", "_sliding_window_pattern"])),
+        lists: vec![LayerList::kinds(&["sliding_window_pattern", "_sliding_window_pattern"])],
         norms: vec![
             norm(Role::AttentionNorm, "input_layernorm", hidden),
             norm(Role::QueryNorm, "self_attn.q_norm", head_size),

@@ -39,7 +39,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         parallel: false,
         activation: activation(config, "activation_function", "gelu_new")?,
         layer_options: vec![LayerOptions { rope: None, ..LayerOptions::GLOBAL }; layers],
-        kinds_keys: None,
+        lists: Vec::new(),
         block_prefix: format!("{root}h"),
         norms: vec![
             Norm { role: Role::AttentionNorm, name: "ln_1", size: hidden },

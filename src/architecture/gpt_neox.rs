@@ -39,7 +39,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         parallel: config.flag_or("use_parallel_residual", true)?,
         activation: activation(config, "hidden_act", "gelu")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        kinds_keys: None,
+        lists: Vec::new(),
         block_prefix: "gpt_neox.layers".into(),
         norms: vec![
             Norm { role: Role::AttentionNorm, name: "input_layernorm", size: hidden },

@@ -41,6 +41,24 @@ impl LayerOptions {
     pub const GLOBAL: Self = Self { kind: LayerKind::Global, window: None, rope: Some(0) };
 }
 
+/// A list in `config.json` that has an entry for every block, or a rule in its place.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerList {
+    /// Its key.
+    pub key: &'static str,
+    /// The entry of a block.
+    pub entry: fn(&LayerOptions) -> Value,
+    /// Keys that say the same by a rule, which gives way to the list once blocks are missing.
+    pub rules: &'static [&'static str],
+}
+
+impl LayerList {
+    /// The words of `layer_types`.
+    pub fn kinds(rules: &'static [&'static str]) -> Self {
+        Self { key: "layer_types", entry: |options| options.kind.word().into(), rules }
+    }
+}
+
 /// The kinds of the blocks: the list `layer_types` where there is one, else what `rule` says for each.
 ///
 /// # Errors

@@ -49,7 +49,7 @@ pub fn frame(files: &Files<'_>, family: &'static str, head_size: Option<usize>, 
         parallel: false,
         activation: activation(config, "hidden_act", "silu")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        kinds_keys: None,
+        lists: Vec::new(),
         block_prefix: "model.layers".into(),
         norms: vec![
             Norm { role: attention, name: "input_layernorm", size: hidden },

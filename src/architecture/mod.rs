@@ -7,15 +7,19 @@ mod description;
 mod disguise;
 mod gemma3;
 mod gpt2;
+mod gpt_neo;
 mod gpt_neox;
 mod layers;
 mod llama;
 mod mistral;
+mod olmo2;
 mod opt;
 mod options;
 mod phi;
+mod phi3;
 mod qwen;
 pub mod rope;
+mod smollm3;
 
 use safetensors::Dtype as StoredDtype;
 
@@ -24,7 +28,7 @@ use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 pub use description::{Description, Learned, Norm, NormKind, Projection, Role};
-pub use layers::{LayerKind, LayerOptions};
+pub use layers::{LayerKind, LayerList, LayerOptions};
 
 /// What a family's file gets to read.
 struct Files<'a> {
@@ -44,16 +48,20 @@ impl Files<'_> {
 type Describe = fn(&Files<'_>) -> Result<Description>;
 
 /// The families, by the `model_type` of their `config.json`.
-const FAMILIES: [(&str, Describe); 9] = [
+const FAMILIES: [(&str, Describe); 13] = [
     ("llama", llama::describe),
     ("mistral", mistral::describe),
     ("qwen2", qwen::qwen2),
     ("qwen3", qwen::qwen3),
     ("gpt2", gpt2::describe),
+    ("gpt_neo", gpt_neo::describe),
     ("gpt_neox", gpt_neox::describe),
     ("phi", phi::describe),
+    ("phi3", phi3::describe),
     ("opt", opt::describe),
     ("gemma3_text", gemma3::describe),
+    ("olmo2", olmo2::describe),
+    ("smollm3", smollm3::describe),
 ];
 
 /// Reads the family and its options from the configuration, and the style of its names from the tensors; with warnings for the user.

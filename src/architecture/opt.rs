@@ -43,7 +43,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         parallel: false,
         activation: activation(config, "activation_function", "relu")?,
         layer_options: vec![LayerOptions { rope: None, ..LayerOptions::GLOBAL }; layers],
-        kinds_keys: None,
+        lists: Vec::new(),
         block_prefix: format!("{root}layers"),
         norms: vec![
             Norm { role: attention, name: "self_attn_layer_norm", size: hidden },

@@ -37,7 +37,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         parallel: true,
         activation: activation(config, "hidden_act", "gelu_new")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        kinds_keys: None,
+        lists: Vec::new(),
         block_prefix: "model.layers".into(),
         norms: vec![Norm { role: norm, name: "input_layernorm", size: hidden }],
         projections: vec![

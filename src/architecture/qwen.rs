@@ -1,7 +1,7 @@
 //! Qwen 2 (and 2.5) and 3: Llama with biases on queries, keys and values, or with normalised queries and keys.
 
 use super::llama::{Biases, frame};
-use super::{Description, Files, LayerKind, LayerOptions, Norm, Role, layers};
+use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
 use crate::error::Result;
 
 /// Names and options as `Qwen2Config` of transformers has them.
@@ -28,6 +28,6 @@ fn windowed(files: &Files<'_>, frame: Description) -> Result<Description> {
     let rule = |layer| if used && layer as f64 >= from { LayerKind::Local } else { LayerKind::Global };
     let kinds = layers::kinds(config, frame.layers, rule)?.into_iter();
     let options = |kind| LayerOptions { kind, window: window.filter(|_| kind == LayerKind::Local), rope: Some(0) };
-    let kinds_keys = Some(("layer_types", &["max_window_layers"][..]));
-    Ok(Description { layer_options: kinds.map(options).collect(), kinds_keys, ..frame })
+    let lists = vec![LayerList::kinds(&["max_window_layers"])];
+    Ok(Description { layer_options: kinds.map(options).collect(), lists, ..frame })
 }

@@ -3,6 +3,8 @@
 //! New values are computed on the CPU in `f32`, products and sums apart and in ascending order of the layers, and rounded once: one recipe gives the
 //! same bytes on every engine.
 
+mod parents;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -19,11 +21,12 @@ use crate::error::{Error, Result};
 use crate::parked::{Meter, Parked};
 use crate::task::Task;
 use crate::transformer::read_values;
+use parents::{Fold, Folded, Parent, blend, product, repaired_columns, repaired_rows};
 
 /// Rows are merged in chunks of about this many values.
 const CHUNK_VALUES: usize = 1 << 20;
 /// Keys of `config.json` that list something for every block.
-const PER_LAYER_KEYS: [&str; 2] = ["layer_types", "no_rope_layers"];
+const PER_LAYER_KEYS: [&str; 3] = ["layer_types", "no_rope_layers", "attention_layers"];
 
 /// What happens to norms when blocks are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,19 +66,6 @@ enum Kind {
     Matrix(Option<Folded>),
     /// A bias of a projection, and the norm whose bias is folded into it.
     Bias(Option<Folded>),
-}
-
-/// A norm on its way into a projection that reads it.
-#[derive(Clone, Copy)]
-struct Folded {
-    /// The norm's name.
-    norm: &'static str,
-    /// Added to the stored gain.
-    offset: f32,
-    /// Whether the projection is stored as `[inputs, outputs]`.
-    transposed: bool,
-    /// Outputs of the projection.
-    outputs: usize,
 }
 
 /// One tensor of every block.
@@ -201,24 +191,27 @@ fn places(description: &Description, survivors: &Survivors, parts: &[Part]) -> H
 /// The configuration for the blocks that are left.
 fn merged_config(input: &Checkpoint, description: &Description, survivors: &Survivors) -> Result<Config> {
     let mut changes = vec![(description.count_key, survivors.blocks().len().to_string())];
+    let left = survivors.layers();
+    let list_of = |key: &str| {
+        let list = input.config.get(key).and_then(serde_json::Value::as_array);
+        list.filter(|list| list.len() == description.layers)
+    };
+    let json = |key: &str, list: Vec<serde_json::Value>| {
+        serde_json::to_string(&list).map_err(|e| Error::config(format!("{key}: {e}")))
+    };
     for key in PER_LAYER_KEYS {
-        let list =
-            input.config.get(key).and_then(serde_json::Value::as_array).filter(|list| list.len() == description.layers);
-        if let Some(list) = list {
-            let left: Vec<_> = survivors.layers().into_iter().map(|layer| &list[layer]).collect();
-            let json = serde_json::to_string(&left).map_err(|e| Error::config(format!("{key}: {e}")))?;
-            changes.push((key, json));
+        if let Some(list) = list_of(key) {
+            changes.push((key, json(key, left.iter().map(|layer| list[*layer].clone()).collect())?));
         }
     }
-    let mut removed: &[&str] = &[];
-    if let Some((key, rules)) = description.kinds_keys.filter(|(key, _)| input.config.get(key).is_none()) {
+    let options = description.with_blocks(&left).layer_options;
+    let mut removed = Vec::new();
+    for list in description.lists.iter().filter(|list| list_of(list.key).is_none()) {
         // A rule counts blocks; without some of them it would say something else.
-        let words: Vec<&str> =
-            description.with_blocks(&survivors.layers()).layer_options.iter().map(|o| o.kind.word()).collect();
-        changes.push((key, serde_json::to_string(&words).map_err(|e| Error::config(format!("{key}: {e}")))?));
-        removed = rules;
+        changes.push((list.key, json(list.key, options.iter().map(list.entry).collect())?));
+        removed.extend(list.rules);
     }
-    Ok(input.config.with(&changes)?.without(removed))
+    Ok(input.config.with(&changes)?.without(&removed))
 }
 
 /// Merges one tensor.
@@ -350,138 +343,5 @@ impl Merger<'_> {
             }
             _ => Ok(Fold::Nothing),
         }
-    }
-}
-
-/// A stored matrix times a vector of its inputs: one value for each output, summed in `f64` in the order of the inputs.
-async fn product(name: &str, matrix: &StoredTensor, folded: Folded, x: &[f32]) -> Result<Vec<f32>> {
-    let (inputs, outputs) = (x.len(), folded.outputs);
-    let row = if folded.transposed { outputs } else { inputs };
-    let rows = inputs * outputs / row.max(1);
-    let row_bytes = row * readable_dtype(name, matrix)?.size();
-    let step = (CHUNK_VALUES / row.max(1)).max(1);
-    let mut sums = vec![0.0f64; outputs];
-    for first in (0..rows).step_by(step) {
-        let count = step.min(rows - first);
-        let values = read_values(name, matrix, (first * row_bytes) as u64, count * row_bytes).await?;
-        for (i, values) in values.chunks_exact(row.max(1)).enumerate() {
-            if folded.transposed {
-                let x = f64::from(x[first + i]);
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(*value) * x);
-            } else {
-                sums[first + i] = values.iter().zip(x).map(|(value, x)| f64::from(*value) * f64::from(*x)).sum();
-            }
-        }
-    }
-    Ok(sums.into_iter().map(|sum| sum as f32).collect())
-}
-
-/// `count` values of the weighted sum of some parents, from `first` on.
-async fn blend(parents: &[Parent<'_>], first: usize, count: usize) -> Result<Vec<f32>> {
-    let mut total = vec![0.0f32; count];
-    for parent in parents {
-        let weight = parent.weight as f32;
-        let values = parent.values(first, count).await?;
-        total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
-    }
-    Ok(total)
-}
-
-/// The rows `first..first + count` of T' W, W `[rows, columns]` the weighted sum of some parents: row i is the sum over j of T[j, i] W[j], in
-/// ascending order of j.
-async fn repaired_rows(
-    parents: &[Parent<'_>],
-    map: &RepairMap,
-    (rows, columns): (usize, usize),
-    first: usize,
-    count: usize,
-    task: &Task,
-) -> Result<Vec<f32>> {
-    let mut total = vec![0.0f32; count * columns];
-    let mut line = vec![0.0f32; rows];
-    let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
-    for start in (0..rows).step_by(rows_at_once) {
-        let read = rows_at_once.min(rows - start);
-        let block = blend(parents, start * columns, read * columns).await?;
-        for (j, values) in block.chunks_exact(columns).enumerate() {
-            map.values.read((start + j) * rows * 4, bytemuck::cast_slice_mut(&mut line));
-            for (out, factor) in total.chunks_exact_mut(columns).zip(&line[first..first + count]) {
-                out.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
-            }
-        }
-        task.check()?;
-    }
-    Ok(total)
-}
-
-/// Rows of W T, W `[_, columns]` as it is stored the other way round: element c is the sum over j of W[j] T[j, c], in ascending order of j.
-fn repaired_columns(values: &[f32], map: &RepairMap, columns: usize) -> Vec<f32> {
-    let mut total = vec![0.0f32; values.len()];
-    let mut line = vec![0.0f32; columns];
-    for j in 0..columns {
-        map.values.read(j * columns * 4, bytemuck::cast_slice_mut(&mut line));
-        for (out, row) in total.chunks_exact_mut(columns).zip(values.chunks_exact(columns)) {
-            out.iter_mut().zip(&line).for_each(|(sum, factor)| *sum += row[j] * factor);
-        }
-    }
-    total
-}
-
-/// What is folded into a tensor before it is averaged.
-enum Fold {
-    Nothing,
-    /// Gains times the inputs of a matrix: its columns, or its rows where it is stored the other way round.
-    Gain {
-        gain: Vec<f32>,
-        transposed: bool,
-    },
-    /// Added to a vector.
-    Shift(Vec<f32>),
-}
-
-struct Parent<'a> {
-    layer: usize,
-    weight: f64,
-    tensor: &'a StoredTensor,
-    tensor_name: String,
-    /// Values of a stored row.
-    columns: usize,
-    fold: Fold,
-    /// Sums of squares.
-    difference: f64,
-    size: f64,
-}
-
-impl Parent<'_> {
-    /// `count` values from `first` on, whole rows, with what is folded into them.
-    async fn values(&self, first: usize, count: usize) -> Result<Vec<f32>> {
-        let size = readable_dtype(&self.tensor_name, self.tensor)?.size();
-        let mut values = read_values(&self.tensor_name, self.tensor, (first * size) as u64, count * size).await?;
-        match &self.fold {
-            Fold::Nothing => {}
-            Fold::Gain { gain, transposed: false } => {
-                for row in values.chunks_exact_mut(gain.len().max(1)) {
-                    row.iter_mut().zip(gain).for_each(|(value, g)| *value *= g);
-                }
-            }
-            Fold::Gain { gain, transposed: true } => {
-                let rows = values.chunks_exact_mut(self.columns).zip(&gain[first / self.columns..]);
-                rows.for_each(|(row, g)| row.iter_mut().for_each(|value| *value *= g));
-            }
-            Fold::Shift(shift) => values.iter_mut().zip(&shift[first..]).for_each(|(value, s)| *value += s),
-        }
-        Ok(values)
-    }
-
-    fn measure(&mut self, merged: &[f32], values: &[f32]) {
-        for (new, old) in merged.iter().zip(values) {
-            self.difference += f64::from(new - old).powi(2);
-            self.size += f64::from(*old).powi(2);
-        }
-    }
-
-    fn distance(&self) -> ParentDistance {
-        let distance = if self.size > 0.0 { (self.difference / self.size).sqrt() } else { self.difference.sqrt() };
-        ParentDistance { layer: self.layer, weight: self.weight, distance }
     }
 }

@@ -79,6 +79,10 @@ pub mod miniature {
         phi: "phi",
         opt: "opt",
         gemma3: "gemma3_text",
+        olmo2: "olmo2",
+        smollm3: "smollm3",
+        phi3: "phi3",
+        gpt_neo: "gpt_neo",
     }
 }
 
