@@ -207,7 +207,12 @@ fn merged_config(input: &Checkpoint, description: &Description, survivors: &Surv
     let options = description.with_blocks(&left).layer_options;
     let mut removed = Vec::new();
     for list in description.lists.iter().filter(|list| list_of(list.key).is_none()) {
-        // A rule counts blocks; without some of them it would say something else.
+        // A rule counts blocks; without some of them it would say something else, unless all are alike.
+        let mut all = description.layer_options.iter().map(list.entry);
+        let first = all.next();
+        if input.config.get(list.key).is_none() && all.all(|entry| Some(&entry) == first.as_ref()) {
+            continue;
+        }
         changes.push((list.key, json(list.key, options.iter().map(list.entry).collect())?));
         removed.extend(list.rules);
     }
