@@ -118,11 +118,11 @@ async fn predictions(
         chunks.push(Chunk { normed, targets, state });
     }
     for tile in dense.head_tiles() {
-        let matrix = dense.head_tile(tile.clone()).await?;
+        let head = dense.head_tile(tile.clone()).await?;
         for chunk in &mut chunks {
             let mut logits = Vec::new();
             for states in &chunk.normed {
-                logits.push(dense.tile_logits(&engine.unpark(states)?, &matrix, task).await?);
+                logits.push(dense.tile_logits(&engine.unpark(states)?, &head, task).await?);
             }
             engine.head_statistics(&logits[0], logits.get(1), tile.start, &chunk.targets, &mut chunk.state)?;
             engine.pace().await?;

@@ -412,8 +412,10 @@ fn models_that_cannot_be_computed_are_refused_at_open() {
     refused(&config("\"hidden_size\": 128", "\"hidden_size\": 64"), "wrong-shape");
     refused(&config("\"intermediate_size\": 344", "\"intermediate_size\": 0"), "bad-config");
     refused(&config("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3"), "bad-config");
-    refused(&config("\"model_type\": \"llama\"", "\"model_type\": \"mamba\""), "unsupported-family");
-    refused(&config("\"hidden_act\": \"silu\"", "\"hidden_act\": \"relu\""), "unsupported-family");
+    let scaled = "\"model_type\": \"granite\", \"residual_multiplier\": 0.5";
+    refused(&config("\"model_type\": \"llama\"", scaled), "unsupported-family");
+    refused(&config("\"model_type\": \"llama\"", "\"model_type\": \"gpt_neox\""), "missing-tensor");
+    refused(&config("\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\""), "unsupported-family");
     refused(&config("\"rope_type\": \"default\"", "\"rope_type\": \"yarn\""), "unsupported-family");
     refused(&config("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"), "missing-tensor");
     refused(&changed("tokenizer.json", |_| b"{}".to_vec()), "bad-tokenizer");
@@ -424,6 +426,27 @@ fn models_that_cannot_be_computed_are_refused_at_open() {
         [&bytes[..at], b"\"U16\" ", &bytes[at + 6..]].concat()
     };
     refused(&changed("model.safetensors", i32s), "unsupported-dtype");
+}
+
+#[test]
+fn llama_by_another_name_is_opened_with_a_warning() {
+    let lab = lab();
+    let named = |change: fn(String) -> String| {
+        changed("config.json", move |bytes| change(String::from_utf8(bytes).unwrap()).into_bytes())
+    };
+    let files = named(|text| text.replace("\"model_type\": \"llama\"", "\"model_type\": \"alpaca\""));
+    let model = block_on(support::open(&lab, &files));
+    let warnings = model.summary().warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("alpaca"), "{warnings:?}");
+    let dense = open(&lab, &support::demo());
+    assert_eq!(evaluate(&model, text(TINYSTORIES)).0, evaluate(&dense, text(TINYSTORIES)).0);
+
+    let options = "\"model_type\": \"granite\", \"residual_multiplier\": 0.5";
+    let files = changed("config.json", move |bytes| {
+        String::from_utf8(bytes).unwrap().replace("\"model_type\": \"llama\"", options).into_bytes()
+    });
+    let error = block_on(lab.open(&files, &Task::silent())).err().unwrap().to_string();
+    assert!(error.contains("residual_multiplier") && error.contains("gpt_neox"), "{error}");
 }
 
 #[test]

@@ -1,64 +1,72 @@
-//! Llama 1 to 3, and what was built in their image (SmolLM2, TinyLlama…).
+//! Llama 1 to 3, what was built in their image (SmolLM2, TinyLlama…), and the frame that later families fill differently.
 
+use super::options::{Heads, activation, head};
 use super::rope::Rope;
-use super::{Description, Norm, Projection, Role};
-use crate::checkpoint::config::Config;
-use crate::compute::Activation;
-use crate::error::{Error, Result};
+use super::{Description, Files, LayerOptions, Norm, NormKind, Projection, Role};
+use crate::error::Result;
 
 /// Names and options as `LlamaConfig` of transformers has them, in its style of today and of before version 5.
-pub fn describe(config: &Config) -> Result<Description> {
+pub fn describe(files: &Files<'_>) -> Result<Description> {
+    let bias = files.config.flag_or("attention_bias", false)?;
+    let mlp_bias = files.config.flag_or("mlp_bias", false)?;
+    frame(files, "llama", None, Biases { query_key_value: bias, output: bias, mlp: mlp_bias })
+}
+
+/// Which projections have a bias.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Biases {
+    pub query_key_value: bool,
+    pub output: bool,
+    pub mlp: bool,
+}
+
+/// Pre-norm blocks of rotary grouped-query attention and a gated MLP; `head_size` is the family's default, where it has one.
+pub fn frame(files: &Files<'_>, family: &'static str, head_size: Option<usize>, biases: Biases) -> Result<Description> {
+    let config = files.config;
     let hidden = config.size("hidden_size")?;
-    let heads = config.size("num_attention_heads")?;
-    let kv_heads = config.size_or("num_key_value_heads", Some(heads))?;
-    let head_size = config.size_or("head_dim", Some(hidden / heads))?;
+    let heads = Heads::grouped(config, hidden, head_size)?;
     let intermediate = config.size("intermediate_size")?;
-    let activation = match config.word_or("hidden_act", "silu")? {
-        "silu" | "swish" => Activation::Silu,
-        other => {
-            let reason = format!("its activation {other:?} is not one that Llama uses");
-            return Err(Error::UnsupportedFamily { family: "llama".into(), reason });
-        }
-    };
-    if !heads.is_multiple_of(kv_heads) {
-        return Err(Error::config(format!("{heads} attention heads cannot share {kv_heads} key-value heads evenly")));
-    }
-    if head_size == 0 || head_size % 2 == 1 {
-        return Err(Error::config(format!("a head size of {head_size} cannot be rotated in halves")));
-    }
-    let attention_bias = config.flag_or("attention_bias", false)?;
-    let mlp_bias = config.flag_or("mlp_bias", false)?;
-    let projection = |role, name, rows, columns, bias, reads| Projection { role, name, rows, columns, bias, reads };
-    let (attention, mlp) = (Some(Role::AttentionNorm), Some(Role::MlpNorm));
+    let layers = config.size("num_hidden_layers")?;
+    let (query, key) = (heads.query(), heads.key());
+    let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);
     Ok(Description {
-        family: "llama",
+        family,
         count_key: "num_hidden_layers",
-        layers: config.size("num_hidden_layers")?,
+        layers,
         hidden,
-        heads,
-        kv_heads,
-        head_size,
+        heads: heads.heads,
+        kv_heads: heads.kv_heads,
+        head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
         positions: config.size_or("max_position_embeddings", Some(2048))?,
+        embedding_scale: 1.0,
+        learned: None,
+        norm: NormKind::Rms,
+        gain_offset: 0.0,
         epsilon: config.number_or("rms_norm_eps", 1e-6)? as f32,
-        rope: Rope::from_config(config, head_size)?,
-        activation,
-        block_prefix: "model.layers",
+        ropes: vec![Rope::from_config(config, heads.head_size)?],
+        attention_scale: heads.scale(),
+        parallel: false,
+        activation: activation(config, "hidden_act", "silu")?,
+        layer_options: vec![LayerOptions::GLOBAL; layers],
+        lists: Vec::new(),
+        block_prefix: "model.layers".into(),
         norms: vec![
-            Norm { role: Role::AttentionNorm, name: "input_layernorm" },
-            Norm { role: Role::MlpNorm, name: "post_attention_layernorm" },
+            Norm { role: attention, name: "input_layernorm", size: hidden },
+            Norm { role: mlp, name: "post_attention_layernorm", size: hidden },
         ],
         projections: vec![
-            projection(Role::Query, "self_attn.q_proj", heads * head_size, hidden, attention_bias, attention),
-            projection(Role::Key, "self_attn.k_proj", kv_heads * head_size, hidden, attention_bias, attention),
-            projection(Role::Value, "self_attn.v_proj", kv_heads * head_size, hidden, attention_bias, attention),
-            projection(Role::Output, "self_attn.o_proj", hidden, heads * head_size, attention_bias, None),
-            projection(Role::Gate, "mlp.gate_proj", intermediate, hidden, mlp_bias, mlp),
-            projection(Role::Up, "mlp.up_proj", intermediate, hidden, mlp_bias, mlp),
-            projection(Role::Down, "mlp.down_proj", hidden, intermediate, mlp_bias, None),
+            Projection::new(Role::Query, "self_attn.q_proj", [query, hidden], biases.query_key_value, attention),
+            Projection::new(Role::Key, "self_attn.k_proj", [key, hidden], biases.query_key_value, attention),
+            Projection::new(Role::Value, "self_attn.v_proj", [key, hidden], biases.query_key_value, attention),
+            Projection::new(Role::Output, "self_attn.o_proj", [hidden, query], biases.output, None),
+            Projection::new(Role::Gate, "mlp.gate_proj", [intermediate, hidden], biases.mlp, mlp),
+            Projection::new(Role::Up, "mlp.up_proj", [intermediate, hidden], biases.mlp, mlp),
+            Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], biases.mlp, None),
         ],
-        embedding: "model.embed_tokens.weight",
-        final_norm: "model.norm.weight",
-        head: (!config.flag_or("tie_word_embeddings", false)?).then_some("lm_head.weight"),
+        embedding: "model.embed_tokens.weight".into(),
+        final_norm: "model.norm".into(),
+        head: head(config, "lm_head.weight", false)?,
+        head_bias: None,
     })
 }

@@ -13,32 +13,62 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// Frequencies from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
+    /// Frequencies for `channels` of each head from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
     ///
-    /// `rope_type` may be `default` or `llama3`, computed as transformers' `modeling_rope_utils` does.
+    /// # Errors
+    /// As [`Rope::read`].
+    pub fn from_config(config: &Config, channels: usize) -> Result<Self> {
+        if channels % 2 == 1 {
+            return Err(Error::config(format!("{channels} channels of a head cannot be rotated in halves")));
+        }
+        Self::read(config, None, ("rope_theta", 10_000.0), channels)
+    }
+
+    /// Frequencies for `channels` of each head, where blocks of the kind `kind` have their own parameters, and the base was called by another key
+    /// (with this default) before transformers 5. An odd number of channels is rounded up, but the frequencies stay those of the odd one.
+    ///
+    /// `rope_type` may be `default`, `linear` or `llama3`, computed as transformers' `modeling_rope_utils` does.
     ///
     /// # Errors
     /// [`Error::BadConfig`] for values that make no sense, [`Error::UnsupportedFamily`] for another scaling.
-    pub fn from_config(config: &Config, head_size: usize) -> Result<Self> {
-        let nested = config.get("rope_parameters").or_else(|| config.get("rope_scaling"));
+    pub fn read(config: &Config, kind: Option<&str>, base: (&str, f64), channels: usize) -> Result<Self> {
+        if channels == 0 {
+            return Err(Error::config("no channel of a head is rotated"));
+        }
+        let parameters = config.get("rope_parameters");
+        let nested = match kind {
+            None => parameters.or_else(|| config.get("rope_scaling")),
+            Some(kind) => parameters.and_then(|p| p.get(kind)).filter(|value| !value.is_null()).or_else(|| {
+                // Before there were kinds, a scaling was that of global blocks.
+                config.get("rope_scaling").filter(|_| kind == "full_attention")
+            }),
+        };
         let field = |key: &str| nested.and_then(|value| value.get(key)).filter(|value| !value.is_null());
-        let theta = number("rope_theta", field("rope_theta").or_else(|| config.get("rope_theta")), Some(10_000.0))?;
+        let theta = number("rope_theta", field("rope_theta").or_else(|| config.get(base.0)), Some(base.1))?;
         if theta <= 0.0 {
             return Err(Error::config(format!("rope_theta is {theta}, expected a positive number")));
         }
-        let frequency = |i: usize| 1.0 / theta.powf((2 * i) as f64 / head_size as f64);
-        let base = (0..head_size / 2).map(frequency);
+        let frequency = |i: usize| 1.0 / theta.powf((2 * i) as f64 / channels as f64);
+        let base = (0..channels.div_ceil(2)).map(frequency);
         let kind = field("rope_type").or_else(|| field("type")).and_then(Value::as_str).unwrap_or("default");
         let scaled: Vec<f64> = match kind {
             "default" => base.collect(),
+            "linear" => {
+                let factor = number("factor", field("factor"), None)?;
+                if factor <= 0.0 {
+                    return Err(Error::config(format!("the factor of the rope scaling is {factor}")));
+                }
+                base.map(|f| f / factor).collect()
+            }
             "llama3" => {
                 let scaling = Llama3::read(&field)?;
                 base.map(|f| scaling.apply(f)).collect()
             }
             other => {
                 let family = config.word_or("model_type", "llama")?.into();
-                let reason =
-                    format!("rotary scaling {other:?} is not computed by this version (default and llama3 are)");
+                let reason = format!(
+                    "rotary scaling {other:?} is not computed by this version (default, linear and llama3 are)"
+                );
                 return Err(Error::UnsupportedFamily { family, reason });
             }
         };
@@ -55,6 +85,19 @@ impl Rope {
         }
         table
     }
+}
+
+/// How many channels of a head of `head_size` are rotated: the share `partial_rotary_factor`, which was called `key` before transformers 5.
+///
+/// # Errors
+/// [`Error::BadConfig`] unless it is between 0 and 1.
+pub fn share(config: &Config, key: &str, default: f64, head_size: usize) -> Result<usize> {
+    let nested = config.get("rope_parameters").and_then(|p| p.get("partial_rotary_factor"));
+    let share = number(key, nested.filter(|value| !value.is_null()).or_else(|| config.get(key)), Some(default))?;
+    if !(share > 0.0 && share <= 1.0) {
+        return Err(Error::config(format!("{key} is {share}, expected a share of the head")));
+    }
+    Ok((head_size as f64 * share) as usize)
 }
 
 /// Llama 3's scaling: long wavelengths are stretched by `factor`, short ones kept, those between blended.

@@ -52,6 +52,13 @@ impl Config {
         Ok(changed)
     }
 
+    /// A copy in which some keys are absent.
+    pub fn without(mut self, keys: &[&str]) -> Self {
+        self.raw.retain(|key, _| !keys.contains(&key.as_str()));
+        self.values.retain(|key, _| !keys.contains(&key.as_str()));
+        self
+    }
+
     /// The text of the file, one key a line.
     pub fn to_json(&self) -> String {
         let quoted = |key: &String| Value::from(key.as_str()).to_string();

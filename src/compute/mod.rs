@@ -62,11 +62,17 @@ enum MatrixStorage {
     Device(gpu::DeviceBuffer),
 }
 
-/// The non-linearity of a gated unit.
+/// The non-linearity of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// x / (1 + exp(-x)).
     Silu,
+    /// x / 2 (1 + erf(x / sqrt(2))); erf within 1.5e-7.
+    Gelu,
+    /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+    GeluTanh,
+    /// max(x, 0).
+    Relu,
 }
 
 /// How the rows of q, k and v are to be read in [`Compute::attention`].
@@ -84,6 +90,8 @@ pub struct Attention {
     pub sequences: usize,
     /// Keys in front of the first query of each sequence (a cache); the first query sees `past + 1` keys.
     pub past: usize,
+    /// The most keys that a query sees, the last ones and its own among them; none where it sees all.
+    pub window: Option<usize>,
 }
 
 /// Columns of the state that [`Compute::head_statistics`] keeps for each row.
@@ -162,6 +170,10 @@ pub trait Compute {
     /// Each row of x `[n, d]` over its root mean square (of x^2, plus `epsilon`), times gain `[1, d]`.
     fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor>;
 
+    /// Each row of x `[n, d]` less its mean, over its standard deviation (root of the mean square, plus `epsilon`), times gain `[1, d]`, plus
+    /// bias `[1, d]`.
+    fn layer_norm(&self, x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor>;
+
     /// Rotary embedding in place, halves convention: x `[n, heads * head_size]`; row r is at position `first + r % length` of its sequence;
     /// `table` `[positions, 2 * half]` holds `half` cosines, then `half` sines; channels beyond `2 * half` of a head stay.
     fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()>;
@@ -181,6 +193,9 @@ pub trait Compute {
 
     /// `gate = activation(gate) * up`, both `[n, d]`.
     fn gated(&self, gate: &mut Tensor, up: &Tensor, activation: Activation) -> Result<()>;
+
+    /// `x = activation(x)`.
+    fn activate(&self, x: &mut Tensor, activation: Activation) -> Result<()>;
 
     /// `x += y`, both `[n, d]`.
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;
@@ -267,9 +282,17 @@ mod shapes {
             && q.rows == length * a.sequences
             && k.rows == keys * a.sequences
             && keys >= a.past + length
+            && a.window != Some(0)
             && range.end <= a.kv_heads;
         check(fits, || format!("attention of [{}, {}] over [{}, {}] as {a:?}", q.rows, q.columns, k.rows, k.columns))?;
         Ok((length, keys))
+    }
+
+    /// Gain or bias of the rows of x.
+    pub(super) fn per_column(x: &Tensor, vector: &Tensor) -> Result<()> {
+        check(vector.rows * vector.columns == x.columns, || {
+            format!("{} gains or biases for {} columns", vector.rows * vector.columns, x.columns)
+        })
     }
 
     pub(super) fn rotate(x: &Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()> {

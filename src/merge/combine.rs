@@ -3,6 +3,8 @@
 //! New values are computed on the CPU in `f32`, products and sums apart and in ascending order of the layers, and rounded once: one recipe gives the
 //! same bytes on every engine.
 
+mod parents;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -10,7 +12,8 @@ use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
 use super::{RepairMap, Survivor, Survivors};
-use crate::architecture::{Description, Role, readable_dtype};
+use crate::architecture::{Description, NormKind, Role, readable_dtype};
+use crate::checkpoint::config::Config;
 use crate::checkpoint::source::MemorySource;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
@@ -18,16 +21,17 @@ use crate::error::{Error, Result};
 use crate::parked::{Meter, Parked};
 use crate::task::Task;
 use crate::transformer::read_values;
+use parents::{Fold, Folded, Parent, blend, product, repaired_columns, repaired_rows};
 
 /// Rows are merged in chunks of about this many values.
 const CHUNK_VALUES: usize = 1 << 20;
 /// Keys of `config.json` that list something for every block.
-const PER_LAYER_KEYS: [&str; 2] = ["layer_types", "no_rope_layers"];
+const PER_LAYER_KEYS: [&str; 3] = ["layer_types", "no_rope_layers", "attention_layers"];
 
 /// What happens to norms when blocks are averaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norms {
-    /// Gains are folded into the matrices behind them first, and are 1 then.
+    /// Gains and biases are folded into the matrices and biases behind them first, and are 1 and 0 then; norms that cannot be folded are averaged.
     Fold,
     /// Norms and biases stay those of the first block; only matrices are averaged (the published code).
     Keep,
@@ -56,10 +60,12 @@ pub struct TensorChange {
 /// What a part of a block is when blocks are averaged.
 #[derive(Clone, Copy)]
 enum Kind {
-    Norm,
-    /// A matrix, and the name of the norm that it reads.
-    Matrix(Option<&'static str>),
-    Bias,
+    /// Gain or bias of a norm, and the value that it has once it is folded; none where the norm is averaged instead.
+    Norm(Option<f32>),
+    /// A matrix, and the norm that is folded into it.
+    Matrix(Option<Folded>),
+    /// A bias of a projection, and the norm whose bias is folded into it.
+    Bias(Option<Folded>),
 }
 
 /// One tensor of every block.
@@ -70,6 +76,8 @@ struct Part {
     kind: Kind,
     /// Whether it writes what the MLP adds to the stream: what a repair is folded into.
     down: bool,
+    /// Whether it is a matrix that is stored as `[inputs, outputs]`.
+    transposed: bool,
 }
 
 /// The merged checkpoint, and what changed in it.
@@ -125,17 +133,48 @@ pub async fn combine(
 
 /// The parts that every block has.
 fn parts(description: &Description) -> Vec<Part> {
-    let norm_name =
-        |role: Option<Role>| description.norms.iter().find(|norm| Some(norm.role) == role).map(|norm| norm.name);
-    let norms =
-        description.norms.iter().map(|norm| Part { name: norm.name, suffix: "weight", kind: Kind::Norm, down: false });
-    let projections = description.projections.iter().flat_map(|p| {
+    let norms = description.norms.iter().flat_map(|norm| {
+        let folds = can_fold(description, norm.role);
+        description.norm_suffixes().iter().map(move |suffix| {
+            let folded = if *suffix == "weight" { 1.0 - description.gain_offset } else { 0.0 };
+            Part { name: norm.name, suffix, kind: Kind::Norm(folds.then_some(folded)), down: false, transposed: false }
+        })
+    });
+    let projections = description.stored_projections().flat_map(|p| {
+        let norm = description.norms.iter().find(|norm| Some(norm.role) == p.reads && can_fold(description, norm.role));
+        let folded = norm.map(|norm| Folded {
+            norm: norm.name,
+            offset: description.gain_offset,
+            transposed: p.transposed,
+            outputs: p.stored,
+        });
         let down = p.role == Role::Down;
-        let weight = Part { name: p.name, suffix: "weight", kind: Kind::Matrix(norm_name(p.reads)), down };
-        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias, down };
+        let weight =
+            Part { name: p.name, suffix: "weight", kind: Kind::Matrix(folded), down, transposed: p.transposed };
+        let takes_bias = folded.filter(|_| description.norm == NormKind::Layer);
+        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias(takes_bias), down, transposed: false };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
     norms.chain(projections).collect()
+}
+
+/// Whether a norm can be folded into what reads it: something does, and where the norm has a bias, all of it have one to take it.
+fn can_fold(description: &Description, norm: Role) -> bool {
+    let mut readers = description.projections.iter().filter(|p| p.reads == Some(norm)).peekable();
+    readers.peek().is_some() && (description.norm == NormKind::Rms || readers.all(|p| p.bias))
+}
+
+/// A warning for the user when a block that sees few positions is averaged with one that sees all.
+pub fn mixed_kinds(description: &Description, survivors: &Survivors) -> Option<String> {
+    let kind = |layer: usize| description.layer_options.get(layer).map(|options| options.kind);
+    let mixed = survivors.blocks().iter().filter(|s| s.terms.iter().any(|(layer, _)| kind(*layer) != kind(s.layer)));
+    let mixed: Vec<String> = mixed.map(|survivor| survivor.layer.to_string()).collect();
+    (!mixed.is_empty()).then(|| {
+        format!(
+            "Blocks that see all positions and blocks that see the last ones only were merged; the result sees what the kept one saw (block {}).",
+            mixed.join(", ")
+        )
+    })
 }
 
 /// Names of the input's tensors in whose place the merged model has one: index of the block in the merged model, and part.
@@ -150,22 +189,34 @@ fn places(description: &Description, survivors: &Survivors, parts: &[Part]) -> H
 }
 
 /// The configuration for the blocks that are left.
-fn merged_config(
-    input: &Checkpoint,
-    description: &Description,
-    survivors: &Survivors,
-) -> Result<crate::checkpoint::config::Config> {
+fn merged_config(input: &Checkpoint, description: &Description, survivors: &Survivors) -> Result<Config> {
     let mut changes = vec![(description.count_key, survivors.blocks().len().to_string())];
+    let left = survivors.layers();
+    let list_of = |key: &str| {
+        let list = input.config.get(key).and_then(serde_json::Value::as_array);
+        list.filter(|list| list.len() == description.layers)
+    };
+    let json = |key: &str, list: Vec<serde_json::Value>| {
+        serde_json::to_string(&list).map_err(|e| Error::config(format!("{key}: {e}")))
+    };
     for key in PER_LAYER_KEYS {
-        let list =
-            input.config.get(key).and_then(serde_json::Value::as_array).filter(|list| list.len() == description.layers);
-        if let Some(list) = list {
-            let left: Vec<_> = survivors.layers().into_iter().map(|layer| &list[layer]).collect();
-            let json = serde_json::to_string(&left).map_err(|e| Error::config(format!("{key}: {e}")))?;
-            changes.push((key, json));
+        if let Some(list) = list_of(key) {
+            changes.push((key, json(key, left.iter().map(|layer| list[*layer].clone()).collect())?));
         }
     }
-    input.config.with(&changes)
+    let options = description.with_blocks(&left).layer_options;
+    let mut removed = Vec::new();
+    for list in description.lists.iter().filter(|list| list_of(list.key).is_none()) {
+        // A rule counts blocks; without some of them it would say something else, unless all are alike.
+        let mut all = description.layer_options.iter().map(list.entry);
+        let first = all.next();
+        if input.config.get(list.key).is_none() && all.all(|entry| Some(&entry) == first.as_ref()) {
+            continue;
+        }
+        changes.push((list.key, json(list.key, options.iter().map(list.entry).collect())?));
+        removed.extend(list.rules);
+    }
+    Ok(input.config.with(&changes)?.without(&removed))
 }
 
 /// Merges one tensor.
@@ -185,7 +236,7 @@ impl Merger<'_> {
             return None;
         }
         match (&self.survivor.terms[..], self.norms, self.part.kind) {
-            (_, Norms::Keep, Kind::Norm | Kind::Bias) => Some(self.survivor.layer),
+            (_, Norms::Keep, Kind::Norm(_) | Kind::Bias(_)) => Some(self.survivor.layer),
             ([(layer, weight)], _, _) if *weight == 1.0 => Some(*layer),
             _ => None,
         }
@@ -199,7 +250,7 @@ impl Merger<'_> {
     /// The blocks that go into this part, with their weights.
     fn terms(&self) -> Vec<(usize, f64)> {
         match (self.norms, self.part.kind) {
-            (Norms::Keep, Kind::Norm | Kind::Bias) => vec![(self.survivor.layer, 1.0)],
+            (Norms::Keep, Kind::Norm(_) | Kind::Bias(_)) => vec![(self.survivor.layer, 1.0)],
             _ => self.survivor.terms.clone(),
         }
     }
@@ -213,10 +264,9 @@ impl Merger<'_> {
     ) -> Result<(StoredTensor, Vec<ParentDistance>)> {
         let dtype = readable_dtype(name, place)?;
         let parked = Parked::zeros(place.bytes as usize, self.meter);
-        let parents = if matches!(self.part.kind, Kind::Norm) {
-            // Folded gains are 1.
+        let parents = if let Kind::Norm(Some(folded)) = self.part.kind {
             let mut bytes = Vec::new();
-            dtype.encode(&vec![1.0; place.bytes as usize / dtype.size()], &mut bytes);
+            dtype.encode(&vec![folded; place.bytes as usize / dtype.size()], &mut bytes);
             parked.write(0, &bytes);
             Vec::new()
         } else {
@@ -242,13 +292,17 @@ impl Merger<'_> {
         for (layer, weight) in self.terms() {
             let tensor_name = self.description.block_tensor(layer, self.part.name, self.part.suffix);
             let tensor = self.input.tensor(&tensor_name)?;
-            let gain = if self.folds() { self.gain(layer).await? } else { None };
-            parents.push(Parent { layer, weight, tensor, tensor_name, gain, difference: 0.0, size: 0.0 });
+            let fold = self.fold(layer).await?;
+            parents.push(Parent { layer, weight, tensor, tensor_name, columns, fold, difference: 0.0, size: 0.0 });
         }
         for first in (0..rows).step_by(rows_at_once) {
             let count = rows_at_once.min(rows - first);
             let mut total = match self.repair() {
                 None => blend(&parents, first * columns, count * columns).await?,
+                Some(map) if self.part.transposed => {
+                    let values = blend(&parents, first * columns, count * columns).await?;
+                    repaired_columns(&values, map, columns)
+                }
                 Some(map) => repaired_rows(&parents, map, (rows, columns), first, count, task).await?,
             };
             if !total.iter().all(|value| value.is_finite()) {
@@ -273,88 +327,26 @@ impl Merger<'_> {
         self.norms == Norms::Fold && self.survivor.terms.len() > 1
     }
 
-    /// The gain to fold into the columns of this part in block `layer`, if any.
-    async fn gain(&self, layer: usize) -> Result<Option<Vec<f32>>> {
-        let Kind::Matrix(Some(norm)) = self.part.kind else {
-            return Ok(None);
+    /// What is folded into this part of block `layer`.
+    async fn fold(&self, layer: usize) -> Result<Fold> {
+        let read = async |name: &str, suffix: &str| {
+            let name = self.description.block_tensor(layer, name, suffix);
+            let tensor = self.input.tensor(&name)?;
+            read_values(&name, tensor, 0, tensor.bytes as usize).await
         };
-        let name = self.description.block_tensor(layer, norm, "weight");
-        let tensor = self.input.tensor(&name)?;
-        read_values(&name, tensor, 0, tensor.bytes as usize).await.map(Some)
-    }
-}
-
-/// `count` values of the weighted sum of some parents, from `first` on.
-async fn blend(parents: &[Parent<'_>], first: usize, count: usize) -> Result<Vec<f32>> {
-    let mut total = vec![0.0f32; count];
-    for parent in parents {
-        let weight = parent.weight as f32;
-        let values = parent.values(first, count).await?;
-        total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
-    }
-    Ok(total)
-}
-
-/// The rows `first..first + count` of T' W, W `[rows, columns]` the weighted sum of some parents: row i is the sum over j of T[j, i] W[j], in
-/// ascending order of j.
-async fn repaired_rows(
-    parents: &[Parent<'_>],
-    map: &RepairMap,
-    (rows, columns): (usize, usize),
-    first: usize,
-    count: usize,
-    task: &Task,
-) -> Result<Vec<f32>> {
-    let mut total = vec![0.0f32; count * columns];
-    let mut line = vec![0.0f32; rows];
-    let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
-    for start in (0..rows).step_by(rows_at_once) {
-        let read = rows_at_once.min(rows - start);
-        let block = blend(parents, start * columns, read * columns).await?;
-        for (j, values) in block.chunks_exact(columns).enumerate() {
-            map.values.read((start + j) * rows * 4, bytemuck::cast_slice_mut(&mut line));
-            for (out, factor) in total.chunks_exact_mut(columns).zip(&line[first..first + count]) {
-                out.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+        match self.part.kind {
+            _ if !self.folds() => Ok(Fold::Nothing),
+            Kind::Matrix(Some(folded)) => {
+                let mut gain = read(folded.norm, "weight").await?;
+                gain.iter_mut().for_each(|g| *g += folded.offset);
+                Ok(Fold::Gain { gain, transposed: folded.transposed })
             }
-        }
-        task.check()?;
-    }
-    Ok(total)
-}
-
-struct Parent<'a> {
-    layer: usize,
-    weight: f64,
-    tensor: &'a StoredTensor,
-    tensor_name: String,
-    gain: Option<Vec<f32>>,
-    /// Sums of squares.
-    difference: f64,
-    size: f64,
-}
-
-impl Parent<'_> {
-    /// `count` values from `first` on, the norm's gain folded in.
-    async fn values(&self, first: usize, count: usize) -> Result<Vec<f32>> {
-        let size = readable_dtype(&self.tensor_name, self.tensor)?.size();
-        let mut values = read_values(&self.tensor_name, self.tensor, (first * size) as u64, count * size).await?;
-        if let Some(gain) = &self.gain {
-            for row in values.chunks_exact_mut(gain.len().max(1)) {
-                row.iter_mut().zip(gain).for_each(|(value, g)| *value *= g);
+            Kind::Bias(Some(folded)) => {
+                let shift = read(folded.norm, "bias").await?;
+                let name = self.description.block_tensor(layer, self.part.name, "weight");
+                product(&name, self.input.tensor(&name)?, folded, &shift).await.map(Fold::Shift)
             }
+            _ => Ok(Fold::Nothing),
         }
-        Ok(values)
-    }
-
-    fn measure(&mut self, merged: &[f32], values: &[f32]) {
-        for (new, old) in merged.iter().zip(values) {
-            self.difference += f64::from(new - old).powi(2);
-            self.size += f64::from(*old).powi(2);
-        }
-    }
-
-    fn distance(&self) -> ParentDistance {
-        let distance = if self.size > 0.0 { (self.difference / self.size).sqrt() } else { self.difference.sqrt() };
-        ParentDistance { layer: self.layer, weight: self.weight, distance }
     }
 }

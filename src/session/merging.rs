@@ -9,11 +9,10 @@ use super::measured::Measured;
 use super::plan::{Alpha, Plan};
 use super::repairing::read_maps;
 use super::{Model, Origin};
-use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::interface::MergeOptions;
 use crate::merge::Survivors;
-use crate::merge::combine::{Norms, TensorChange, combine};
+use crate::merge::combine::{Norms, TensorChange, combine, mixed_kinds};
 use crate::merge::recipe::{FORMAT, Recipe, RecipeModel, RecipeProtect, RecipeStep};
 use crate::merge::selection::{Pair, Selection, candidates, least_influence, most_similar, tail};
 use crate::task::Task;
@@ -76,9 +75,10 @@ impl Model {
         recipe: Recipe,
         survivors: Survivors,
         calibration: Option<&Calibration>,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
         task: &Task,
     ) -> Result<Rc<Self>> {
+        warnings.extend(mixed_kinds(&self.transformer.description, &survivors));
         let (transformer, changes) = self.merged(&survivors, recipe.norms()?, task).await?;
         let calibrated_on = calibration.map_or(Vec::new(), |c| c.sample.windows.iter().map(digest).collect());
         let origin = Origin { dense: self.clone(), recipe, survivors, changes, calibrated_on };
@@ -96,7 +96,7 @@ impl Model {
         let t = &self.transformer;
         let (checkpoint, changes) =
             combine(&t.checkpoint, &t.description, survivors, norms, &self.lab.meter, task).await?;
-        let description = Description { layers: survivors.blocks().len(), ..t.description.clone() };
+        let description = t.description.with_blocks(&survivors.layers());
         Ok((self.lab.transformer(checkpoint, description)?, changes))
     }
 

@@ -151,9 +151,8 @@ impl Lab {
         let step = task.step("open", 2, "parts");
         let mut checkpoint = Checkpoint::open(files).await?;
         step.advance(1)?;
-        let description = architecture::describe(&checkpoint.config)?;
+        let (description, mut warnings) = architecture::describe(&checkpoint)?;
         description.check(&checkpoint)?;
-        let mut warnings = Vec::new();
         // The bytes are not needed once they are parsed.
         let tokenizer = match checkpoint.tokenizer.take() {
             Some(bytes) => Some(Rc::new(Tokenizer::parse(&bytes, description.vocabulary)?)),

@@ -33,7 +33,9 @@ impl Model {
         let sum = |pick: fn(&(u64, u64)) -> u64| blocks.iter().map(pick).sum::<u64>();
         let (block_parameters, block_bytes) = (sum(|b| b.0), sum(|b| b.1));
         let bytes = block_bytes + outer.1;
-        let mut dtypes = checkpoint.tensors.values().filter(|tensor| tensor.shape.len() > 1).map(|tensor| tensor.dtype);
+        let described = d.tensors();
+        let matrices = described.iter().filter(|(_, shape)| shape.len() > 1);
+        let mut dtypes = matrices.filter_map(|(name, _)| checkpoint.tensors.get(name)).map(|tensor| tensor.dtype);
         let dtype = match dtypes.next() {
             Some(first) if dtypes.all(|other| other == first) => format!("{first:?}"),
             _ => "mixed".into(),

@@ -1,23 +1,33 @@
-//! One decoder block on an engine: pre-norm attention and MLP, in slices short enough to be cancelled between.
+//! One decoder block on an engine: attention and MLP as its description says, in slices short enough to be cancelled between.
 
 use std::rc::Rc;
 
 use super::weights::WeightStore;
-use crate::architecture::{Description, Role};
+use crate::architecture::{Description, LayerOptions, NormKind, Role};
 use crate::checkpoint::Checkpoint;
 use crate::compute::{Attention, Compute, Matrix, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
 
-/// A projection with its weights.
+/// A projection with its weights: `x weight^T + bias`.
 pub struct Linear {
-    weight: Rc<Matrix>,
+    /// `[outputs, inputs]`.
+    pub weight: Rc<Matrix>,
+    /// `[1, outputs]`.
+    pub bias: Option<Rc<Tensor>>,
+}
+
+/// A norm with its weights, `[1, channels]`.
+pub struct NormWeights {
+    gain: Rc<Tensor>,
+    /// Where it is by mean and standard deviation.
     bias: Option<Rc<Tensor>>,
 }
 
 /// The weights of a block on an engine.
 pub struct Block {
-    norms: Vec<(Role, Rc<Tensor>)>,
+    options: LayerOptions,
+    norms: Vec<(Role, NormWeights)>,
     linears: Vec<(Role, Linear)>,
 }
 
@@ -44,8 +54,8 @@ pub struct Pass<'a> {
     pub engine: &'a dyn Compute,
     /// The shapes of the model.
     pub description: &'a Description,
-    /// The rotation table, long enough for all positions.
-    pub rope: &'a Tensor,
+    /// The rotation tables, long enough for all positions.
+    pub ropes: &'a [Tensor],
     /// Whom to ask whether to go on.
     pub task: &'a Task,
 }
@@ -58,6 +68,39 @@ impl LayerCache {
     pub fn new(engine: &dyn Compute, description: &Description, capacity: usize) -> Result<Self> {
         let columns = description.kv_heads * description.head_size;
         Ok(Self { keys: engine.zeros(capacity, columns)?, values: engine.zeros(capacity, columns)? })
+    }
+}
+
+impl NormWeights {
+    /// Loads `{name}.weight` and, where the model has one, `{name}.bias`.
+    ///
+    /// # Errors
+    /// What reading, checking and uploading fail with.
+    pub async fn load(
+        weights: &WeightStore,
+        checkpoint: &Checkpoint,
+        description: &Description,
+        name: &str,
+    ) -> Result<Self> {
+        let vector = |suffix: &str| format!("{name}.{suffix}");
+        let (gain, bias) = (vector("weight"), vector("bias"));
+        let gain = weights.vector(&gain, checkpoint.tensor(&gain)?, description.gain_offset).await?;
+        let bias = match description.norm {
+            NormKind::Rms => None,
+            NormKind::Layer => Some(weights.vector(&bias, checkpoint.tensor(&bias)?, 0.0).await?),
+        };
+        Ok(Self { gain, bias })
+    }
+
+    /// Normalises the rows of x `[n, channels]`.
+    ///
+    /// # Errors
+    /// What the engine fails with.
+    pub fn apply(&self, engine: &dyn Compute, x: &Tensor, epsilon: f32) -> Result<Tensor> {
+        match &self.bias {
+            None => engine.rms_norm(x, &self.gain, epsilon),
+            Some(bias) => engine.layer_norm(x, &self.gain, bias, epsilon),
+        }
     }
 }
 
@@ -74,21 +117,22 @@ impl Block {
     ) -> Result<Self> {
         let mut norms = Vec::new();
         for norm in &description.norms {
-            let name = description.block_tensor(layer, norm.name, "weight");
-            norms.push((norm.role, weights.vector(&name, checkpoint.tensor(&name)?).await?));
+            let name = format!("{}.{layer}.{}", description.block_prefix, norm.name);
+            norms.push((norm.role, NormWeights::load(weights, checkpoint, description, &name).await?));
         }
         let mut linears = Vec::new();
         for projection in &description.projections {
             let name = description.block_tensor(layer, projection.name, "weight");
-            let weight = weights.matrix(&name, checkpoint.tensor(&name)?, 0..projection.rows, true).await?;
+            let weight = weights.projection(&name, checkpoint.tensor(&name)?, projection).await?;
             let mut bias = None;
             if projection.bias {
                 let name = description.block_tensor(layer, projection.name, "bias");
-                bias = Some(weights.vector(&name, checkpoint.tensor(&name)?).await?);
+                bias = Some(weights.part_of_vector(&name, checkpoint.tensor(&name)?, projection.runs(), 0.0).await?);
             }
             linears.push((projection.role, Linear { weight, bias }));
         }
-        Ok(Self { norms, linears })
+        let options = description.layer_options.get(layer).copied().unwrap_or(LayerOptions::GLOBAL);
+        Ok(Self { options, norms, linears })
     }
 
     /// Runs the stream x `[sequences * length, hidden]` through the block, in place.
@@ -104,16 +148,33 @@ impl Block {
         positions: Positions,
         cache: Option<&mut LayerCache>,
     ) -> Result<()> {
-        self.attend(pass, x, positions, cache).await?;
-        let added = self.mlp(pass, x).await?;
+        let added = self.halves(pass, x, positions, cache).await?;
         pass.engine.add(x, &added)
     }
 
-    /// The attention half of [`Block::run`]: x becomes the post-attention stream.
+    /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the MLP adds to it, `[n, hidden]`.
     ///
     /// # Errors
     /// As [`Block::run`].
-    pub async fn attend(
+    pub async fn halves(
+        &self,
+        pass: &Pass<'_>,
+        x: &mut Tensor,
+        positions: Positions,
+        cache: Option<&mut LayerCache>,
+    ) -> Result<Tensor> {
+        // Side by side both read the stream as it comes; one after the other the MLP reads what attention has made of it.
+        if pass.description.parallel {
+            let added = self.mlp(pass, x).await?;
+            self.attend(pass, x, positions, cache).await?;
+            return Ok(added);
+        }
+        self.attend(pass, x, positions, cache).await?;
+        self.mlp(pass, x).await
+    }
+
+    /// The attention half of [`Block::run`]: x becomes the post-attention stream.
+    async fn attend(
         &self,
         pass: &Pass<'_>,
         x: &mut Tensor,
@@ -121,39 +182,69 @@ impl Block {
         cache: Option<&mut LayerCache>,
     ) -> Result<()> {
         let (engine, d) = (pass.engine, pass.description);
-        let normed = engine.rms_norm(x, self.norm(Role::AttentionNorm)?, d.epsilon)?;
-        let mut q = self.project(pass, Role::Query, &normed).await?;
-        let mut k = self.project(pass, Role::Key, &normed).await?;
-        let v = self.project(pass, Role::Value, &normed).await?;
-        engine.rotate(&mut q, d.head_size, pass.rope, positions.past, positions.length)?;
-        engine.rotate(&mut k, d.head_size, pass.rope, positions.past, positions.length)?;
+        let normed = self.read_by(pass, Role::Query, x)?;
+        let input = normed.as_ref().unwrap_or(x);
+        let mut q = self.normed(pass, Role::QueryNorm, self.project(pass, Role::Query, input).await?)?;
+        let mut k = self.normed(pass, Role::KeyNorm, self.project(pass, Role::Key, input).await?)?;
+        let v = self.project(pass, Role::Value, input).await?;
+        if let Some(rope) = self.options.rope.and_then(|rope| pass.ropes.get(rope)) {
+            engine.rotate(&mut q, d.head_size, rope, positions.past, positions.length)?;
+            engine.rotate(&mut k, d.head_size, rope, positions.past, positions.length)?;
+        }
+        let window = self.options.window;
         let attended = match cache {
-            None => attention(pass, &q, &k, &v, positions).await?,
+            None => attention(pass, [&q, &k, &v], positions, window).await?,
             Some(cache) => {
                 engine.copy_rows(&mut cache.keys, positions.past, &k)?;
                 engine.copy_rows(&mut cache.values, positions.past, &v)?;
-                attention(pass, &q, &cache.keys, &cache.values, positions).await?
+                attention(pass, [&q, &cache.keys, &cache.values], positions, window).await?
             }
         };
-        engine.add(x, &self.project(pass, Role::Output, &attended).await?)
+        let added = self.project(pass, Role::Output, &attended).await?;
+        let added = self.normed(pass, Role::AttentionPostNorm, added)?;
+        engine.add(x, &added)
     }
 
-    /// What the MLP adds to the post-attention stream x `[n, hidden]`.
-    ///
-    /// # Errors
-    /// As [`Block::run`].
-    pub async fn mlp(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+    /// What the MLP makes of the stream x `[n, hidden]` that it reads.
+    async fn mlp(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
         let (engine, d) = (pass.engine, pass.description);
-        let normed = engine.rms_norm(x, self.norm(Role::MlpNorm)?, d.epsilon)?;
-        let mut gate = self.project(pass, Role::Gate, &normed).await?;
-        let up = self.project(pass, Role::Up, &normed).await?;
-        engine.gated(&mut gate, &up, d.activation)?;
-        self.project(pass, Role::Down, &gate).await
+        let normed = self.read_by(pass, Role::Up, x)?;
+        let input = normed.as_ref().unwrap_or(x);
+        let up = self.project(pass, Role::Up, input).await?;
+        let inner = match self.linears.iter().any(|(role, _)| *role == Role::Gate) {
+            true => {
+                let mut gate = self.project(pass, Role::Gate, input).await?;
+                engine.gated(&mut gate, &up, d.activation)?;
+                gate
+            }
+            false => {
+                let mut inner = up;
+                engine.activate(&mut inner, d.activation)?;
+                inner
+            }
+        };
+        let added = self.project(pass, Role::Down, &inner).await?;
+        self.normed(pass, Role::MlpPostNorm, added)
     }
 
-    fn norm(&self, role: Role) -> Result<&Tensor> {
-        let found = self.norms.iter().find(|(r, _)| *r == role);
-        found.map(|(_, gain)| gain.as_ref()).ok_or_else(|| missing(role))
+    /// The stream as the projection `role` reads it: normalised, or none where it reads the stream itself.
+    fn read_by(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Option<Tensor>> {
+        let projection = pass.description.projections.iter().find(|p| p.role == role).ok_or_else(|| missing(role))?;
+        let Some(norm) = projection.reads else {
+            return Ok(None);
+        };
+        let (_, weights) = self.norms.iter().find(|(r, _)| *r == norm).ok_or_else(|| missing(norm))?;
+        weights.apply(pass.engine, x, pass.description.epsilon).map(Some)
+    }
+
+    /// x `[n, channels]` through the norm `role`, in groups of as many channels as that has; as it is where the block has no such norm.
+    fn normed(&self, pass: &Pass<'_>, role: Role, x: Tensor) -> Result<Tensor> {
+        let Some((_, weights)) = self.norms.iter().find(|(r, _)| *r == role) else {
+            return Ok(x);
+        };
+        let (rows, columns, size) = (x.rows, x.columns, weights.gain.columns.max(1));
+        let groups = x.reshaped(rows * columns / size, size)?;
+        weights.apply(pass.engine, &groups, pass.description.epsilon)?.reshaped(rows, columns)
     }
 
     async fn project(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Tensor> {
@@ -189,15 +280,21 @@ pub async fn product(
 }
 
 /// Attention in slices of key-value heads.
-async fn attention(pass: &Pass<'_>, q: &Tensor, k: &Tensor, v: &Tensor, positions: Positions) -> Result<Tensor> {
+async fn attention(
+    pass: &Pass<'_>,
+    [q, k, v]: [&Tensor; 3],
+    positions: Positions,
+    window: Option<usize>,
+) -> Result<Tensor> {
     let d = pass.description;
     let shape = Attention {
         heads: d.heads,
         kv_heads: d.kv_heads,
         head_size: d.head_size,
-        scale: (d.head_size as f32).sqrt().recip(),
+        scale: d.attention_scale,
         sequences: positions.sequences,
         past: positions.past,
+        window,
     };
     let mut out = pass.engine.zeros(q.rows, q.columns)?;
     let seen = (positions.past + positions.length) as f64;

@@ -12,7 +12,8 @@ use crate::task::Task;
 pub struct Decoder<'a> {
     model: &'a Transformer,
     caches: Vec<LayerCache>,
-    rope: Tensor,
+    ropes: Vec<Tensor>,
+    capacity: usize,
     past: usize,
 }
 
@@ -20,11 +21,12 @@ impl<'a> Decoder<'a> {
     /// Room for a sequence of at most `capacity` tokens.
     ///
     /// # Errors
-    /// What the engine's allocation fails with.
+    /// [`Error::BadArgument`] beyond the positions that the model has learned, or what the engine's allocation fails with.
     pub fn new(model: &'a Transformer, capacity: usize) -> Result<Self> {
         let cache = |_| LayerCache::new(model.engine.as_ref(), &model.description, capacity);
         let caches = (0..model.description.layers).map(cache).collect::<Result<_>>()?;
-        Ok(Self { model, caches, rope: model.rope_table(capacity)?, past: 0 })
+        model.check_positions(capacity)?;
+        Ok(Self { model, caches, ropes: model.rope_tables(capacity)?, capacity, past: 0 })
     }
 
     /// Appends `ids`, at least one, and returns the logits after the last of them.
@@ -32,15 +34,15 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`Error::BadArgument`] when there are no ids or no room for them, [`Error::Cancelled`], or what reading and computing fail with.
     pub async fn append(&mut self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
-        if ids.is_empty() || self.past + ids.len() > self.rope.rows {
+        if ids.is_empty() || self.past + ids.len() > self.capacity {
             return Err(Error::argument(
                 "prompt",
-                format!("{} tokens do not fit in {}", self.past + ids.len(), self.rope.rows),
+                format!("{} tokens do not fit in {}", self.past + ids.len(), self.capacity),
             ));
         }
         let model = self.model;
-        let pass = Pass { engine: model.engine.as_ref(), description: &model.description, rope: &self.rope, task };
-        let mut states = model.embed_rows(ids).await?;
+        let pass = Pass { engine: model.engine.as_ref(), description: &model.description, ropes: &self.ropes, task };
+        let mut states = model.embed_rows(ids, ids.len(), self.past).await?;
         let positions = Positions { sequences: 1, length: ids.len(), past: self.past };
         for (layer, cache) in self.caches.iter_mut().enumerate() {
             let block = model.load_block(layer).await?;

@@ -13,12 +13,14 @@ use std::rc::Rc;
 
 use futures_lite::future::zip;
 
-use crate::architecture::Description;
+use crate::architecture::rope::Rope;
+use crate::architecture::{Description, Learned, readable_dtype};
 use crate::checkpoint::Checkpoint;
-use crate::compute::{Compute, Matrix, Tensor};
+use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::{Step, Task};
-use block::{Block, Pass, Positions, product};
+pub use block::Linear;
+use block::{Block, NormWeights, Pass, Positions, product};
 pub use generate::{Decoder, Sampler};
 pub use weights::{WeightStore, read_values};
 
@@ -139,12 +141,13 @@ impl Transformer {
     /// The embeddings of windows of equal length: `x[0]`.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] for an id outside the vocabulary, [`Error::NotFinite`] for weights that are not usable.
+    /// [`Error::BadArgument`] for an id outside the vocabulary or a window beyond the learned positions, [`Error::NotFinite`] for weights that are not usable.
     pub async fn embed(&self, windows: &[Vec<u32>], task: &Task) -> Result<Stream> {
         let window = windows.first().map_or(0, Vec::len);
+        self.check_positions(window)?;
         let mut chunks = Vec::new();
         for group in windows.chunks(windows_per_chunk(self.engine.as_ref(), window)) {
-            let states = self.embed_rows(&group.concat()).await?;
+            let states = self.embed_rows(&group.concat(), window, 0).await?;
             chunks.push(Chunk { states: self.engine.park(states), sequences: group.len() });
             self.engine.pace().await?;
             task.check()?;
@@ -152,10 +155,19 @@ impl Transformer {
         Ok(Stream { chunks, window })
     }
 
-    /// The rows of the embedding for these ids, `[ids, hidden]`.
-    async fn embed_rows(&self, ids: &[u32]) -> Result<Tensor> {
+    /// Fails where positions are learned and there are fewer than `window`.
+    fn check_positions(&self, window: usize) -> Result<()> {
+        let positions = self.description.positions;
+        if self.description.learned.is_some() && window > positions {
+            return Err(Error::argument("window", format!("is {window}, the model has learned {positions} positions")));
+        }
+        Ok(())
+    }
+
+    /// The rows of the embedding for these ids, `[ids, hidden]`, with their positions: `past`, `past + 1`… in each run of `window` ids.
+    async fn embed_rows(&self, ids: &[u32], window: usize, past: usize) -> Result<Tensor> {
         let (name, hidden, vocabulary) =
-            (self.description.embedding, self.description.hidden, self.description.vocabulary);
+            (self.description.embedding.as_str(), self.description.hidden, self.description.vocabulary);
         let tensor = self.checkpoint.tensor(name)?;
         let row_bytes = tensor.bytes as usize / vocabulary;
         let distinct: BTreeSet<usize> = ids.iter().map(|id| *id as usize).collect();
@@ -187,6 +199,17 @@ impl Transformer {
                 found: "all values of these tokens are zero".into(),
             });
         }
+        if self.description.embedding_scale != 1.0 {
+            values.iter_mut().for_each(|value| *value *= self.description.embedding_scale);
+        }
+        if let Some(Learned { name, offset }) = &self.description.learned {
+            let row_bytes = hidden * readable_dtype(name, self.checkpoint.tensor(name)?)?.size();
+            let first = (past + offset) * row_bytes;
+            let rows = read_values(name, self.checkpoint.tensor(name)?, first as u64, window * row_bytes).await?;
+            for run in values.chunks_mut(rows.len().max(1)) {
+                run.iter_mut().zip(&rows).for_each(|(value, position)| *value += position);
+            }
+        }
         self.engine.upload(ids.len(), &values)
     }
 
@@ -202,8 +225,8 @@ impl Transformer {
         task: &Task,
         step: &Step<'_>,
     ) -> Result<()> {
-        let rope = self.rope_table(stream.window)?;
-        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, rope: &rope, task };
+        let ropes = self.rope_tables(stream.window)?;
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
         let mut next = None;
         for layer in layers.clone() {
             let block = match next.take() {
@@ -234,14 +257,13 @@ impl Transformer {
         chunk: usize,
         task: &Task,
     ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let rope = self.rope_table(stream.window)?;
-        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, rope: &rope, task };
+        let ropes = self.rope_tables(stream.window)?;
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
         let block = self.load_block(layer).await?;
         let chunk = stream.chunk(chunk)?;
         let mut states = self.engine.unpark(&chunk.states)?;
         let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
-        block.attend(&pass, &mut states, positions, None).await?;
-        let added = block.mlp(&pass, &states).await?;
+        let added = block.halves(&pass, &mut states, positions, None).await?;
         Ok((self.engine.read(&states).await?, self.engine.read(&added).await?))
     }
 
@@ -267,9 +289,9 @@ impl Transformer {
     }
 
     async fn final_norm(&self, states: &Tensor) -> Result<Tensor> {
-        let name = self.description.final_norm;
-        let gain = self.weights.vector(name, self.checkpoint.tensor(name)?).await?;
-        self.engine.rms_norm(states, &gain, self.description.epsilon)
+        let name = &self.description.final_norm;
+        let norm = NormWeights::load(&self.weights, &self.checkpoint, &self.description, name).await?;
+        norm.apply(self.engine.as_ref(), states, self.description.epsilon)
     }
 
     /// The tiles of the vocabulary: ranges of rows of the head.
@@ -286,17 +308,26 @@ impl Transformer {
     ///
     /// # Errors
     /// What reading and uploading fail with.
-    pub async fn head_tile(&self, tile: Range<usize>) -> Result<Rc<Matrix>> {
-        let name = self.description.head.unwrap_or(self.description.embedding);
-        self.weights.matrix(name, self.checkpoint.tensor(name)?, tile, false).await
+    pub async fn head_tile(&self, tile: Range<usize>) -> Result<Linear> {
+        let d = &self.description;
+        let name = d.head.as_ref().unwrap_or(&d.embedding);
+        let weight = self.weights.matrix(name, self.checkpoint.tensor(name)?, tile.clone(), false).await?;
+        let bias = match &d.head_bias {
+            None => None,
+            Some(name) => {
+                let run = std::iter::once((tile.start, tile.len()));
+                Some(self.weights.part_of_vector(name, self.checkpoint.tensor(name)?, run, 0.0).await?)
+            }
+        };
+        Ok(Linear { weight, bias })
     }
 
     /// Logits of normed states against one tile, `[tokens, tile]`.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or what the engine fails with.
-    pub async fn tile_logits(&self, normed: &Tensor, tile: &Matrix, task: &Task) -> Result<Tensor> {
-        product(self.engine.as_ref(), task, normed, tile, None).await
+    pub async fn tile_logits(&self, normed: &Tensor, tile: &Linear, task: &Task) -> Result<Tensor> {
+        product(self.engine.as_ref(), task, normed, &tile.weight, tile.bias.as_deref()).await
     }
 
     /// All logits of some states `[rows, hidden]` that have passed all blocks: `[rows, vocabulary]`, for few rows only.
@@ -307,8 +338,8 @@ impl Transformer {
         let normed = self.final_norm(states).await?;
         let mut values = vec![0.0; states.rows * self.description.vocabulary];
         for tile in self.head_tiles() {
-            let matrix = self.head_tile(tile.clone()).await?;
-            let logits = self.engine.read(&self.tile_logits(&normed, &matrix, task).await?).await?;
+            let head = self.head_tile(tile.clone()).await?;
+            let logits = self.engine.read(&self.tile_logits(&normed, &head, task).await?).await?;
             for (row, part) in values.chunks_exact_mut(self.description.vocabulary).zip(logits.chunks_exact(tile.len()))
             {
                 row[tile.clone()].copy_from_slice(part);
@@ -337,8 +368,9 @@ impl Transformer {
         Block::load(&self.weights, &self.checkpoint, &self.description, layer).await
     }
 
-    fn rope_table(&self, positions: usize) -> Result<Tensor> {
-        self.engine.upload(positions, &self.description.rope.table(positions))
+    fn rope_tables(&self, positions: usize) -> Result<Vec<Tensor>> {
+        let table = |rope: &Rope| self.engine.upload(positions, &rope.table(positions));
+        self.description.ropes.iter().map(table).collect()
     }
 }
 

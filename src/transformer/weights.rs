@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-use crate::architecture::readable_dtype;
+use crate::architecture::{Projection, readable_dtype};
 use crate::checkpoint::StoredTensor;
 use crate::checkpoint::source::ByteSource;
 use crate::compute::{Compute, Matrix, Tensor};
@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// Weights are read in chunks of about this many bytes, so that no tensor is ever whole on the WebAssembly heap.
 const CHUNK_BYTES: usize = 4 << 20;
+/// A matrix that is stored the other way round is turned in pieces of about this many bytes; all of it is read for each.
+const TURNED_BYTES: usize = 16 << 20;
 
 /// Where a weight comes from: the address of its source and its first byte. Two models that share a tensor share its upload.
 type Key = (*const (), u64);
@@ -63,40 +65,135 @@ impl WeightStore {
             return Ok(resident.value.clone());
         }
         let mut matrix = self.engine.matrix(rows.len(), columns, dtype)?;
+        let zeros = self.write(name, tensor, rows.start, rows.len(), (&mut matrix, 0)).await?;
+        check_not_zero(name, zeros && refuse_zeros)?;
+        Ok(self.keep(tensor, key, matrix))
+    }
+
+    /// The weights of a projection `[rows, columns]`, from the tensor that it is stored in.
+    ///
+    /// # Errors
+    /// As [`WeightStore::matrix`]; weights that are all zero are refused.
+    pub async fn projection(&self, name: &str, tensor: &StoredTensor, part: &Projection) -> Result<Rc<Matrix>> {
+        let dtype = readable_dtype(name, tensor)?;
+        let row_bytes = if part.transposed { dtype.size() } else { part.columns * dtype.size() };
+        let key = key_of(tensor, tensor.start + (part.first * row_bytes) as u64);
+        if let Some(resident) = self.matrices.borrow().get(&key) {
+            return Ok(resident.value.clone());
+        }
+        let mut matrix = self.engine.matrix(part.rows, part.columns, dtype)?;
+        let mut zeros = true;
+        let mut row = 0;
+        for (first, count) in part.runs() {
+            zeros &= match part.transposed {
+                true => self.write_turned(name, tensor, (first, count), (&mut matrix, row)).await?,
+                false => self.write(name, tensor, first, count, (&mut matrix, row)).await?,
+            };
+            row += count;
+        }
+        check_not_zero(name, zeros)?;
+        Ok(self.keep(tensor, key, matrix))
+    }
+
+    /// Writes `count` stored rows from `first` on into the rows of a matrix from `row` on; true when all are zero.
+    async fn write(
+        &self,
+        name: &str,
+        tensor: &StoredTensor,
+        first: usize,
+        count: usize,
+        (matrix, row): (&mut Matrix, usize),
+    ) -> Result<bool> {
+        let row_bytes = matrix.columns * matrix.dtype.size();
         let step = (CHUNK_BYTES / row_bytes.max(1)).max(1);
-        let mut zeros = refuse_zeros;
-        for first in (0..rows.len()).step_by(step) {
-            let count = step.min(rows.len() - first);
-            let bytes = tensor.source.read(start + (first * row_bytes) as u64, count * row_bytes).await?;
-            check_finite(name, dtype, &bytes)?;
+        let mut zeros = true;
+        for done in (0..count).step_by(step) {
+            let rows = step.min(count - done);
+            let at = tensor.start + ((first + done) * row_bytes) as u64;
+            let bytes = tensor.source.read(at, rows * row_bytes).await?;
+            check_finite(name, matrix.dtype, &bytes)?;
             zeros &= bytes.iter().all(|byte| *byte == 0);
-            self.engine.write_rows(&mut matrix, first, &bytes)?;
+            self.engine.write_rows(matrix, row + done, &bytes)?;
         }
-        if zeros {
-            return Err(Error::NotFinite {
-                what: format!("the tensor {name}"),
-                found: "all its values are zero".into(),
-            });
+        Ok(zeros)
+    }
+
+    /// Writes `count` stored columns from `first` on into the rows of a matrix from `row` on; true when all are zero.
+    async fn write_turned(
+        &self,
+        name: &str,
+        tensor: &StoredTensor,
+        (first, count): (usize, usize),
+        (matrix, row): (&mut Matrix, usize),
+    ) -> Result<bool> {
+        let (size, inputs) = (matrix.dtype.size(), matrix.columns);
+        let stored_bytes = tensor.shape.last().copied().unwrap_or(0) as usize * size;
+        let (step, read) = ((TURNED_BYTES / (inputs * size).max(1)).max(1), (CHUNK_BYTES / stored_bytes.max(1)).max(1));
+        let mut zeros = true;
+        for done in (0..count).step_by(step) {
+            let outputs = step.min(count - done);
+            let mut turned = vec![0; outputs * inputs * size];
+            for input in (0..inputs).step_by(read) {
+                let rows = read.min(inputs - input);
+                let at = tensor.start + (input * stored_bytes) as u64;
+                let bytes = tensor.source.read(at, rows * stored_bytes).await?;
+                for (i, stored) in bytes.chunks_exact(stored_bytes).enumerate() {
+                    let wanted = &stored[(first + done) * size..(first + done + outputs) * size];
+                    for (output, value) in wanted.chunks_exact(size).enumerate() {
+                        let at = (output * inputs + input + i) * size;
+                        turned[at..at + size].copy_from_slice(value);
+                    }
+                }
+            }
+            check_finite(name, matrix.dtype, &turned)?;
+            zeros &= turned.iter().all(|byte| *byte == 0);
+            self.engine.write_rows(matrix, row + done, &turned)?;
         }
-        let (value, bytes) = (Rc::new(matrix), (rows.len() * row_bytes) as u64);
+        Ok(zeros)
+    }
+
+    /// Keeps a matrix for the next who asks, if the budget allows.
+    fn keep(&self, tensor: &StoredTensor, key: Key, matrix: Matrix) -> Rc<Matrix> {
+        let bytes = (matrix.rows * matrix.columns * matrix.dtype.size()) as u64;
+        let value = Rc::new(matrix);
         let held: u64 = self.matrices.borrow().values().map(|resident| resident.bytes).sum();
         if held + bytes <= self.budget.get() {
             let source = Rc::downgrade(&tensor.source);
             self.matrices.borrow_mut().insert(key, Resident { source, value: value.clone(), bytes });
         }
-        Ok(value)
+        value
     }
 
-    /// A stored vector as a tensor `[1, n]`.
+    /// A stored vector, every value raised by `offset`, as a tensor `[1, n]`.
     ///
     /// # Errors
     /// As [`WeightStore::matrix`].
-    pub async fn vector(&self, name: &str, tensor: &StoredTensor) -> Result<Rc<Tensor>> {
-        let key = key_of(tensor, tensor.start);
+    pub async fn vector(&self, name: &str, tensor: &StoredTensor, offset: f32) -> Result<Rc<Tensor>> {
+        self.part_of_vector(name, tensor, std::iter::once((0, tensor.shape.iter().product::<u64>() as usize)), offset)
+            .await
+    }
+
+    /// The same of some runs `(first, number)` of the vector's values, one after the other.
+    ///
+    /// # Errors
+    /// As [`WeightStore::matrix`].
+    pub async fn part_of_vector(
+        &self,
+        name: &str,
+        tensor: &StoredTensor,
+        runs: impl Iterator<Item = (usize, usize)>,
+        offset: f32,
+    ) -> Result<Rc<Tensor>> {
+        let size = readable_dtype(name, tensor)?.size();
+        let runs: Vec<(usize, usize)> = runs.collect();
+        let start = runs.first().map_or(0, |(first, _)| first * size);
+        let key = key_of(tensor, tensor.start + start as u64);
         if let Some(resident) = self.vectors.borrow().get(&key) {
             return Ok(resident.value.clone());
         }
-        let values = read_values(name, tensor, 0, tensor.bytes as usize).await?;
+        let stored = read_values(name, tensor, 0, tensor.bytes as usize).await?;
+        let wanted = runs.iter().flat_map(|(first, count)| &stored[*first..first + count]);
+        let values: Vec<f32> = wanted.map(|value| value + offset).collect();
         let value = Rc::new(self.engine.upload(1, &values)?);
         let resident = Resident { source: Rc::downgrade(&tensor.source), value: value.clone(), bytes: tensor.bytes };
         self.vectors.borrow_mut().insert(key, resident);
@@ -106,6 +203,14 @@ impl WeightStore {
 
 fn key_of(tensor: &StoredTensor, start: u64) -> Key {
     (Rc::as_ptr(&tensor.source).cast(), start)
+}
+
+/// Fails when `zeros`.
+fn check_not_zero(name: &str, zeros: bool) -> Result<()> {
+    if zeros {
+        return Err(Error::NotFinite { what: format!("the tensor {name}"), found: "all its values are zero".into() });
+    }
+    Ok(())
 }
 
 /// Reads and decodes `length` bytes of a tensor, from byte `offset` of it on.

@@ -145,14 +145,27 @@ pub async fn norms_gates_and_sums(gpu: &Gpu) {
             out
         };
         alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("norm, gate and sum of [{n}, {d}]")).await;
+        let run = |engine: &dyn Compute| {
+            // A mean that is large against the deviation.
+            let x: Vec<f32> = values(n * d, 4).iter().map(|value| value + 30.0).collect();
+            let [gain, bias] = [5, 6].map(|seed| engine.upload(1, &values(d, seed)).unwrap());
+            engine.layer_norm(&engine.upload(n, &x).unwrap(), &gain, &bias, 1e-5).unwrap()
+        };
+        alike(&cpu, &run(&cpu), gpu, &run(gpu), 2e-4, &format!("layer norm of [{n}, {d}]")).await;
     }
     let extremes = [-1.0e4, -100.0, -88.0, -20.0, 0.0, 20.0, 88.0, 1.0e4];
-    let run = |engine: &dyn Compute| {
-        let mut gate = engine.upload(1, &extremes).unwrap();
-        engine.gated(&mut gate, &engine.upload(1, &[0.5; 8]).unwrap(), Activation::Silu).unwrap();
-        gate
-    };
-    alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, "large gates").await;
+    let mut inputs = values(29, 7);
+    inputs.iter_mut().for_each(|value| *value *= 6.0);
+    inputs.extend(extremes);
+    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+        let run = |engine: &dyn Compute| {
+            let mut gate = engine.upload(1, &inputs).unwrap();
+            engine.gated(&mut gate, &engine.upload(1, &[0.5; 37]).unwrap(), activation).unwrap();
+            engine.activate(&mut gate, activation).unwrap();
+            gate
+        };
+        alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("{activation:?}")).await;
+    }
 }
 
 pub async fn rotation(gpu: &Gpu) {
@@ -181,19 +194,25 @@ pub async fn rotation(gpu: &Gpu) {
 
 pub async fn attention(gpu: &Gpu) {
     let cpu = Cpu::default();
-    for (heads, kv_heads, head_size, sequences, past, length, room) in [
-        (1, 1, 1, 1, 0, 1, 1),
-        (4, 2, 5, 3, 0, 7, 7),
-        (9, 3, 64, 2, 0, 67, 67),
-        (6, 2, 8, 1, 11, 3, 17),
-        (8, 1, 20, 2, 5, 1, 9),
-        (2, 2, 256, 1, 0, 9, 9),
-        (3, 1, 127, 1, 0, 16, 16),
-        (2, 1, 16, 1, 0, 300, 300),
+    for (heads, kv_heads, head_size, sequences, past, length, room, window) in [
+        (1, 1, 1, 1, 0, 1, 1, None),
+        (4, 2, 5, 3, 0, 7, 7, None),
+        (9, 3, 64, 2, 0, 67, 67, None),
+        (6, 2, 8, 1, 11, 3, 17, None),
+        (8, 1, 20, 2, 5, 1, 9, None),
+        (2, 2, 256, 1, 0, 9, 9, None),
+        (3, 1, 127, 1, 0, 16, 16, None),
+        (2, 1, 16, 1, 0, 300, 300, None),
+        (4, 2, 5, 3, 0, 27, 27, Some(3)),
+        (6, 2, 8, 1, 11, 3, 17, Some(9)),
+        (2, 1, 16, 2, 0, 131, 131, Some(50)),
+        (2, 1, 16, 1, 0, 9, 9, Some(1)),
+        (2, 1, 16, 1, 0, 9, 9, Some(100)),
         // More work than one slice has on a software adapter: cut by rows.
-        (8, 1, 256, 1, 0, 450, 450),
+        (8, 1, 256, 1, 0, 450, 450, None),
     ] {
-        let shape = Attention { heads, kv_heads, head_size, scale: 1.0 / (head_size as f32).sqrt(), sequences, past };
+        let scale = 1.0 / (head_size as f32).sqrt();
+        let shape = Attention { heads, kv_heads, head_size, scale, sequences, past, window };
         let (n, keys) = (sequences * length, sequences * room);
         let run = |engine: &dyn Compute| {
             // Large scores, so that the weights are far from even.
@@ -265,6 +284,7 @@ pub async fn rows_and_copies(gpu: &Gpu) {
         let other = gpu.rms_norm(&nothing, &gpu.zeros(1, columns).unwrap(), 1e-5).unwrap();
         gpu.add(&mut nothing, &other).unwrap();
         gpu.gated(&mut nothing, &other, Activation::Silu).unwrap();
+        gpu.activate(&mut nothing, Activation::Gelu).unwrap();
         assert_eq!(gpu.read(&nothing).await.unwrap(), Vec::<f32>::new());
         assert_eq!(gpu.gather(&nothing, &[]).unwrap().rows, 0);
     }

@@ -43,6 +43,49 @@ pub fn llama_sharded() -> Files {
     )
 }
 
+/// Miniatures of the other families: random weights, both styles of the configuration, and what transformers makes of them.
+pub mod miniature {
+    use super::Files;
+
+    macro_rules! miniatures {
+        ($($name:ident: $folder:literal),+ $(,)?) => {$(
+            /// The one of this name.
+            pub fn $name() -> Files {
+                vec![
+                    miniatures!(@ $folder, "config.json"),
+                    miniatures!(@ $folder, "config.v4.json"),
+                    miniatures!(@ $folder, "model.safetensors"),
+                    miniatures!(@ $folder, "tokenizer.json"),
+                    miniatures!(@ $folder, "tokenizer_config.json"),
+                    miniatures!(@ $folder, "reference.json"),
+                ]
+            }
+        )+};
+        (@ $folder:literal, $file:literal) => {
+            ($file, &include_bytes!(concat!("../fixtures/", $folder, "/", $file))[..])
+        };
+    }
+
+    miniatures! {
+        mistral: "mistral",
+        qwen2: "qwen2",
+        qwen2_bf16: "qwen2-bf16",
+        qwen2_f16: "qwen2-f16",
+        qwen3: "qwen3",
+        gpt2: "gpt2",
+        gpt2_hubnames: "gpt2-hubnames",
+        gpt_neox: "gpt_neox",
+        gpt_neox_buffers: "gpt_neox-buffers",
+        phi: "phi",
+        opt: "opt",
+        gemma3: "gemma3_text",
+        olmo2: "olmo2",
+        smollm3: "smollm3",
+        phi3: "phi3",
+        gpt_neo: "gpt_neo",
+    }
+}
+
 /// A held-out text.
 pub const TINYSTORIES: &str = include_str!("../fixtures/val_tinystories.txt");
 

@@ -24,6 +24,7 @@ pub fn attention(
     let size = shape.head_size;
     let (q_stride, kv_stride) = (shape.heads * size, shape.kv_heads * size);
     let group = shape.heads / shape.kv_heads;
+    let window = shape.window.unwrap_or(usize::MAX);
     let mut done = true;
     for sequence in 0..shape.sequences {
         for kv_head in kv_heads.clone() {
@@ -31,8 +32,12 @@ pub fn attention(
             for head in kv_head * group..(kv_head + 1) * group {
                 for tile in (0..length).step_by(TILE) {
                     let count = TILE.min(length - tile);
-                    let seen = shape.past + tile + count;
+                    let behind = shape.past + tile + count;
+                    // What not even the first query of the tile sees any more.
+                    let hidden = (shape.past + tile + 1).saturating_sub(window);
+                    let seen = behind - hidden;
                     let q_at = (sequence * length + tile) * q_stride + head * size;
+                    let kv_at = kv_at + hidden * kv_stride;
                     scores.resize(count * seen, 0.0);
                     done &= gemm(
                         (count, seen, size),
@@ -46,7 +51,8 @@ pub fn attention(
                         (shape.scale, 0.0),
                     );
                     for (i, row) in scores.chunks_exact_mut(seen).enumerate() {
-                        softmax(row, shape.past + tile + i + 1);
+                        let last = shape.past + tile + i + 1;
+                        softmax(row, last.saturating_sub(window) - hidden..last - hidden);
                     }
                     done &= gemm(
                         (count, size, seen),
@@ -66,10 +72,12 @@ pub fn attention(
     done
 }
 
-/// Softmax of the first `visible` scores; the others get weight 0.
-fn softmax(row: &mut [f32], visible: usize) {
-    let (seen, hidden) = row.split_at_mut(visible);
+/// Softmax of the visible scores; the others get weight 0.
+fn softmax(row: &mut [f32], visible: Range<usize>) {
+    let (seen, behind) = row.split_at_mut(visible.end);
+    let (hidden, seen) = seen.split_at_mut(visible.start);
     let scale = math::exp_sum(seen, math::max(seen)).recip();
     seen.iter_mut().for_each(|weight| *weight *= scale);
     hidden.fill(0.0);
+    behind.fill(0.0);
 }

@@ -61,6 +61,30 @@ pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
+/// x / 2 (1 + erf(x / sqrt(2))), with erf after Abramowitz and Stegun 7.1.26, within 1.5e-7.
+#[inline(always)]
+pub fn gelu(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let tail = ((((1.061_405_4 * t - 1.453_152_1) * t + 1.421_413_8) * t - 0.284_496_72) * t + 0.254_829_6) * t;
+    // 1 - erf(z), half of which is left of -z, and right of z.
+    let outside = tail * exp(-z * z);
+    0.5 * (x + x.abs()) - 0.5 * x.abs() * outside
+}
+
+/// x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), as x / (1 + exp(-2 u)), which is the same.
+#[inline(always)]
+pub fn gelu_tanh(x: f32) -> f32 {
+    const TWICE: f32 = 2.0 * 0.797_884_6; // 2 sqrt(2 / pi)
+    x / (1.0 + exp(-TWICE * (x + 0.044_715 * x * x * x)))
+}
+
+/// max(x, 0).
+#[inline(always)]
+pub fn relu(x: f32) -> f32 {
+    if x > 0.0 { x } else { 0.0 }
+}
+
 /// Replaces each value by exp(value - shift) and returns their sum.
 pub fn exp_sum(values: &mut [f32], shift: f32) -> f32 {
     let mut sums = [0.0f32; LANES];

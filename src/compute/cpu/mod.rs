@@ -206,13 +206,24 @@ impl Compute for Cpu {
     }
 
     fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor> {
-        check(gain.rows * gain.columns == x.columns, || {
-            format!("a gain of {} for {} columns", gain.rows * gain.columns, x.columns)
-        })?;
+        shapes::per_column(x, gain)?;
         let (mut values, gain) = (x.host()?.to_vec(), gain.host()?);
         for row in values.chunks_exact_mut(x.columns.max(1)) {
             let scale = (math::dot(row, row) / x.columns as f32 + epsilon).sqrt().recip();
             row.iter_mut().zip(gain).for_each(|(value, g)| *value = *value * scale * g);
+        }
+        Ok(Tensor::from_host(x.rows, x.columns, values))
+    }
+
+    fn layer_norm(&self, x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
+        shapes::per_column(x, gain)?;
+        shapes::per_column(x, bias)?;
+        let (mut values, gain, bias) = (x.host()?.to_vec(), gain.host()?, bias.host()?);
+        for row in values.chunks_exact_mut(x.columns.max(1)) {
+            let mean = row.iter().sum::<f32>() / x.columns as f32;
+            row.iter_mut().for_each(|value| *value -= mean);
+            let scale = (math::dot(row, row) / x.columns as f32 + epsilon).sqrt().recip();
+            row.iter_mut().zip(gain).zip(bias).for_each(|((value, g), b)| *value = *value * scale * g + b);
         }
         Ok(Tensor::from_host(x.rows, x.columns, values))
     }
@@ -261,8 +272,23 @@ impl Compute for Cpu {
     fn gated(&self, gate: &mut Tensor, up: &Tensor, activation: Activation) -> Result<()> {
         shapes::same(gate, up)?;
         let pairs = gate.host_mut()?.iter_mut().zip(up.host()?);
+        // One loop for each, so that the compiler vectorises them all.
         match activation {
             Activation::Silu => pairs.for_each(|(g, u)| *g = math::silu(*g) * u),
+            Activation::Gelu => pairs.for_each(|(g, u)| *g = math::gelu(*g) * u),
+            Activation::GeluTanh => pairs.for_each(|(g, u)| *g = math::gelu_tanh(*g) * u),
+            Activation::Relu => pairs.for_each(|(g, u)| *g = math::relu(*g) * u),
+        }
+        Ok(())
+    }
+
+    fn activate(&self, x: &mut Tensor, activation: Activation) -> Result<()> {
+        let values = x.host_mut()?.iter_mut();
+        match activation {
+            Activation::Silu => values.for_each(|x| *x = math::silu(*x)),
+            Activation::Gelu => values.for_each(|x| *x = math::gelu(*x)),
+            Activation::GeluTanh => values.for_each(|x| *x = math::gelu_tanh(*x)),
+            Activation::Relu => values.for_each(|x| *x = math::relu(*x)),
         }
         Ok(())
     }

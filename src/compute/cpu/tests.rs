@@ -70,6 +70,19 @@ fn norms_rotation_and_gates() {
         .collect();
     close(&get(&engine, &normed), &expected, 1e-6);
 
+    let shift = values(d, 15);
+    let upload = |values: &[f32]| engine.upload(1, values).unwrap();
+    let normed = engine.layer_norm(&engine.upload(n, &x).unwrap(), &upload(&g), &upload(&shift), 1e-5).unwrap();
+    let expected: Vec<f64> = (0..n * d)
+        .map(|i| {
+            let row: Vec<f64> = x[i / d * d..(i / d + 1) * d].iter().map(|v| f64::from(*v)).collect();
+            let mean = row.iter().sum::<f64>() / d as f64;
+            let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / d as f64;
+            (row[i % d] - mean) / (variance + 1e-5).sqrt() * f64::from(g[i % d]) + f64::from(shift[i % d])
+        })
+        .collect();
+    close(&get(&engine, &normed), &expected, 1e-6);
+
     let (head, half, length) = (7, 2, 3);
     let angles: Vec<f64> = (0..8 * half).map(|i| 0.3 * i as f64).collect();
     let table: Vec<f32> = angles
@@ -94,22 +107,49 @@ fn norms_rotation_and_gates() {
         })
         .collect();
     close(&get(&engine, &rotated), &expected, 1e-6);
+}
 
-    let (gate, up) = (values(33, 7), values(33, 8));
-    let mut out = engine.upload(3, &gate).unwrap();
-    engine.gated(&mut out, &engine.upload(3, &up).unwrap(), Activation::Silu).unwrap();
-    let expected: Vec<f64> =
-        gate.iter().zip(&up).map(|(g, u)| f64::from(*g) / (1.0 + (-f64::from(*g)).exp()) * f64::from(*u)).collect();
-    close(&get(&engine, &out), &expected, 1e-6);
+#[test]
+fn activations_gated_and_plain() {
+    let engine = Cpu::default();
+    type Definition = fn(f64) -> f64;
+    let definitions: [(Activation, Definition); 4] = [
+        (Activation::Silu, |x| x / (1.0 + (-x).exp())),
+        (Activation::Gelu, |x| x / 2.0 * (1.0 + statrs::function::erf::erf(x / 2f64.sqrt()))),
+        (Activation::GeluTanh, |x| {
+            x / 2.0 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+        }),
+        (Activation::Relu, |x| x.max(0.0)),
+    ];
+    let (mut gate, up) = (values(33, 7), values(33, 8));
+    gate.iter_mut().enumerate().for_each(|(i, g)| *g *= 1.0 + i as f32 / 4.0);
+    gate[..4].copy_from_slice(&[1.0e4, -1.0e4, 0.0, -20.0]);
+    for (activation, definition) in definitions {
+        let mut out = engine.upload(3, &gate).unwrap();
+        engine.gated(&mut out, &engine.upload(3, &up).unwrap(), activation).unwrap();
+        let expected: Vec<f64> = gate.iter().zip(&up).map(|(g, u)| definition(f64::from(*g)) * f64::from(*u)).collect();
+        close(&get(&engine, &out), &expected, 1e-6);
+        let mut out = engine.upload(11, &gate).unwrap();
+        engine.activate(&mut out, activation).unwrap();
+        let expected: Vec<f64> = gate.iter().map(|x| definition(f64::from(*x))).collect();
+        close(&get(&engine, &out), &expected, 1e-6);
+    }
 }
 
 #[test]
 fn attention_sees_what_came_before_and_nothing_else() {
     let engine = Cpu::default();
-    for (heads, kv_heads, head_size, sequences, past, length, room) in
-        [(1, 1, 1, 1, 0, 1, 1), (4, 2, 5, 3, 0, 7, 7), (6, 2, 8, 1, 9, 2, 20), (3, 3, 16, 2, 0, 131, 131)]
-    {
-        let shape = Attention { heads, kv_heads, head_size, scale: 0.37, sequences, past };
+    for (heads, kv_heads, head_size, sequences, past, length, room, window) in [
+        (1, 1, 1, 1, 0, 1, 1, None),
+        (4, 2, 5, 3, 0, 7, 7, None),
+        (6, 2, 8, 1, 9, 2, 20, None),
+        (3, 3, 16, 2, 0, 131, 131, None),
+        (4, 2, 5, 3, 0, 7, 7, Some(3)),
+        (6, 2, 8, 1, 9, 2, 20, Some(1)),
+        (3, 3, 16, 2, 0, 131, 131, Some(50)),
+        (2, 1, 4, 1, 70, 67, 140, Some(200)),
+    ] {
+        let shape = Attention { heads, kv_heads, head_size, scale: 0.37, sequences, past, window };
         let q = values(sequences * length * heads * head_size, 9);
         let (k, v) =
             (values(sequences * room * kv_heads * head_size, 10), values(sequences * room * kv_heads * head_size, 11));
@@ -128,10 +168,13 @@ fn attention_sees_what_came_before_and_nothing_else() {
                         |c: usize| f64::from(q[(row * heads + head) * head_size + c]) * f64::from(k[key(j, c)]);
                     0.37 * (0..head_size).map(product).sum::<f64>()
                 };
-                let weights: Vec<f64> = (0..past + row % length + 1).map(|j| score(j).exp()).collect();
+                let behind = past + row % length + 1;
+                let first = window.map_or(0, |window: usize| behind.saturating_sub(window));
+                let weights: Vec<f64> = (first..behind).map(|j| score(j).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 expected.extend((0..head_size).map(|c| {
-                    weights.iter().enumerate().map(|(j, w)| w * f64::from(v[key(j, c)])).sum::<f64>() / total
+                    let value = |(j, w): (usize, &f64)| w * f64::from(v[key(first + j, c)]);
+                    weights.iter().enumerate().map(value).sum::<f64>() / total
                 }));
             }
         }

@@ -28,7 +28,8 @@ pub(super) fn attention(
         let constant = format!("const CHUNKS = {chunks}u;\n");
         [declarations, &constant, include_str!("attention.wgsl")].concat()
     });
-    let seen = shape.past as f64 + (length as f64 + 1.0) / 2.0;
+    let window = shape.window.and_then(|window| u32::try_from(window).ok()).unwrap_or(u32::MAX);
+    let seen = (shape.past as f64 + (length as f64 + 1.0) / 2.0).min(window.into());
     let row_flops = 4.0 * (heads * shape.head_size) as f64 * seen;
     // Long sequences are cut, so that no submission is long.
     let slice = ((gpu.slice_flops() / row_flops) as usize).next_multiple_of(GROUP).max(GROUP);
@@ -36,7 +37,7 @@ pub(super) fn attention(
         let last = (first + slice).min(q.rows);
         let sizes = [first, last, shape.heads, shape.kv_heads, kv_heads.start * group, length, keys, shape.past];
         let mut parameters = sizes.map(|value| value as u32).to_vec();
-        parameters.push(shape.scale.to_bits());
+        parameters.extend([window, shape.scale.to_bits()]);
         gpu.dispatch(
             &kernel,
             &parameters,

@@ -13,6 +13,7 @@ struct Shape {
     length: u32,        // queries of a sequence
     keys: u32,          // rows of k and v of a sequence
     past: u32,          // the first query sees past + 1 keys
+    window: u32,        // the most keys that a query sees
     scale: f32,
 }
 
@@ -40,7 +41,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var sums: array<Lanes, CHUNKS>;
     var largest = NOTHING;
     var total = 0.0;
-    for (var key = 0u; key < visible; key += 8u) {
+    for (var key = visible - min(visible, shape.window); key < visible; key += 8u) {
         // Keys behind the last visible one are replaced by it and get the weight 0.
         let last = visible - 1u;
         let at0 = kv_at + min(key + 0u, last) * stride;

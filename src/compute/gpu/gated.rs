@@ -1,5 +1,6 @@
 //! `gate = activation(gate) * up`.
 
+use super::activate::declaration;
 use super::kernel::{GROUP, grid};
 use super::recorder::Recorder;
 use crate::compute::{Activation, Tensor, shapes};
@@ -12,9 +13,8 @@ pub(super) fn gated(gpu: &Recorder, gate: &mut Tensor, up: &Tensor, activation: 
     if fours == 0 {
         return Ok(());
     }
-    let kernel = match activation {
-        Activation::Silu => gpu.kernel(("gated", 0), 1, || include_str!("gated.wgsl").into()),
-    };
+    let (declaration, variant) = declaration(activation);
+    let kernel = gpu.kernel(("gated", variant), 1, || [declaration, include_str!("gated.wgsl")].concat());
     gpu.dispatch(
         &kernel,
         &[fours as u32],

@@ -8,6 +8,7 @@
 //! and a software adapter is slow at barriers. Products keep 8 x 8 sums in registers, which serves both kinds of
 //! adapters.
 
+mod activate;
 mod adapter;
 mod add;
 mod attention;
@@ -19,6 +20,7 @@ mod gather;
 mod head_statistics;
 mod kernel;
 mod lanes;
+mod layer_norm;
 mod matmul;
 mod recorder;
 mod rms_norm;
@@ -192,6 +194,10 @@ impl Compute for Gpu {
         rms_norm::rms_norm(&self.recorder, x, gain, epsilon)
     }
 
+    fn layer_norm(&self, x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
+        layer_norm::layer_norm(&self.recorder, x, [gain, bias], epsilon)
+    }
+
     fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()> {
         rotate::rotate(&self.recorder, x, head_size, table, first, length)
     }
@@ -210,6 +216,10 @@ impl Compute for Gpu {
 
     fn gated(&self, gate: &mut Tensor, up: &Tensor, activation: Activation) -> Result<()> {
         gated::gated(&self.recorder, gate, up, activation)
+    }
+
+    fn activate(&self, x: &mut Tensor, activation: Activation) -> Result<()> {
+        activate::activate(&self.recorder, x, activation)
     }
 
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {

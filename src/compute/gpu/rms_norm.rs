@@ -1,15 +1,15 @@
 //! Root-mean-square normalisation of rows.
 
+use super::bytes;
 use super::kernel::grid;
 use super::lanes::lanes;
 use super::recorder::Recorder;
-use super::{bytes, check};
-use crate::compute::Tensor;
+use crate::compute::{Tensor, shapes};
 use crate::error::Result;
 
 /// See [`crate::compute::Compute::rms_norm`].
 pub(super) fn rms_norm(gpu: &Recorder, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor> {
-    check(gain.count() == x.columns, || format!("a gain of {} for {} columns", gain.count(), x.columns))?;
+    shapes::per_column(x, gain)?;
     let out = Tensor::on_device(x.rows, x.columns, gpu.allocate(bytes(x.count()))?);
     if x.count() > 0 {
         let (declarations, chunks) = lanes(x.columns);

@@ -5,3 +5,7 @@ const WIDTH = 4u;
 fn inner(a: Lanes, b: Lanes) -> f32 {
     return dot(a, b);
 }
+
+fn total(a: Lanes) -> f32 {
+    return dot(a, vec4<f32>(1.0));
+}

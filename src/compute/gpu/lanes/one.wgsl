@@ -5,3 +5,7 @@ const WIDTH = 1u;
 fn inner(a: Lanes, b: Lanes) -> f32 {
     return a * b;
 }
+
+fn total(a: Lanes) -> f32 {
+    return a;
+}

@@ -1,0 +1,281 @@
+//! A decoder described without naming its family. Must not know `config.json`.
+
+use indexmap::IndexMap;
+
+use super::layers::{LayerList, LayerOptions};
+use super::readable_dtype;
+use super::rope::Rope;
+use crate::checkpoint::Checkpoint;
+use crate::compute::Activation;
+use crate::error::{Error, Result};
+
+/// What a tensor of a block does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The norm in front of attention.
+    AttentionNorm,
+    /// Queries.
+    Query,
+    /// Keys.
+    Key,
+    /// Values.
+    Value,
+    /// The norm of the queries, of each head or of all channels.
+    QueryNorm,
+    /// The norm of the keys.
+    KeyNorm,
+    /// From the heads back into the stream.
+    Output,
+    /// The norm between attention and the stream.
+    AttentionPostNorm,
+    /// The norm in front of the MLP.
+    MlpNorm,
+    /// The gate of the MLP; none where it is plain.
+    Gate,
+    /// The MLP's input projection.
+    Up,
+    /// From the MLP back into the stream.
+    Down,
+    /// The norm between the MLP and the stream.
+    MlpPostNorm,
+}
+
+/// How a model normalises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// By the root of the mean square, with a gain.
+    Rms,
+    /// By mean and standard deviation, with a gain and a bias.
+    Layer,
+}
+
+/// A norm of a block: `{prefix}.{name}.weight` and, of [`NormKind::Layer`], `.bias`, shape `[size]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Norm {
+    /// What it is for.
+    pub role: Role,
+    /// Its name inside the block.
+    pub name: &'static str,
+    /// Channels that are normalised together.
+    pub size: usize,
+}
+
+/// A projection of a block: rows of `{prefix}.{name}.weight`, shape `[stored, columns]` (the other way round where it is transposed), and of
+/// `{prefix}.{name}.bias`, shape `[stored]`, where there is one. Several projections may share a tensor.
+///
+/// Row r is the stored row `first + r / run * stride + r % run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Projection {
+    /// What it is for.
+    pub role: Role,
+    /// The name of its tensor inside the block.
+    pub name: &'static str,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// The norm whose output it reads; the norm's gain can be folded into its columns.
+    pub reads: Option<Role>,
+    /// Outputs of the stored tensor.
+    pub stored: usize,
+    /// The first stored row.
+    pub first: usize,
+    /// Rows that lie one after the other.
+    pub run: usize,
+    /// From the start of one run to the next.
+    pub stride: usize,
+    /// Whether the tensor is stored as `[columns, stored]`.
+    pub transposed: bool,
+}
+
+impl Projection {
+    /// A projection with a tensor of its own.
+    pub fn new(
+        role: Role,
+        name: &'static str,
+        [rows, columns]: [usize; 2],
+        bias: bool,
+        reads: impl Into<Option<Role>>,
+    ) -> Self {
+        let (reads, stored, first, run, stride) = (reads.into(), rows, 0, rows, rows);
+        Self { role, name, rows, columns, bias, reads, stored, first, run, stride, transposed: false }
+    }
+
+    /// The same as a part of a tensor of `stored` rows: runs of `run` rows, the first of them at `first`, `stride` apart.
+    pub fn part(self, stored: usize, first: usize, run: usize, stride: usize) -> Self {
+        Self { stored, first, run, stride, ..self }
+    }
+
+    /// The same, stored as `[columns, stored]`.
+    pub fn transposed(self) -> Self {
+        Self { transposed: true, ..self }
+    }
+
+    /// The runs of stored rows that make up the rows: `(first stored row, number)`.
+    pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let Self { rows, first, run, stride, .. } = *self;
+        (0..rows).step_by(run.max(1)).map(move |row| (first + row / run.max(1) * stride, run.min(rows - row)))
+    }
+}
+
+/// Learned positions: position p is row p + `offset` of the tensor `name`, `[positions + offset, hidden]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Learned {
+    /// The full name of the tensor.
+    pub name: String,
+    /// Rows in front of position 0.
+    pub offset: usize,
+}
+
+/// A decoder, described without naming its family.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The family's name for the user.
+    pub family: &'static str,
+    /// The key of `config.json` that counts the blocks.
+    pub count_key: &'static str,
+    /// Channels of the residual stream.
+    pub hidden: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Channels of a head.
+    pub head_size: usize,
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Positions that the model was made for.
+    pub positions: usize,
+    /// Factor of the embedding.
+    pub embedding_scale: f32,
+    /// Learned positions, added to the embedding.
+    pub learned: Option<Learned>,
+    /// How it normalises.
+    pub norm: NormKind,
+    /// Added to every stored gain.
+    pub gain_offset: f32,
+    /// Added to the mean square in every norm.
+    pub epsilon: f32,
+    /// Rotary embeddings, of which each block has one or none.
+    pub ropes: Vec<Rope>,
+    /// Factor of the attention scores.
+    pub attention_scale: f32,
+    /// Whether attention and MLP read the same stream, and both are added to it.
+    pub parallel: bool,
+    /// Non-linearity of the MLP.
+    pub activation: Activation,
+    /// Number of blocks.
+    pub layers: usize,
+    /// What differs between the blocks, front to back.
+    pub layer_options: Vec<LayerOptions>,
+    /// What `config.json` may list for every block.
+    pub lists: Vec<LayerList>,
+    /// What comes in front of a block's number.
+    pub block_prefix: String,
+    /// The norms of a block.
+    pub norms: Vec<Norm>,
+    /// The projections of a block.
+    pub projections: Vec<Projection>,
+    /// The embedding, `[vocabulary, hidden]`.
+    pub embedding: String,
+    /// The last norm, `{final_norm}.weight` and, of [`NormKind::Layer`], `.bias`, `[hidden]`.
+    pub final_norm: String,
+    /// The head, `[vocabulary, hidden]`; none where it is the embedding.
+    pub head: Option<String>,
+    /// The head's bias, `[vocabulary]`.
+    pub head_bias: Option<String>,
+}
+
+impl Description {
+    /// The full name of a tensor of block `layer`.
+    pub fn block_tensor(&self, layer: usize, name: &str, suffix: &str) -> String {
+        format!("{}.{layer}.{name}.{suffix}", self.block_prefix)
+    }
+
+    /// The names after the dot that a norm's tensors have.
+    pub fn norm_suffixes(&self) -> &'static [&'static str] {
+        match self.norm {
+            NormKind::Rms => &["weight"],
+            NormKind::Layer => &["weight", "bias"],
+        }
+    }
+
+    /// The projections of a block, one for each stored tensor.
+    pub fn stored_projections(&self) -> impl Iterator<Item = &Projection> {
+        let first = |name| self.projections.iter().position(|p| p.name == name);
+        self.projections.iter().enumerate().filter(move |(i, p)| first(p.name) == Some(*i)).map(|(_, p)| p)
+    }
+
+    /// The names and shapes of all tensors of block `layer`.
+    pub fn block_tensors(&self, layer: usize) -> Vec<(String, Vec<u64>)> {
+        let norms = self.norms.iter().flat_map(|norm| {
+            let suffixes = self.norm_suffixes().iter();
+            suffixes.map(move |suffix| (self.block_tensor(layer, norm.name, suffix), vec![norm.size as u64]))
+        });
+        let projections = self.stored_projections().flat_map(|p| {
+            let (outputs, inputs) = (p.stored as u64, p.columns as u64);
+            let shape = if p.transposed { vec![inputs, outputs] } else { vec![outputs, inputs] };
+            let weight = (self.block_tensor(layer, p.name, "weight"), shape);
+            let bias = p.bias.then(|| (self.block_tensor(layer, p.name, "bias"), vec![outputs]));
+            std::iter::once(weight).chain(bias)
+        });
+        norms.chain(projections).collect()
+    }
+
+    /// The names and shapes of all tensors outside the blocks.
+    pub fn outer_tensors(&self) -> Vec<(String, Vec<u64>)> {
+        let (vocabulary, hidden) = (self.vocabulary as u64, self.hidden as u64);
+        let mut tensors = vec![(self.embedding.clone(), vec![vocabulary, hidden])];
+        if let Some(Learned { name, offset }) = &self.learned {
+            tensors.push((name.clone(), vec![(self.positions + offset) as u64, hidden]));
+        }
+        let suffixes = self.norm_suffixes().iter();
+        tensors.extend(suffixes.map(|suffix| (format!("{}.{suffix}", self.final_norm), vec![hidden])));
+        tensors.extend(self.head.iter().map(|head| (head.clone(), vec![vocabulary, hidden])));
+        tensors.extend(self.head_bias.iter().map(|bias| (bias.clone(), vec![vocabulary])));
+        tensors
+    }
+
+    /// The names and shapes of all tensors.
+    pub fn tensors(&self) -> IndexMap<String, Vec<u64>> {
+        (0..self.layers).flat_map(|layer| self.block_tensors(layer)).chain(self.outer_tensors()).collect()
+    }
+
+    /// Fails unless every tensor is there, in the right shape and in a number format that can be read.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::WrongShape`], [`Error::UnsupportedDtype`].
+    pub fn check(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.tensors().iter().try_for_each(|(name, shape)| check_tensor(checkpoint, name, shape))
+    }
+
+    /// The description of a model of some of the blocks, in this order.
+    pub fn with_blocks(&self, blocks: &[usize]) -> Self {
+        let options = blocks.iter().filter_map(|layer| self.layer_options.get(*layer).copied());
+        Self { layers: blocks.len(), layer_options: options.collect(), ..self.clone() }
+    }
+}
+
+fn check_tensor(checkpoint: &Checkpoint, name: &str, shape: &[u64]) -> Result<()> {
+    let tensor = checkpoint.tensor(name)?;
+    if tensor.shape != shape {
+        return Err(Error::WrongShape { tensor: name.into(), found: tensor.shape.clone(), expected: shape.into() });
+    }
+    readable_dtype(name, tensor).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_shared_tensor() {
+        let whole = Projection::new(Role::Query, "q", [6, 4], true, Role::AttentionNorm);
+        assert_eq!(whole.runs().collect::<Vec<_>>(), [(0, 6)]);
+        assert_eq!(whole.part(18, 12, 6, 6).runs().collect::<Vec<_>>(), [(12, 6)]);
+        // Keys of three heads of two channels each, query, key and value of a head side by side.
+        assert_eq!(whole.part(18, 2, 2, 6).runs().collect::<Vec<_>>(), [(2, 2), (8, 2), (14, 2)]);
+    }
+}

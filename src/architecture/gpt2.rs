@@ -1,0 +1,61 @@
+//! GPT-2: learned positions, fused queries, keys and values, matrices stored as [inputs, outputs].
+
+use super::options::{Heads, activation, head, refuse_flag};
+use super::{Description, Files, LayerOptions, Learned, Norm, NormKind, Projection, Role};
+use crate::error::Result;
+
+/// Names and options as `GPT2Config` of transformers has them. Files of the hub leave the `transformer.` in front of the names out.
+pub fn describe(files: &Files<'_>) -> Result<Description> {
+    let config = files.config;
+    refuse_flag(config, "scale_attn_by_inverse_layer_idx", false)?;
+    refuse_flag(config, "add_cross_attention", false)?;
+    let root = files.root(&["transformer.", ""], "wte.weight");
+    let hidden = config.size("n_embd")?;
+    let heads = Heads::plain(config, "n_head", hidden)?;
+    let intermediate = config.size_or("n_inner", Some(4 * hidden))?;
+    let layers = config.size("n_layer")?;
+    let scaled = config.flag_or("scale_attn_weights", true)?;
+    let fused = |role, index| {
+        let whole = Projection::new(role, "attn.c_attn", [hidden, hidden], true, Role::AttentionNorm);
+        whole.part(3 * hidden, index * hidden, hidden, hidden).transposed()
+    };
+    Ok(Description {
+        family: "gpt2",
+        count_key: "n_layer",
+        layers,
+        hidden,
+        heads: heads.heads,
+        kv_heads: heads.kv_heads,
+        head_size: heads.head_size,
+        vocabulary: config.size("vocab_size")?,
+        positions: config.size_or("n_positions", Some(1024))?,
+        embedding_scale: 1.0,
+        learned: Some(Learned { name: format!("{root}wpe.weight"), offset: 0 }),
+        norm: NormKind::Layer,
+        gain_offset: 0.0,
+        epsilon: config.number_or("layer_norm_epsilon", 1e-5)? as f32,
+        ropes: Vec::new(),
+        attention_scale: if scaled { heads.scale() } else { 1.0 },
+        parallel: false,
+        activation: activation(config, "activation_function", "gelu_new")?,
+        layer_options: vec![LayerOptions { rope: None, ..LayerOptions::GLOBAL }; layers],
+        lists: Vec::new(),
+        block_prefix: format!("{root}h"),
+        norms: vec![
+            Norm { role: Role::AttentionNorm, name: "ln_1", size: hidden },
+            Norm { role: Role::MlpNorm, name: "ln_2", size: hidden },
+        ],
+        projections: vec![
+            fused(Role::Query, 0),
+            fused(Role::Key, 1),
+            fused(Role::Value, 2),
+            Projection::new(Role::Output, "attn.c_proj", [hidden, hidden], true, None).transposed(),
+            Projection::new(Role::Up, "mlp.c_fc", [intermediate, hidden], true, Role::MlpNorm).transposed(),
+            Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None).transposed(),
+        ],
+        embedding: format!("{root}wte.weight"),
+        final_norm: format!("{root}ln_f"),
+        head: head(config, "lm_head.weight", true)?,
+        head_bias: None,
+    })
+}

@@ -1,0 +1,44 @@
+//! Phi 3 and 4: Llama with queries, keys and values in one tensor, and gate and input of the MLP in another.
+
+use super::llama::{Biases, frame};
+use super::mistral::windowed;
+use super::rope::{Rope, share};
+use super::{Description, Files, Projection, Role};
+use crate::error::Result;
+
+/// Names and options as `Phi3Config` of transformers has them.
+pub fn describe(files: &Files<'_>) -> Result<Description> {
+    let config = files.config;
+    let frame = frame(files, "phi3", None, Biases::default())?;
+    let (hidden, intermediate) = (frame.hidden, config.size("intermediate_size")?);
+    let (query, key) = (frame.heads * frame.head_size, frame.kv_heads * frame.head_size);
+    let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);
+    let part = |role, first, rows| {
+        Projection::new(role, "self_attn.qkv_proj", [rows, hidden], false, attention).part(
+            query + 2 * key,
+            first,
+            rows,
+            rows,
+        )
+    };
+    let half = |role, first| {
+        let whole = Projection::new(role, "mlp.gate_up_proj", [intermediate, hidden], false, mlp);
+        whole.part(2 * intermediate, first, intermediate, intermediate)
+    };
+    let rotated = share(config, "partial_rotary_factor", 1.0, frame.head_size)?;
+    let described = Description {
+        epsilon: config.number_or("rms_norm_eps", 1e-5)? as f32,
+        ropes: vec![Rope::from_config(config, rotated)?],
+        projections: vec![
+            part(Role::Query, 0, query),
+            part(Role::Key, query, key),
+            part(Role::Value, query + key, key),
+            Projection::new(Role::Output, "self_attn.o_proj", [hidden, query], false, None),
+            half(Role::Gate, 0),
+            half(Role::Up, intermediate),
+            Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], false, None),
+        ],
+        ..frame
+    };
+    windowed(config, described, None)
+}

@@ -1,0 +1,33 @@
+//! Qwen 2 (and 2.5) and 3: Llama with biases on queries, keys and values, or with normalised queries and keys.
+
+use super::llama::{Biases, frame};
+use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
+use crate::error::Result;
+
+/// Names and options as `Qwen2Config` of transformers has them.
+pub fn qwen2(files: &Files<'_>) -> Result<Description> {
+    windowed(files, frame(files, "qwen2", None, Biases { query_key_value: true, ..Biases::default() })?)
+}
+
+/// Names and options as `Qwen3Config` of transformers has them.
+pub fn qwen3(files: &Files<'_>) -> Result<Description> {
+    let bias = files.config.flag_or("attention_bias", false)?;
+    let mut frame = frame(files, "qwen3", Some(128), Biases { query_key_value: bias, output: bias, mlp: false })?;
+    for (role, name) in [(Role::QueryNorm, "self_attn.q_norm"), (Role::KeyNorm, "self_attn.k_norm")] {
+        frame.norms.push(Norm { role, name, size: frame.head_size });
+    }
+    windowed(files, frame)
+}
+
+/// From block `max_window_layers` on a window, where one is used at all.
+fn windowed(files: &Files<'_>, frame: Description) -> Result<Description> {
+    let config = files.config;
+    let used = config.flag_or("use_sliding_window", false)?;
+    let window = if used { Some(config.size_or("sliding_window", Some(4096))?) } else { None };
+    let from = config.number_or("max_window_layers", 28.0)?;
+    let rule = |layer| if used && layer as f64 >= from { LayerKind::Local } else { LayerKind::Global };
+    let kinds = layers::kinds(config, frame.layers, rule)?.into_iter();
+    let options = |kind| LayerOptions { kind, window: window.filter(|_| kind == LayerKind::Local), rope: Some(0) };
+    let lists = vec![LayerList::kinds(&["max_window_layers"])];
+    Ok(Description { layer_options: kinds.map(options).collect(), lists, ..frame })
+}

@@ -1,0 +1,156 @@
+//! The blocks that go into a merged tensor: their values with norms folded in, weighted sums of them, and repairs of these.
+
+use super::CHUNK_VALUES;
+use super::ParentDistance;
+use crate::architecture::readable_dtype;
+use crate::checkpoint::StoredTensor;
+use crate::error::Result;
+use crate::merge::RepairMap;
+use crate::task::Task;
+use crate::transformer::read_values;
+
+/// A norm on its way into a projection that reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Folded {
+    /// The norm's name.
+    pub(super) norm: &'static str,
+    /// Added to the stored gain.
+    pub(super) offset: f32,
+    /// Whether the projection is stored as `[inputs, outputs]`.
+    pub(super) transposed: bool,
+    /// Outputs of the projection.
+    pub(super) outputs: usize,
+}
+
+/// A stored matrix times a vector of its inputs: one value for each output, summed in `f64` in the order of the inputs.
+pub(super) async fn product(name: &str, matrix: &StoredTensor, folded: Folded, x: &[f32]) -> Result<Vec<f32>> {
+    let (inputs, outputs) = (x.len(), folded.outputs);
+    let row = if folded.transposed { outputs } else { inputs };
+    let rows = inputs * outputs / row.max(1);
+    let row_bytes = row * readable_dtype(name, matrix)?.size();
+    let step = (CHUNK_VALUES / row.max(1)).max(1);
+    let mut sums = vec![0.0f64; outputs];
+    for first in (0..rows).step_by(step) {
+        let count = step.min(rows - first);
+        let values = read_values(name, matrix, (first * row_bytes) as u64, count * row_bytes).await?;
+        for (i, values) in values.chunks_exact(row.max(1)).enumerate() {
+            if folded.transposed {
+                let x = f64::from(x[first + i]);
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(*value) * x);
+            } else {
+                sums[first + i] = values.iter().zip(x).map(|(value, x)| f64::from(*value) * f64::from(*x)).sum();
+            }
+        }
+    }
+    Ok(sums.into_iter().map(|sum| sum as f32).collect())
+}
+
+/// `count` values of the weighted sum of some parents, from `first` on.
+pub(super) async fn blend(parents: &[Parent<'_>], first: usize, count: usize) -> Result<Vec<f32>> {
+    let mut total = vec![0.0f32; count];
+    for parent in parents {
+        let weight = parent.weight as f32;
+        let values = parent.values(first, count).await?;
+        total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
+    }
+    Ok(total)
+}
+
+/// The rows `first..first + count` of T' W, W `[rows, columns]` the weighted sum of some parents: row i is the sum over j of T[j, i] W[j], in
+/// ascending order of j.
+pub(super) async fn repaired_rows(
+    parents: &[Parent<'_>],
+    map: &RepairMap,
+    (rows, columns): (usize, usize),
+    first: usize,
+    count: usize,
+    task: &Task,
+) -> Result<Vec<f32>> {
+    let mut total = vec![0.0f32; count * columns];
+    let mut line = vec![0.0f32; rows];
+    let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
+    for start in (0..rows).step_by(rows_at_once) {
+        let read = rows_at_once.min(rows - start);
+        let block = blend(parents, start * columns, read * columns).await?;
+        for (j, values) in block.chunks_exact(columns).enumerate() {
+            map.values.read((start + j) * rows * 4, bytemuck::cast_slice_mut(&mut line));
+            for (out, factor) in total.chunks_exact_mut(columns).zip(&line[first..first + count]) {
+                out.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+            }
+        }
+        task.check()?;
+    }
+    Ok(total)
+}
+
+/// Rows of W T, W `[_, columns]` as it is stored the other way round: element c is the sum over j of W[j] T[j, c], in ascending order of j.
+pub(super) fn repaired_columns(values: &[f32], map: &RepairMap, columns: usize) -> Vec<f32> {
+    let mut total = vec![0.0f32; values.len()];
+    let mut line = vec![0.0f32; columns];
+    for j in 0..columns {
+        map.values.read(j * columns * 4, bytemuck::cast_slice_mut(&mut line));
+        for (out, row) in total.chunks_exact_mut(columns).zip(values.chunks_exact(columns)) {
+            out.iter_mut().zip(&line).for_each(|(sum, factor)| *sum += row[j] * factor);
+        }
+    }
+    total
+}
+
+/// What is folded into a tensor before it is averaged.
+pub(super) enum Fold {
+    Nothing,
+    /// Gains times the inputs of a matrix: its columns, or its rows where it is stored the other way round.
+    Gain {
+        gain: Vec<f32>,
+        transposed: bool,
+    },
+    /// Added to a vector.
+    Shift(Vec<f32>),
+}
+
+pub(super) struct Parent<'a> {
+    pub(super) layer: usize,
+    pub(super) weight: f64,
+    pub(super) tensor: &'a StoredTensor,
+    pub(super) tensor_name: String,
+    /// Values of a stored row.
+    pub(super) columns: usize,
+    pub(super) fold: Fold,
+    /// Sums of squares.
+    pub(super) difference: f64,
+    pub(super) size: f64,
+}
+
+impl Parent<'_> {
+    /// `count` values from `first` on, whole rows, with what is folded into them.
+    pub(super) async fn values(&self, first: usize, count: usize) -> Result<Vec<f32>> {
+        let size = readable_dtype(&self.tensor_name, self.tensor)?.size();
+        let mut values = read_values(&self.tensor_name, self.tensor, (first * size) as u64, count * size).await?;
+        match &self.fold {
+            Fold::Nothing => {}
+            Fold::Gain { gain, transposed: false } => {
+                for row in values.chunks_exact_mut(gain.len().max(1)) {
+                    row.iter_mut().zip(gain).for_each(|(value, g)| *value *= g);
+                }
+            }
+            Fold::Gain { gain, transposed: true } => {
+                let rows = values.chunks_exact_mut(self.columns).zip(&gain[first / self.columns..]);
+                rows.for_each(|(row, g)| row.iter_mut().for_each(|value| *value *= g));
+            }
+            Fold::Shift(shift) => values.iter_mut().zip(&shift[first..]).for_each(|(value, s)| *value += s),
+        }
+        Ok(values)
+    }
+
+    pub(super) fn measure(&mut self, merged: &[f32], values: &[f32]) {
+        for (new, old) in merged.iter().zip(values) {
+            self.difference += f64::from(new - old).powi(2);
+            self.size += f64::from(*old).powi(2);
+        }
+    }
+
+    pub(super) fn distance(&self) -> ParentDistance {
+        let distance = if self.size > 0.0 { (self.difference / self.size).sqrt() } else { self.difference.sqrt() };
+        ParentDistance { layer: self.layer, weight: self.weight, distance }
+    }
+}
