@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "every test file compiles its own copy and uses a part of it")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+
 use std::rc::Rc;
 
 use mka_lab::checkpoint::source::{MemorySource, Source};
