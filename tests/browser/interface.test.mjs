@@ -348,6 +348,20 @@ test("the WebGPU engine does the same", async () => {
   assert.ok(Math.abs(seen.webgpu / seen.cpu - 1) < 1e-4, JSON.stringify(seen));
 });
 
+test("the WebGPU engine is cancelled, and goes on; a start can be cancelled too", async () => {
+  const seen = await page.evaluate(async () => {
+    const gpu = await mka.Lab.create({ backend: "webgpu" });
+    const model = await gpu.open("/app/models/demo");
+    const abort = new AbortController();
+    const call = model.calibrate({ sequences: 64, window: 256, signal: abort.signal, onProgress: ({ done }) => done > 0 && abort.abort() });
+    const { name } = await failure(call);
+    const { rows } = (await model.calibrate({ sequences: 2, window: 32, rows: 32 })).info;
+    gpu.close();
+    return { name, rows, start: (await failure(mka.Lab.create({ backend: "cpu", signal: AbortSignal.abort() }))).name };
+  });
+  assert.deepEqual(seen, { name: "AbortError", rows: 32, start: "AbortError" });
+});
+
 test("nothing went to another origin, and the console is clean", () => {
   const own = new URL(server.url("/")).origin;
   const foreign = requests.filter((url) => !url.startsWith(own) && !url.startsWith("data:") && !url.startsWith("http://localhost:1/"));

@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { DIST, launch } from "./chromium.mjs";
-import { DASH, idle, opened, safetensorsHeader, unzip, watchedPage } from "./helpers.mjs";
+import { DASH, idle, opened, PAGES, safetensorsHeader, unzip, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 const BASE = "/some/sub/path/";
 let server, browser;
 
 before(async () => {
-  server = await serve({ [BASE]: DIST });
+  server = await serve({ [BASE]: DIST, "/pages/": PAGES });
   browser = await launch();
 });
 
@@ -181,7 +181,7 @@ test("cancel stops the work, and the page goes on", async () => {
   await page.locator("#calibrate input").nth(2).fill("128");
   await page.locator("#calibrate input").nth(2).press("Tab");
   await page.click("#run-calibrate");
-  await page.waitForFunction(() => /\d %/.test(document.querySelector(".status .share").innerText));
+  await page.waitForFunction(() => /\d\s%/.test(document.querySelector(".status .share").innerText));
   await page.click("#cancel");
   await idle(page);
   assert.match(await text(page, ".status .doing"), /Cancelled/);
@@ -193,13 +193,137 @@ test("cancel stops the work, and the page goes on", async () => {
   await page.close();
 });
 
+test("thirty layers stay legible, also on a narrow screen", async () => {
+  for (const width of [360, 1600]) {
+    const { page, problems } = await openPage({ viewport: { width, height: 900 } });
+    await page.evaluate(async () => {
+      const { synthetic } = await import("/pages/synthetic.mjs");
+      const files = synthetic({ hidden: 64, intermediate: 64, heads: 4, kvHeads: 2, headSize: 16, vocabulary: 512, layers: 30 });
+      const tokenizer = await (await fetch("models/stories260k/tokenizer.json")).blob();
+      const transfer = new DataTransfer();
+      for (const file of [...files, new File([tokenizer], "tokenizer.json")]) transfer.items.add(file);
+      const field = document.querySelector("#pick-files");
+      field.files = transfer.files;
+      field.dispatchEvent(new Event("change"));
+    });
+    await opened(page);
+    await page.locator("#calibrate").getByLabel("Sequences").fill("2");
+    await page.locator("#remove").fill("12");
+    await page.click("#run-calibrate");
+    await page.waitForSelector("#map rect.pair");
+    await idle(page);
+    const cells = page.locator('#map g[aria-label="cell"] rect');
+    assert.equal(await cells.count(), 900);
+    assert.equal(await page.locator('#map g[aria-label="text"]').count(), 0, "no values in the cells");
+    assert.deepEqual((await page.locator('#map g[aria-label="x-axis tick label"] text').allTextContents()).map(Number), [0, 5, 10, 15, 20, 25]);
+    assert.ok((await cells.first().boundingBox()).width >= 8);
+    await cells.nth(7 * 30 + 19).hover();
+    assert.match(await text(page, "#reading"), /Layers 7 and 19\s+\d\.\d{5}/);
+    await page.focus("#map rect[tabindex='0']");
+    for (const key of ["End", "ArrowDown", "ArrowLeft"]) await page.keyboard.press(key);
+    assert.match(await text(page, "#reading"), /Layers 1 and 28\s+\d\.\d{5}/);
+    assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), /^Layers 1 and 28: \d\.\d{4}/);
+
+    await page.selectOption("#preset", "published-code-written");
+    await page.getByLabel("Measure the cost right after").uncheck();
+    await page.click("#run-merge");
+    await page.waitForSelector("#files");
+    await idle(page);
+    assert.equal((await cellsOf(page, 1))[1], "18");
+    const [inside, outside] = await page.evaluate(() => [...document.querySelectorAll("#proof, #proof table")].map((element) => element.scrollWidth - element.clientWidth));
+    assert.ok(inside <= 0 && outside <= 0, "the proof needs no scrolling");
+    assert.deepEqual(problems, []);
+    await page.close();
+  }
+});
+
+test("what may go is what the engine lets go", async () => {
+  const { page } = await openPage();
+  await page.click("#open-stories260k");
+  await opened(page);
+  await page.getByLabel("Measure the cost right after").uncheck();
+  await page.locator("#calibrate").getByLabel("Sequences").fill("2");
+  await page.locator("#merge details summary", { hasText: "Choices" }).click();
+  for (const [selection, combination, most] of [
+    ["similarity", "average", 2],
+    ["similarity", "drop", 3],
+    ["block-influence", "drop", 3],
+    ["window", "average", 2],
+    ["window", "drop", 3],
+    ["tail", "average", 3],
+    ["tail", "drop", 4],
+  ]) {
+    await page.selectOption("#selection", selection);
+    await page.selectOption("#combination", combination);
+    assert.equal(Number(await page.locator("#remove").getAttribute("max")), most, `${selection}, ${combination}`);
+    await page.locator("#remove").fill(String(most));
+    await page.click("#run-merge");
+    await idle(page);
+    assert.equal(await page.locator("#error").count(), 0, `${selection}, ${combination}`);
+    assert.equal((await cellsOf(page, 1))[1], String(5 - most), `${selection}, ${combination}`);
+  }
+  await page.close();
+});
+
+test("a file that is no recipe, and a text that is missing, are told where they were asked for", async () => {
+  const { page } = await openPage();
+  await page.click("#open-stories260k");
+  await opened(page);
+  await page.locator("#merge details summary", { hasText: "Choices" }).click();
+  for (const content of ["no json", "null", '{"steps": 3}']) {
+    await page.setInputFiles("#replay", { name: `${content.length}.json`, mimeType: "application/json", buffer: Buffer.from(content) });
+    await page.locator("#merge #error", { hasText: `${content.length}.json is not a recipe` }).waitFor();
+  }
+  await page.locator("#calibrate").getByLabel("My own").check();
+  await page.click("#run-calibrate");
+  await page.waitForSelector("#calibrate #error");
+  assert.notEqual(await page.locator("#error").getAttribute("data-code"), "");
+  await page.setInputFiles("#calibrate-file", { name: "text.txt", mimeType: "text/plain", buffer: Buffer.from("Once upon a time there was a dog. ".repeat(300)) });
+  await page.locator("#calibrate").getByLabel("Sequences").fill("4");
+  await page.click("#run-calibrate");
+  await page.waitForSelector("#map rect.pair");
+  assert.equal(await page.locator("#error").count(), 0);
+  await page.close();
+});
+
+test("every long step can be cancelled, and the page goes on", async () => {
+  const { page, problems } = await openPage();
+  await page.click("#open-demo");
+  await opened(page);
+  await page.locator("#compare").getByLabel("Tokens", { exact: true }).fill("2000");
+  await page.locator("#compare").getByLabel("Sequences").fill("16");
+  /** Cancels as soon as the named job runs. */
+  const cancelIn = async (start, name) => {
+    await page.click(start);
+    await page.waitForFunction((name) => document.querySelector(".status .doing b")?.innerText === name, name);
+    await page.click("#cancel");
+    await idle(page);
+    assert.match(await text(page, ".status .doing"), /Cancelled/, name);
+    assert.equal(await page.locator("#error").count(), 0, name);
+  };
+  await page.click("#run-calibrate");
+  await page.waitForSelector("#map rect.pair");
+  await idle(page);
+  for (const name of ["Merging", "Measuring", "Writing"]) await cancelIn("#run-merge", name);
+  await cancelIn("#run-write", "Writing");
+  await page.locator("#compare").getByLabel("Tokens", { exact: true }).fill("5");
+  await page.click("#run-write");
+  await idle(page);
+  assert.match(await text(page, ".status .doing"), /have written/);
+  await page.click("#run-compare");
+  await idle(page);
+  assert.match(await text(page, ".status .doing"), /Perplexity/);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test("a wrong file is told in plain words, with what to do", async () => {
   const { page, problems } = await openPage();
   await page.setInputFiles("#pick-files", [
     { name: "config.json", mimeType: "application/json", buffer: await readFile(join(DIST, "models/demo/config.json")) },
     { name: "model.safetensors", mimeType: "", buffer: Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n") },
   ]);
-  const alert = page.locator('[role="alert"] .error');
+  const alert = page.locator('#load [role="alert"] .error');
   await alert.waitFor();
   assert.equal(await alert.getAttribute("data-code"), "not-a-checkpoint");
   assert.match(await alert.innerText(), /LFS/);

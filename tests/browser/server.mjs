@@ -16,13 +16,18 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
+/** An answer of more bytes than these is long. */
+const LONG = 10_000;
+
 /**
  * Serves folders: `mounts` is { "/path/": "folder" }, the longest path wins. `ranges: false` imitates a server that
- * answers every request with the whole file. `delay` holds each answer back, in milliseconds.
+ * answers every request with the whole file. `delay` holds each answer back, in milliseconds. While `broken` of the result
+ * is true, the connection breaks off in the middle of every answer that is long.
  */
 export async function serve(mounts, { ranges = true, cors = true, delay = 0 } = {}) {
   const paths = Object.keys(mounts).sort((a, b) => b.length - a.length);
   const requests = [];
+  const faults = { broken: false };
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://localhost");
     requests.push({ path: url.pathname, range: request.headers.range, method: request.method });
@@ -47,15 +52,19 @@ export async function serve(mounts, { ranges = true, cors = true, delay = 0 } = 
     if (range) headers["Content-Range"] = `bytes ${start}-${end}/${info.size}`;
     response.writeHead(range ? 206 : 200, { ...headers, "Content-Length": end - start + 1 });
     if (request.method === "HEAD") response.end();
+    else if (faults.broken && end - start > LONG) {
+      const half = createReadStream(file, { start, end: start + Math.floor((end - start) / 2) });
+      half.on("end", () => response.destroy()).pipe(response, { end: false });
+    }
     else createReadStream(file, { start, end: Math.max(start, end) }).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();
-  return {
+  return Object.assign(faults, {
     port,
     requests,
     /** An address by name: localhost and 127.0.0.1 are two origins. */
     url: (path = "/", host = "localhost") => `http://${host}:${port}${path}`,
     close: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
-  };
+  });
 }

@@ -1,11 +1,11 @@
 // Where a model may come from: folders behind URLs on servers of several manners, files in folders, another origin.
 import assert from "node:assert/strict";
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { interfacePage, PAGES, watchedPage } from "./helpers.mjs";
+import { FIXTURES, interfacePage, PAGES, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 const TEXT = "Once upon a time there was a little dog. ".repeat(5);
@@ -15,7 +15,7 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "mka-models-"));
   await cp(join(DIST, "models/stories260k"), join(folder, "bare"), { recursive: true });
   await rm(join(folder, "bare/mka-files.json"));
-  const mounts = { "/app/": DIST, "/pages/": PAGES, "/models/": folder };
+  const mounts = { "/app/": DIST, "/pages/": PAGES, "/models/": folder, "/fixtures/": FIXTURES };
   [plain, whole] = await Promise.all([serve(mounts), serve(mounts, { ranges: false })]);
   browser = await launch();
   ({ page } = await interfacePage(browser, plain));
@@ -76,6 +76,36 @@ test("files of a chosen folder, one folder deeper too, and one that was changed"
     return results;
   }, TEXT);
   assert.equal(new Set(found).size, 1);
+});
+
+test("a model in shards behind a URL gives the logits of transformers", async () => {
+  const { input_ids, logits_last: wanted } = JSON.parse(await readFile(join(FIXTURES, "llama-sharded/reference.json"), "utf8"));
+  const found = await page.evaluate(async ([url, ids]) => {
+    const model = await lab.open(url);
+    const { values } = await model.logits({ ids });
+    model.close();
+    return [...values];
+  }, [plain.url("/fixtures/llama-sharded/"), input_ids]);
+  const largest = Math.max(...wanted.map(Math.abs));
+  assert.equal(found.length, wanted.length);
+  wanted.forEach((value, at) => assert.ok(Math.abs(value - found[at]) <= 1e-4 * largest, `logit ${at}`));
+});
+
+test("a connection that breaks off while weights are read is told, and the model goes on once it is back", async () => {
+  const wanted = await measure(plain.url("/models/bare/"));
+  const evaluate = () => page.evaluate(
+    (text) => remote.evaluate({ text, window: 32, sequences: 1 }).catch(({ name, code, message, hint }) => ({ name, code, message, hint })),
+    TEXT,
+  );
+  await page.evaluate(async (url) => (window.remote = await lab.open(url)) && undefined, plain.url("/models/bare/"));
+  plain.broken = true;
+  const failed = await evaluate();
+  plain.broken = false;
+  assert.equal(failed.name, "MkaError");
+  assert.equal(failed.code, "network");
+  assert.match(failed.message, /model\.safetensors.*broke off/);
+  assert.ok(failed.hint);
+  assert.equal((await evaluate()).perplexity, wanted);
 });
 
 test("a slow download can be cancelled", async () => {

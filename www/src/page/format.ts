@@ -39,7 +39,7 @@ function magnitude(value: number, digits: number): string {
   return value >= 1e6 ? value.toExponential(1) : grouped.format(Number(value.toFixed(digits)));
 }
 
-/** A measured figure with about four digits that count: 15.26, 0.0760, 1,746, 7.31e8 */
+/** A measured figure with about four digits that count: 15.26, 0.0760, 1,746, 7.31e8, 2.7e-5 */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
@@ -48,7 +48,8 @@ export function figure(value: number): string {
   if (size >= 100) return value.toFixed(1);
   if (size >= 10) return value.toFixed(2);
   if (size >= 1) return value.toFixed(3);
-  return value.toFixed(4);
+  if (size >= 5e-4 || size === 0) return value.toFixed(4);
+  return value.toExponential(1);
 }
 
 /** 8 s, 2 min, 1 h 20 min */

@@ -184,7 +184,7 @@ export const T = {
     proofRange: (least: string, most: string) => (least === most ? `distance ${least}` : `distances ${least} to ${most}`),
     proofHead: ["Tensor", "Layer", "Weight", "Distance"],
     replay: "Replay a recipe.json",
-    notRecipe: (name: string) => `${name} is not a recipe: it is no JSON.`,
+    notRecipe: (name: string) => `${name} is not a recipe.`,
     notRecipeHint: "Choose the recipe.json of a model that was merged here.",
   },
 

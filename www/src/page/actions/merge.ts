@@ -27,14 +27,20 @@ export async function merge(): Promise<void> {
   });
 }
 
+/** undefined: the file is something else. */
+async function readRecipe(file: File): Promise<Recipe | undefined> {
+  try {
+    const recipe = JSON.parse(await file.text()) as Partial<Recipe> | null;
+    return typeof recipe?.format === "string" && Array.isArray(recipe.steps) ? (recipe as Recipe) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Does again what a recipe says. */
 export async function replay(file: File): Promise<void> {
-  let recipe: Recipe;
-  try {
-    recipe = JSON.parse(await file.text()) as Recipe;
-  } catch {
-    return show(new MkaError("bad-argument", T.merge.notRecipe(file.name), T.merge.notRecipeHint), "merge");
-  }
+  const recipe = await readRecipe(file);
+  if (!recipe) return show(new MkaError("bad-argument", T.merge.notRecipe(file.name), T.merge.notRecipeHint), "merge");
   await job("merge", (watch) => mergeWithin({ recipe }, watch));
 }
 

@@ -34,6 +34,8 @@ export function influenceChart(Plot: typeof PlotModule, values: Float32Array, wi
       Plot.tip(data, Plot.pointerX({ x: "layer", y: height, title })),
     ],
   });
+  // Plot names the kinds of its marks; in a picture that is told as a whole they have nothing to say.
+  for (const mark of element.querySelectorAll("g[aria-label]")) mark.removeAttribute("aria-label");
   element.setAttribute("role", "img");
   element.setAttribute("aria-label", `${T.look.influence}. ${data.map(title).join(", ")}`);
   return element;
