@@ -136,7 +136,7 @@ fn models_that_cannot_be_computed_are_refused_at_open() {
     refused(&config("\"model_type\": \"llama\"", scaled), "unsupported-family");
     refused(&config("\"model_type\": \"llama\"", "\"model_type\": \"gpt_neox\""), "missing-tensor");
     refused(&config("\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\""), "unsupported-family");
-    refused(&config("\"rope_type\": \"default\"", "\"rope_type\": \"yarn\""), "unsupported-family");
+    refused(&config("\"rope_type\": \"default\"", "\"rope_type\": \"spiral\""), "unsupported-family");
     refused(&config("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"), "missing-tensor");
     refused(&changed("tokenizer.json", |_| b"{}".to_vec()), "bad-tokenizer");
     let beyond = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replacen(": 2047", ": 2048", 1).into_bytes();

@@ -301,4 +301,10 @@ everywhere! {
     phi3_on_webgpu: miniature("webgpu", support::miniature::phi3());
     gpt_neo_on_the_cpu: miniature("cpu", support::miniature::gpt_neo());
     gpt_neo_on_webgpu: miniature("webgpu", support::miniature::gpt_neo());
+    llama_with_yarn_on_the_cpu: miniature("cpu", support::miniature::llama_yarn());
+    llama_with_yarn_on_webgpu: miniature("webgpu", support::miniature::llama_yarn());
+    llama_with_dynamic_rotation_on_the_cpu: miniature("cpu", support::miniature::llama_dynamic());
+    llama_with_dynamic_rotation_on_webgpu: miniature("webgpu", support::miniature::llama_dynamic());
+    phi3_with_longrope_on_the_cpu: miniature("cpu", support::miniature::phi3_longrope());
+    phi3_with_longrope_on_webgpu: miniature("webgpu", support::miniature::phi3_longrope());
 }

@@ -10,6 +10,19 @@ use crate::error::{Error, Result};
 pub struct Rope {
     /// Radians per position; pair i is (i, i + len) of a head.
     pub frequencies: Vec<f32>,
+    /// Factor of cosines and sines.
+    pub magnitude: f32,
+    /// What sequences beyond a length have in place of `frequencies`.
+    beyond: Option<Beyond>,
+}
+
+/// Frequencies of long sequences.
+#[derive(Debug, Clone, PartialEq)]
+enum Beyond {
+    /// Others, for sequences longer than `original`.
+    Long { original: usize, frequencies: Vec<f32> },
+    /// Those of a base that grows with the length, for sequences longer than `positions`.
+    Dynamic { theta: f64, factor: f64, channels: f64, positions: f64 },
 }
 
 impl Rope {
@@ -27,7 +40,7 @@ impl Rope {
     /// Frequencies for `channels` of each head, where blocks of the kind `kind` have their own parameters, and the base was called by another key
     /// (with this default) before transformers 5. An odd number of channels is rounded up, but the frequencies stay those of the odd one.
     ///
-    /// `rope_type` may be `default`, `linear` or `llama3`, computed as transformers' `modeling_rope_utils` does.
+    /// `rope_type` may be `default`, `linear`, `dynamic`, `yarn`, `llama3` or `longrope`, computed as transformers' `modeling_rope_utils` does.
     ///
     /// # Errors
     /// [`Error::BadConfig`] for values that make no sense, [`Error::UnsupportedFamily`] for another scaling.
@@ -48,42 +61,106 @@ impl Rope {
         if theta <= 0.0 {
             return Err(Error::config(format!("rope_theta is {theta}, expected a positive number")));
         }
-        let frequency = |i: usize| 1.0 / theta.powf((2 * i) as f64 / channels as f64);
-        let base = (0..channels.div_ceil(2)).map(frequency);
-        let kind = field("rope_type").or_else(|| field("type")).and_then(Value::as_str).unwrap_or("default");
-        let scaled: Vec<f64> = match kind {
-            "default" => base.collect(),
+        let pairs = channels.div_ceil(2);
+        let inverse = |theta: f64, i: usize| 1.0 / theta.powf((2 * i) as f64 / channels as f64);
+        let base: Vec<f64> = (0..pairs).map(|i| inverse(theta, i)).collect();
+        let get = |key: &str, default| number(key, field(key), default);
+        let positive = |key: &str| match get(key, None)? {
+            value if value > 0.0 => Ok(value),
+            value => Err(Error::config(format!("{key} of the rope scaling is {value}, expected a positive number"))),
+        };
+        let positions = config.number_or("max_position_embeddings", 2048.0)?;
+        let original = match config.get("original_max_position_embeddings") {
+            None => get("original_max_position_embeddings", Some(positions))?,
+            given => number("original_max_position_embeddings", given, None)?,
+        };
+        let narrow = |frequencies: Vec<f64>| frequencies.into_iter().map(|f| f as f32).collect::<Vec<f32>>();
+        let plain = |frequencies| Self { frequencies: narrow(frequencies), magnitude: 1.0, beyond: None };
+        let word = field("rope_type").or_else(|| field("type")).and_then(Value::as_str).unwrap_or("default");
+        match word {
+            "default" => Ok(plain(base)),
             "linear" => {
-                let factor = number("factor", field("factor"), None)?;
-                if factor <= 0.0 {
-                    return Err(Error::config(format!("the factor of the rope scaling is {factor}")));
-                }
-                base.map(|f| f / factor).collect()
+                let factor = positive("factor")?;
+                Ok(plain(base.iter().map(|f| f / factor).collect()))
             }
             "llama3" => {
                 let scaling = Llama3::read(&field)?;
-                base.map(|f| scaling.apply(f)).collect()
+                Ok(plain(base.iter().map(|f| scaling.apply(*f)).collect()))
+            }
+            "dynamic" => {
+                let (factor, channels) = (positive("factor")?, channels as f64);
+                let beyond = Beyond::Dynamic { theta, factor, channels, positions };
+                Ok(Self { beyond: Some(beyond), ..plain(base) })
+            }
+            "yarn" => {
+                let factor = positive("factor")?;
+                let scale = |weight: f64| if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 };
+                let (m, all) = (get("mscale", Some(0.0))?, get("mscale_all_dim", Some(0.0))?);
+                let usual = if m != 0.0 && all != 0.0 { scale(m) / scale(all) } else { scale(1.0) };
+                let magnitude = get("attention_factor", Some(usual))? as f32;
+                let truncate = field("truncate").and_then(Value::as_bool).unwrap_or(true);
+                let pair = |rotations: f64| {
+                    channels as f64 * (original / (rotations * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
+                };
+                let (mut low, mut high) = (pair(get("beta_fast", Some(32.0))?), pair(get("beta_slow", Some(1.0))?));
+                if truncate {
+                    (low, high) = (low.floor(), high.ceil());
+                }
+                (low, high) = (low.max(0.0), high.min(channels as f64 - 1.0));
+                if low == high {
+                    high += 0.001;
+                }
+                let blend = |(i, f): (usize, &f64)| {
+                    let ramp = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+                    f / factor * ramp + f * (1.0 - ramp)
+                };
+                Ok(Self { magnitude, ..plain(base.iter().enumerate().map(blend).collect()) })
+            }
+            "longrope" | "su" => {
+                let factors = |key: &str| {
+                    let list = field(key).and_then(Value::as_array).filter(|list| list.len() == pairs);
+                    let list = list.ok_or_else(|| Error::config(format!("{key} is not a list of {pairs} numbers")))?;
+                    let values = list.iter().zip(&base).map(|(by, f)| number(key, Some(by), None).map(|by| f / by));
+                    values.collect::<Result<Vec<f64>>>()
+                };
+                let factor = get("factor", Some(positions / original))?;
+                let usual = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
+                let magnitude = get("attention_factor", Some(usual))? as f32;
+                let beyond = Beyond::Long { original: original as usize, frequencies: narrow(factors("long_factor")?) };
+                Ok(Self { magnitude, beyond: Some(beyond), ..plain(factors("short_factor")?) })
             }
             other => {
                 let family = config.word_or("model_type", "llama")?.into();
-                let reason = format!(
-                    "rotary scaling {other:?} is not computed by this version (default, linear and llama3 are)"
-                );
-                return Err(Error::UnsupportedFamily { family, reason });
+                Err(Error::UnsupportedFamily { family, reason: format!("rotary scaling {other:?} is not computed") })
             }
-        };
-        Ok(Self { frequencies: scaled.into_iter().map(|f| f as f32).collect() })
+        }
     }
 
-    /// The table `[positions, 2 * pairs]` for the positions `0..positions`: cosines, then sines. Angles are products in `f32`, as transformers has them.
+    /// The table `[positions, 2 * pairs]` for a sequence at the positions `0..positions`: cosines, then sines. Angles are products in `f32`, as
+    /// transformers has them.
     pub fn table(&self, positions: usize) -> Vec<f32> {
-        let mut table = Vec::with_capacity(positions * 2 * self.frequencies.len());
+        let frequencies = self.at_length(positions);
+        let mut table = Vec::with_capacity(positions * 2 * frequencies.len());
         for position in 0..positions {
             let angle = |f: &f32| f64::from(position as f32 * f);
-            table.extend(self.frequencies.iter().map(|f| angle(f).cos() as f32));
-            table.extend(self.frequencies.iter().map(|f| angle(f).sin() as f32));
+            table.extend(frequencies.iter().map(|f| angle(f).cos() as f32 * self.magnitude));
+            table.extend(frequencies.iter().map(|f| angle(f).sin() as f32 * self.magnitude));
         }
         table
+    }
+
+    /// The frequencies for a sequence of so many positions.
+    fn at_length(&self, length: usize) -> Vec<f32> {
+        match &self.beyond {
+            Some(Beyond::Long { original, frequencies }) if length > *original => frequencies.clone(),
+            Some(Beyond::Dynamic { theta, factor, channels, positions }) if length as f64 > *positions => {
+                let stretch = factor * length as f64 / positions - (factor - 1.0);
+                let theta = theta * stretch.powf(channels / (channels - 2.0));
+                let frequency = |i| (1.0 / theta.powf((2 * i) as f64 / channels)) as f32;
+                (0..self.frequencies.len()).map(frequency).collect()
+            }
+            _ => self.frequencies.clone(),
+        }
     }
 }
 

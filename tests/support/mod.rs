@@ -86,6 +86,9 @@ pub mod miniature {
         smollm3: "smollm3",
         phi3: "phi3",
         gpt_neo: "gpt_neo",
+        llama_yarn: "llama-yarn",
+        llama_dynamic: "llama-dynamic",
+        phi3_longrope: "phi3-longrope",
     }
 }
 
