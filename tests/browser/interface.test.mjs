@@ -41,7 +41,7 @@ test("the lab tells its engine, its presets and its memory", async () => {
   }));
   assert.equal(seen.backend, "cpu");
   assert.ok(seen.adapter && seen.reason);
-  assert.deepEqual(seen.presets.slice(0, 5), ["mka", "published-code", "published-code-written", "shortgpt", "window-drop"]);
+  for (const name of ["mka", "published-code", "published-code-written", "shortgpt", "window-drop"]) assert.ok(seen.presets.includes(name), name);
   assert.deepEqual(Object.keys(seen.memory), ["wasm", "wasmPeak", "device", "devicePeak"]);
   assert.ok(seen.memory.wasm > 0);
 });

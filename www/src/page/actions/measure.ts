@@ -25,8 +25,9 @@ export async function calibrateWithin(watch: Watch): Promise<void> {
 async function lookWithin(watch: Watch): Promise<void> {
   const { calibration, measure, matrices, map } = state;
   if (!calibration) return;
-  if (!matrices.has(measure)) matrices.set(measure, await calibration.similarity(measure, { ...map, ...watch }));
+  // First what can't fail: a diffusion map may, with too few rows or too narrow a kernel.
   state.influence ??= await calibration.blockInfluence(watch);
+  if (!matrices.has(measure)) matrices.set(measure, await calibration.similarity(measure, { ...map, ...watch }));
 }
 
 export async function chooseMeasure(measure: SimilarityName): Promise<void> {
