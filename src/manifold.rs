@@ -137,8 +137,9 @@ pub async fn diffusion_map_pausing(
         .await?
         .ok_or_else(|| not_finite(what, "the eigenvalues of its kernel do not converge".into()))?;
     if 1.0 - pairs.values[0] < DISCONNECTED {
-        let reason =
-            format!("{sigma:e} is too small for {what}: its kernel falls apart into unconnected groups of rows");
+        let reason = format!(
+            "the kernel of {what} falls apart into unconnected groups of rows at a width of {sigma:.3}; take more text and rows, or a larger sigma"
+        );
         return Err(Error::argument("sigma", reason));
     }
     let mut embedding = vec![0.0; rows * dimensions];

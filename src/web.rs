@@ -19,6 +19,7 @@ use crate::interface::{
     Comparison, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions, Summary, Token,
 };
 use crate::merge::presets::{PRESETS, Preset};
+use crate::merge::recipe::Recipe;
 use crate::session;
 use crate::similarity::Measure;
 use crate::task::{Progress, Task};
@@ -361,6 +362,12 @@ fn manifold(value: JsValue) -> Result<ManifoldOptions, JsValue> {
 /// Options of a merge, whose `repair` is a word or the bytes of a file.
 fn merge_options(value: JsValue) -> Result<MergeOptions, JsValue> {
     let copy = Object::assign(&Object::new(), value.unchecked_ref());
+    let recipe = Reflect::get(&copy, &"recipe".into())?;
+    if !recipe.is_undefined() {
+        // Read on its own first, so that the error says what is wrong with what.
+        let read: Result<Recipe, _> = serde_wasm_bindgen::from_value(recipe);
+        read.map_err(|e| to_js_error(Error::argument("recipe", format!("it cannot be read: {e}"))))?;
+    }
     let repair = Reflect::get(&copy, &"repair".into())?;
     let maps = repair.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
     if maps.is_some() {
