@@ -43,34 +43,6 @@ pub struct PresetOptions {
 /// All named methods, the default first.
 pub const PRESETS: [Preset; 8] = [
     Preset {
-        name: "loss-guided",
-        title: "This tool's own",
-        source: "method of this tool",
-        note: "Of the most similar pairs, the one whose merge or drop costs the least on the calibration text goes; then the survivor learns in closed form to do the work of both.",
-        options: PresetOptions {
-            selection: "loss",
-            combination: "average",
-            alpha: Some("search"),
-            norms: "fold",
-            repair: "linear",
-            candidates: None,
-        },
-    },
-    Preset {
-        name: "sleb",
-        title: "SLEB",
-        source: "arXiv 2402.09025",
-        note: "Every layer is tried: the one whose loss hurts least on the calibration text is dropped, again and again.",
-        options: PresetOptions {
-            selection: "loss",
-            combination: "drop",
-            alpha: None,
-            norms: "fold",
-            repair: "none",
-            candidates: Some(4096),
-        },
-    },
-    Preset {
         name: "mka",
         title: "MKA, the paper",
         source: "arXiv 2406.16330",
@@ -152,6 +124,34 @@ pub const PRESETS: [Preset; 8] = [
             norms: "fold",
             repair: "linear",
             candidates: None,
+        },
+    },
+    Preset {
+        name: "loss-guided",
+        title: "This tool's own",
+        source: "method of this tool",
+        note: "Of the most similar pairs, the one whose merge or drop costs the least on the calibration text goes; then the survivor learns in closed form to do the work of both.",
+        options: PresetOptions {
+            selection: "loss",
+            combination: "average",
+            alpha: Some("search"),
+            norms: "fold",
+            repair: "linear",
+            candidates: None,
+        },
+    },
+    Preset {
+        name: "sleb",
+        title: "SLEB",
+        source: "arXiv 2402.09025",
+        note: "Every layer is tried: the one whose loss hurts least on the calibration text is dropped, again and again.",
+        options: PresetOptions {
+            selection: "loss",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            candidates: Some(4096),
         },
     },
 ];
