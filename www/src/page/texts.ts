@@ -176,6 +176,7 @@ export const T = {
     notYet: "Nothing is merged yet.",
     strip: "The merged model's layers, by what they are made of",
     dropped: (keep: number, gone: number) => `${gone} dropped behind ${keep}`,
+    replaced: (keep: number, gone: number) => `${keep} dropped in front of ${gone}`,
     averaged: (keep: number, gone: number, alpha: string) => `${gone} into ${keep}, which weighs ${alpha}`,
     proof: (n: number) => `Proof of change: ${n === 1 ? "1 new tensor" : `${count(n)} new tensors`}`,
     proofNone: "Proof of change: no tensor is new, layers were only dropped",

@@ -39,7 +39,7 @@ export function mergedLayers(): View {
       ${scale.map((layer) => html`<i style=${styleMap({ gridColumn: `${layer + 1}`, gridRow: "2" })}>${layer}</i>`)}
     </div>
     <ol class="steps" id="steps">
-      ${steps.map(({ keep, gone, alpha, ridge }) => html`<li>${alpha === 1 ? words.dropped(keep, gone) : words.averaged(keep, gone, figure(alpha))}${ridge === undefined ? nothing : `, ${words.repaired}`}</li>`)}
+      ${steps.map(({ keep, gone, alpha, ridge }) => html`<li>${alpha === 1 ? words.dropped(keep, gone) : alpha === 0 ? words.replaced(keep, gone) : words.averaged(keep, gone, figure(alpha))}${ridge === undefined ? nothing : `, ${words.repaired}`}</li>`)}
     </ol>
   `;
 }
