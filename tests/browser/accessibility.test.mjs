@@ -23,7 +23,7 @@ after(async () => {
 async function openPage(options) {
   const watched = await watchedPage(browser, options);
   await watched.page.goto(server.url("/"));
-  await watched.page.waitForSelector(".lamp.on");
+  await watched.page.waitForSelector("#open-demo");
   return watched;
 }
 

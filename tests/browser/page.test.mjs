@@ -30,7 +30,7 @@ async function openPage(options) {
     new PerformanceObserver((list) => window.shifts.push(...list.getEntries().filter(({ hadRecentInput }) => !hadRecentInput).map(({ value }) => value))).observe({ type: "layout-shift", buffered: true });
   });
   await watched.page.goto(server.url(BASE));
-  await watched.page.waitForSelector(".lamp.on");
+  await watched.page.waitForSelector("#open-demo");
   return watched;
 }
 

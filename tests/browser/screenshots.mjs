@@ -16,7 +16,7 @@ for (const [name, width] of [["wide", 1400], ["narrow", 360]]) {
   for (const colorScheme of ["light", "dark"]) {
     const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
     await page.goto(server.url("/"));
-    await page.waitForSelector(".lamp.on");
+    await page.waitForSelector("#open-demo");
     const shoot = async (state) => {
       // Without a fixed bar, a picture of the whole page has it at its end.
       await page.addStyleTag({ content: ".status { position: static } body { padding: 0 }" });

@@ -3,7 +3,6 @@ import "./style/base.css";
 import "./style/controls.css";
 import "./style/sheet.css";
 import { render } from "lit-html";
-import { startEngine } from "./actions/load";
 import { drawCharts } from "./charts/draw";
 import { acceptDrops } from "./drop";
 import { onUpdate, state, update } from "./state";
@@ -23,4 +22,3 @@ onUpdate(() => {
 new ResizeObserver(() => void drawCharts()).observe(root);
 acceptDrops();
 update();
-void startEngine("auto");

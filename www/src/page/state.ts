@@ -91,7 +91,7 @@ export const state: State = {
   lab: undefined,
   job: undefined,
   error: undefined,
-  news: "",
+  news: T.status.needModel,
   dragging: false,
   source: undefined,
   model: undefined,

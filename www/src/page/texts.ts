@@ -20,6 +20,7 @@ export const T = {
     cpu: "CPU",
     starting: "The engine is starting …",
     running: (backend: string, adapter: string) => `${backend === "webgpu" ? "WebGPU" : "CPU"}: ${adapter}`,
+    waiting: "The engine starts when it is needed.",
     failed: "No engine runs.",
   },
   theme: { label: "Colours", system: "System", light: "Light", dark: "Dark" },

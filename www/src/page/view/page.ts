@@ -26,12 +26,14 @@ export function page(): View {
 }
 
 function masthead(): View {
-  const { lab, job } = state;
+  const { lab, job, error } = state;
   const engineText = lab
     ? T.engine.running(lab.backend, lab.adapter)
     : job?.name === "start"
       ? T.engine.starting
-      : T.engine.failed;
+      : error?.place === "engine"
+        ? T.engine.failed
+        : T.engine.waiting;
   const engines = { auto: T.engine.auto, webgpu: T.engine.webgpu, cpu: T.engine.cpu };
   const themes = { system: T.theme.system, light: T.theme.light, dark: T.theme.dark };
   return html`
