@@ -1,10 +1,12 @@
 /** Starts the page. */
 import "./style/base.css";
 import "./style/controls.css";
+import "./style/frame.css";
 import "./style/sheet.css";
 import { render } from "lit-html";
 import { drawCharts } from "./charts/draw";
 import { acceptDrops } from "./drop";
+import { watchParts } from "./part";
 import { onUpdate, state, update } from "./state";
 import { T } from "./texts";
 import { restoreTheme } from "./theme";
@@ -21,4 +23,5 @@ onUpdate(() => {
 });
 new ResizeObserver(() => void drawCharts()).observe(root);
 acceptDrops();
+watchParts(root);
 update();

@@ -13,6 +13,7 @@ import type {
   Backend,
   SimilarityName,
 } from "#mka";
+import type { Part } from "./part";
 import { T } from "./texts";
 
 export type JobName = keyof typeof T.status.jobs;
@@ -46,6 +47,8 @@ export interface State {
   /** Said by the polite live region. */
   news: string;
   dragging: boolean;
+  /** Where the user is; undefined: at the top. */
+  part: Part | undefined;
 
   source: { files: ModelFiles; name: string } | undefined;
   model: Model | undefined;
@@ -93,6 +96,7 @@ export const state: State = {
   error: undefined,
   news: T.status.needModel,
   dragging: false,
+  part: undefined,
   source: undefined,
   model: undefined,
   calibrateText: { own: false, text: "" },

@@ -9,6 +9,7 @@ export const T = {
     `${share === undefined ? "" : `${Math.floor(share * 100)} % `}${job} – ${title}`,
   privacy: "Everything runs in this tab. Nothing is uploaded.",
   skip: "Skip to the model",
+  parts: "Parts of the page",
   none: "—",
 
   engine: {

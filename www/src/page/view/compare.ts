@@ -1,16 +1,17 @@
-/** Panel 5: what the merge cost. */
+/** Panel 4: what the merge cost. */
 import { html } from "lit-html";
 import { compare, write } from "../actions/merge";
 import { bytes, figure, parameters, percent } from "../format";
 import { state } from "../state";
 import { T } from "../texts";
+import { mergedLayers, proof } from "./merged";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
 
 export function comparePanel(): View {
   const words = T.compare;
   const { compare: options, comparison } = state;
   const off = busy() || !state.merged;
-  return panel("compare", 5, words.title, words.lead, html`<div class="halves"><div>
+  return panel("compare", 4, words.title, words.lead, html`<div class="halves"><div>
     ${table()}
     <div class="row">
       ${button(words.run, compare, { off, id: "run-compare" })}
@@ -27,6 +28,7 @@ export function comparePanel(): View {
       })}
     </div>
     </div><div>${writing()}</div></div>
+    ${mergedLayers()} ${warnings(state.merged?.summary.warnings)} ${proof()}
   `);
 }
 

@@ -1,4 +1,4 @@
-/** Panel 6: take the merged model home. */
+/** Panel 5: take the merged model home. */
 import { html, nothing } from "lit-html";
 import { canSaveFolder, downloadZip, offer, saveFolder } from "../actions/keep";
 import { show } from "../actions/job";
@@ -14,7 +14,7 @@ export function keepPanel(): View {
   const total = files?.reduce((sum, { blob }) => sum + blob.size, 0) ?? 0;
   /** A picker that the browser refuses is told like any other error. */
   const told = (action: () => Promise<void>) => () => action().catch((error: unknown) => show(error, "keep"));
-  return panel("keep", 6, words.title, words.lead, html`
+  return panel("keep", 5, words.title, words.lead, html`
     <div class="row">
       ${button(words.zip, told(downloadZip), { primary: true, off, id: "download-zip" })}
       ${canSaveFolder ? button(words.folder, told(saveFolder), { off, id: "save-folder" }) : nothing}

@@ -1,4 +1,4 @@
-/** Panel 3: the map of the layers. The charts themselves are drawn by charts/. */
+/** The pictures: the map of the layers. The charts themselves are drawn by charts/. */
 import { html, nothing } from "lit-html";
 import { chooseMeasure, remap } from "../actions/measure";
 import { rampGradient } from "../charts/colour";
@@ -11,7 +11,7 @@ import { button, busy, numberField, panel, selectField, trouble, type View } fro
 export function lookPanel(): View {
   const words = T.look;
   const matrix = state.matrices.get(state.measure);
-  return panel("look", 3, words.title, words.lead, html`
+  return panel("look", undefined, words.title, words.lead, html`
     <div class="fields">
       ${selectField(words.measure, state.measure, words.measures, (name) => void chooseMeasure(name), "measure")}
     </div>

@@ -1,4 +1,4 @@
-/** Panel 4: how many layers go, which, and what becomes of the rest. */
+/** Panel 3: how many layers go, which, and what becomes of the rest. */
 import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import { choosePreset } from "../actions/load";
@@ -6,8 +6,7 @@ import { merge, replay, resetPicks, undoPick } from "../actions/merge";
 import { bytes, parameters } from "../format";
 import { pickedPairs, removable, removing, state, update } from "../state";
 import { T } from "../texts";
-import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View, warnings } from "./parts";
-import { mergedLayers, proof } from "./merged";
+import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View } from "./parts";
 
 export function mergePanel(): View {
   const words = T.merge;
@@ -17,7 +16,7 @@ export function mergePanel(): View {
   names[""] = words.custom;
   const ready = state.model && removing() > 0;
   const label = state.calibration ? words.run : words.runFirst;
-  return panel("merge", 4, words.title, words.lead, html`
+  return panel("merge", 3, words.title, words.lead, html`
     <div class="fields">${selectField(words.method, state.preset, names, choosePreset, "preset")}</div>
     <p class="note preset-note">
       ${preset ? html`${preset.note} <span class="source">${words.source}: ${preset.source}</span>` : words.customNote}
@@ -37,7 +36,6 @@ export function mergePanel(): View {
       })}
     </div>
     ${trouble("merge")}
-    ${mergedLayers()} ${warnings(state.merged?.summary.warnings)} ${proof()}
   `);
 }
 

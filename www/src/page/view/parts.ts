@@ -8,13 +8,13 @@ import { T } from "../texts";
 
 export type View = TemplateResult | typeof nothing;
 
-/** A numbered part of the page. */
-export function panel(id: string, step: number, title: string, lead: string, content: unknown): View {
+/** A part of the page; the steps of the way from a model to a smaller one are numbered. */
+export function panel(id: string, step: number | undefined, title: string, lead: string, content: unknown): View {
   return html`
     <section class="panel" id=${id} aria-labelledby="${id}-title">
       <header>
-        <span class="step" aria-hidden="true">${step}</span>
-        <h2 id="${id}-title">${title}</h2>
+        ${step ? html`<span class="step" aria-hidden="true">${step}</span>` : nothing}
+        <h2 id="${id}-title" tabindex="-1">${title}</h2>
         <p class="lead">${lead}</p>
       </header>
       ${content}

@@ -1,0 +1,71 @@
+/** The head of the page: what it is, the engine, the colours, and the way to its parts. */
+import { html, nothing } from "lit-html";
+import { startEngine } from "../actions/load";
+import { goToPart, type Part, PARTS } from "../part";
+import { state, type Theme, update } from "../state";
+import { T } from "../texts";
+import { setTheme } from "../theme";
+import { selectField, trouble, type View } from "./parts";
+
+export function masthead(): View {
+  const { lab, job, error } = state;
+  const engineText = lab
+    ? T.engine.running(lab.backend, lab.adapter)
+    : job?.name === "start"
+      ? T.engine.starting
+      : error?.place === "engine"
+        ? T.engine.failed
+        : T.engine.waiting;
+  const engines = { auto: T.engine.auto, webgpu: T.engine.webgpu, cpu: T.engine.cpu };
+  const themes = { system: T.theme.system, light: T.theme.light, dark: T.theme.dark };
+  return html`
+    <header class="masthead">
+      <div class="name">
+        <div class="brand">
+          <img src="./icon.svg" alt="" width="30" height="30" />
+          <h1>${T.title}</h1>
+        </div>
+        <p>${T.tagline} <b>${T.privacy}</b></p>
+      </div>
+      <div class="engine">
+        <p class="engine-now"><span class="lamp ${lab ? "on" : ""}"></span>${engineText}</p>
+        <p class="engine-why">${lab ? T.engine.reason(lab.reason) : ""}</p>
+        ${trouble("engine")}
+        <div class="fields">
+          ${selectField(T.engine.label, state.engine, engines, (engine) => void startEngine(engine), "engine")}
+          ${selectField(T.theme.label, state.theme, themes, (theme: Theme) => {
+            setTheme(theme);
+            update();
+          })}
+        </div>
+      </div>
+    </header>
+  `;
+}
+
+/** The parts in their order in the document; the one that the user is at is marked. The steps are numbered. */
+export function partsNav(): View {
+  return html`
+    <nav class="parts" aria-label=${T.parts}>
+      <ol>
+        ${PARTS.map(
+          (part, step) => html`
+            <li>
+              <a href="#${part}" aria-current=${state.part === part ? "location" : nothing} @click=${to(part)}
+                >${step ? html`<i aria-hidden="true">${step}</i>` : nothing}${T[part].title}</a
+              >
+            </li>
+          `,
+        )}
+      </ol>
+    </nav>
+  `;
+}
+
+/** The address is not for this: it keeps more than a place on the page. */
+export function to(part: Part): (event: Event) => void {
+  return (event) => {
+    event.preventDefault();
+    goToPart(part);
+  };
+}
