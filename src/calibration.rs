@@ -2,6 +2,7 @@
 //!
 //! This module must not know what is measured on them.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use rand::SeedableRng;
@@ -27,6 +28,7 @@ pub enum Rows {
 }
 
 /// `x[l]` at the chosen rows, for l = 0..=layers: matrices `[rows, columns]`, outside the WebAssembly heap.
+#[derive(Default)]
 pub struct Activations {
     /// Number of chosen rows.
     pub rows: usize,
@@ -58,6 +60,26 @@ impl Activations {
     /// As [`Activations::hidden`].
     pub fn output(&self, layer: usize) -> Result<Vec<f32>> {
         self.hidden(layer + 1)
+    }
+
+    /// Some of the rows; whole streams are left out.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there are not so many rows.
+    pub fn part(&self, rows: Range<usize>, meter: &Meter) -> Result<Self> {
+        if rows.end > self.rows || rows.start > rows.end {
+            return Err(Error::argument("rows", format!("are {rows:?} of {}", self.rows)));
+        }
+        let bytes = self.columns * 4;
+        let mut values = vec![0; rows.len() * bytes];
+        let part = |states: &Rc<Parked>| {
+            states.read(rows.start * bytes, &mut values);
+            let part = Parked::zeros(values.len(), meter);
+            part.write(0, &values);
+            Rc::new(part)
+        };
+        let states = self.states.iter().map(part).collect();
+        Ok(Self { rows: rows.len(), columns: self.columns, states, streams: Vec::new() })
     }
 }
 

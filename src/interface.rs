@@ -89,6 +89,19 @@ pub struct ManifoldOptions {
     pub power: Option<f64>,
 }
 
+/// How the likeness of layers is measured.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct SimilarityOptions {
+    /// How activations are embedded, for the measures that compare embeddings.
+    #[serde(flatten)]
+    pub manifold: ManifoldOptions,
+    /// How many draws of rows the measure is repeated over: the calibration's own and those of the seeds after its own. Default 1; more give the
+    /// mean and, beside it, the deviation.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub seeds: Option<usize>,
+}
+
 /// The weight of the front layer in an average.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]

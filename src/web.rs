@@ -16,7 +16,8 @@ use wasm_bindgen::prelude::*;
 use crate::error::Error;
 use crate::evaluate::Measured;
 use crate::interface::{
-    Comparison, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions, Summary, Token,
+    Comparison, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions, SimilarityOptions, Summary,
+    Token,
 };
 use crate::merge::presets::{PRESETS, Preset};
 use crate::merge::recipe::Recipe;
@@ -63,6 +64,33 @@ pub struct LayerMatrix {
     #[serde(with = "serde_wasm_bindgen::preserve")]
     #[tsify(type = "Float32Array")]
     values: Float32Array,
+    /// With several seeds, where `values` are means: the standard deviation of each over the draws of rows.
+    #[serde(with = "serde_wasm_bindgen::preserve", skip_serializing_if = "JsValue::is_undefined")]
+    #[tsify(optional, type = "Float32Array")]
+    deviation: JsValue,
+}
+
+/// The tokens of the rows; one entry of each list per row.
+#[derive(Serialize, Tsify)]
+pub struct RowTexts {
+    /// The window that it is in.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Uint32Array")]
+    sequence: Uint32Array,
+    /// Its position in the window.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Uint32Array")]
+    position: Uint32Array,
+    /// The token's id.
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    #[tsify(type = "Uint32Array")]
+    ids: Uint32Array,
+    /// The token's own text; empty where the model has no tokenizer.
+    texts: Vec<String>,
+    /// The text of the six tokens before it, fewer at the start of a window.
+    before: Vec<String>,
+    /// The text of the six tokens after it.
+    after: Vec<String>,
 }
 
 /// The diffusion map of a layer's output.
@@ -299,12 +327,46 @@ impl WebCalibration {
     pub async fn similarity(
         &self,
         name: String,
-        #[wasm_bindgen(unchecked_param_type = "ManifoldOptions | undefined")] options_: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "SimilarityOptions | undefined")] options_: JsValue,
         task: &WebTask,
     ) -> Result<JsValue, JsValue> {
         let measure: Measure = name.parse().map_err(to_js_error)?;
-        let matrix = self.0.similarity(measure, &manifold(options_)?, &task.0).await.map_err(to_js_error)?;
-        to_js(&LayerMatrix { layers: matrix.layers, values: narrow(&matrix.values) })
+        let options: SimilarityOptions = optional(options_)?;
+        let (matrix, deviation) = match options.seeds {
+            None | Some(1) => {
+                let matrix = self.0.similarity(measure, &options.manifold, &task.0).await.map_err(to_js_error)?;
+                (matrix, JsValue::UNDEFINED)
+            }
+            Some(seeds) => {
+                let spread = self.0.similarity_over(measure, &options.manifold, seeds, &task.0).await;
+                let spread = spread.map_err(to_js_error)?;
+                (spread.mean, narrow(&spread.deviation).into())
+            }
+        };
+        to_js(&LayerMatrix { layers: matrix.layers, values: narrow(&matrix.values), deviation })
+    }
+
+    /// The tokens of the rows, in their surroundings.
+    #[wasm_bindgen(unchecked_return_type = "RowTexts")]
+    pub fn rows(&self) -> Result<JsValue, JsValue> {
+        let rows = self.0.rows().map_err(to_js_error)?;
+        let number = |pick: fn(&session::Row) -> usize| -> Uint32Array {
+            rows.iter().map(|row| pick(row) as u32).collect::<Vec<_>>().as_slice().into()
+        };
+        let text = |pick: fn(&session::Row) -> &String| rows.iter().map(|row| pick(row).clone()).collect();
+        to_js(&RowTexts {
+            sequence: number(|row| row.sequence),
+            position: number(|row| row.position),
+            ids: number(|row| row.id as usize),
+            texts: text(|row| &row.text),
+            before: text(|row| &row.before),
+            after: text(|row| &row.after),
+        })
+    }
+
+    /// The mean Euclidean norm of `x[l]` over the rows, l = 0 to L.
+    pub async fn norms(&self, task: &WebTask) -> Result<Float32Array, JsValue> {
+        self.0.norms(&task.0).await.map(|values| narrow(&values)).map_err(to_js_error)
     }
 
     /// Block influence of every layer.
@@ -321,7 +383,8 @@ impl WebCalibration {
         #[wasm_bindgen(unchecked_param_type = "ManifoldOptions | undefined")] options_: JsValue,
         task: &WebTask,
     ) -> Result<JsValue, JsValue> {
-        let map = self.0.embedding(layer, &manifold(options_)?, &task.0).await.map_err(to_js_error)?;
+        let map =
+            self.0.embedding(layer, &optional::<ManifoldOptions>(options_)?, &task.0).await.map_err(to_js_error)?;
         to_js(&Embedding {
             rows: map.rows,
             dimensions: map.dimensions,
@@ -355,8 +418,9 @@ fn narrow(values: &[f64]) -> Float32Array {
     values.as_slice().into()
 }
 
-fn manifold(value: JsValue) -> Result<ManifoldOptions, JsValue> {
-    if value.is_undefined() || value.is_null() { Ok(ManifoldOptions::default()) } else { options(value) }
+/// Options that may be left out.
+fn optional<T: DeserializeOwned + Default>(value: JsValue) -> Result<T, JsValue> {
+    if value.is_undefined() || value.is_null() { Ok(T::default()) } else { options(value) }
 }
 
 /// Options of a merge, whose `repair` is a word or the bytes of a file.

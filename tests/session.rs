@@ -108,6 +108,77 @@ fn what_the_user_should_know_is_said() {
     assert!(warnings.iter().any(|warning| warning.contains("fills")), "{warnings:?}");
 }
 
+#[test]
+fn rows_are_told_with_their_surroundings_and_norms() {
+    for files in [support::demo(), support::stories260k()] {
+        let model = open(&lab(), &files);
+        let options = CalibrateOptions {
+            input: text(TINYSTORIES),
+            window: Some(64),
+            sequences: Some(2),
+            rows: Some(RowsOption::Chosen(vec![(0, 0), (0, 30), (1, 63)])),
+            ..CalibrateOptions::default()
+        };
+        let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+        let rows = calibration.rows().unwrap();
+        assert_eq!(rows.iter().map(|row| (row.sequence, row.position)).collect::<Vec<_>>(), [(0, 0), (0, 30), (1, 63)]);
+        assert!(rows[0].before.is_empty() && !rows[0].after.is_empty() && rows[2].after.is_empty());
+        let ids = block_on(model.logits(&text(TINYSTORIES), &Task::silent())).unwrap().0;
+        for row in &rows {
+            assert_eq!(row.id, ids[row.sequence * 64 + row.position]);
+            let said = format!("{}{}{}", row.before, row.text, row.after);
+            assert!(!row.text.is_empty() && TINYSTORIES.contains(&said), "{row:?}");
+        }
+        let norms = block_on(calibration.norms(&Task::silent())).unwrap();
+        let (count, columns, values) = calibration.hidden(2).unwrap();
+        let norm = |row: &[f32]| row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let expected = values.chunks_exact(columns).map(norm).sum::<f64>() / count as f64;
+        assert_eq!(norms.len(), model.summary().layers + 1);
+        assert!((norms[2] - expected).abs() < 1e-9 * expected);
+    }
+}
+
+#[test]
+fn a_measure_over_seeds_is_the_mean_over_other_draws_of_rows() {
+    let model = open(&lab(), &support::demo());
+    let drawn = |seed| {
+        let options = CalibrateOptions {
+            input: text(TINYSTORIES),
+            sequences: Some(4),
+            window: Some(128),
+            rows: Some(RowsOption::Count(128)),
+            seed: Some(seed),
+            ..CalibrateOptions::default()
+        };
+        block_on(model.calibrate(&options, &Task::silent())).unwrap()
+    };
+    let calibration = drawn(5);
+    let (defaults, quiet) = (ManifoldOptions::default(), Task::silent());
+    for measure in [Measure::NpibGaussian, Measure::Cosine] {
+        let spread = block_on(calibration.similarity_over(measure, &defaults, 3, &quiet)).unwrap();
+        let each = [5, 6, 7].map(|seed| block_on(drawn(seed).similarity(measure, &defaults, &quiet)).unwrap());
+        for (index, mean) in spread.mean.values.iter().enumerate() {
+            let values = || each.iter().map(|matrix| matrix.values[index]);
+            assert!((values().sum::<f64>() / 3.0 - mean).abs() < 1e-9);
+            let deviation = (values().map(|v| (v - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+            assert!((deviation - spread.deviation[index]).abs() < 1e-9);
+        }
+        assert!(spread.deviation.iter().any(|deviation| *deviation > 1e-6));
+    }
+    let refused = |calibration: &mka_lab::session::Calibration, seeds| {
+        block_on(calibration.similarity_over(Measure::Cosine, &defaults, seeds, &quiet)).err().unwrap().to_string()
+    };
+    assert!(refused(&calibration, 1000).contains("seeds"));
+    let options = CalibrateOptions {
+        input: text(TINYSTORIES),
+        sequences: Some(1),
+        rows: Some(RowsOption::Word("all".into())),
+        ..CalibrateOptions::default()
+    };
+    let all = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+    assert!(refused(&all, 3).contains("not drawn"));
+}
+
 /// The demo model's files with one of them changed.
 fn changed(name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<Source> {
     let files = support::demo();

@@ -12,18 +12,24 @@ use crate::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map_pausing};
 use crate::merge::recipe::RecipeCalibration;
 use crate::similarity::{LayerMatrix, Measure, cka, cosine, npib_gaussian, npib_knn};
 use crate::task::Task;
+use crate::tokens::Tokenizer;
 use crate::transformer::Transformer;
 
 /// Activations of one model on one text.
 pub struct Calibration {
-    lab: Rc<Lab>,
+    pub(super) lab: Rc<Lab>,
+    /// The model that it was run on.
+    pub(super) transformer: Transformer,
+    pub(super) tokenizer: Option<Rc<Tokenizer>>,
     pub(super) activations: Activations,
     pub(super) sample: Rc<Sample>,
-    /// The fingerprint of the model that it was run on.
-    pub(super) fingerprint: String,
-    info: CalibrationInfo,
+    /// How many rows were to be drawn; none where they were chosen otherwise.
+    pub(super) drawn: Option<usize>,
+    pub(super) info: CalibrationInfo,
+    /// Other draws of rows.
+    pub(super) others: RefCell<Option<Rc<Vec<Calibration>>>>,
     /// The diffusion maps that were computed last, with their options.
-    maps: RefCell<Option<(DiffusionMapOptions, Rc<Vec<DiffusionMap>>)>>,
+    pub(super) maps: RefCell<Option<(DiffusionMapOptions, Rc<Vec<DiffusionMap>>)>>,
 }
 
 impl Model {
@@ -64,9 +70,10 @@ impl Model {
             seed,
             warnings,
         };
-        let fingerprint = self.transformer.checkpoint.fingerprint.clone();
-        let lab = self.lab.clone();
-        Ok(Calibration { lab, activations, sample, fingerprint, info, maps: RefCell::default() })
+        let drawn = if let Rows::Count(count) = rows { Some(count) } else { None };
+        let (lab, transformer, tokenizer) = (self.lab.clone(), self.transformer.clone(), self.tokenizer.clone());
+        let (others, maps) = Default::default();
+        Ok(Calibration { lab, transformer, tokenizer, activations, sample, drawn, info, others, maps })
     }
 }
 
@@ -77,13 +84,31 @@ impl Calibration {
         let meter = &self.lab.meter;
         let activations = calibrate_again(model, &self.sample, &self.activations, untouched, meter, task).await?;
         Ok(Self {
-            lab: self.lab.clone(),
             info: CalibrationInfo { layers: activations.layers(), ..self.info.clone() },
             activations,
-            sample: self.sample.clone(),
-            fingerprint: model.checkpoint.fingerprint.clone(),
-            maps: RefCell::default(),
+            transformer: model.clone(),
+            ..self.alike()
         })
+    }
+
+    /// One of the same model, text and rows, of which nothing is measured yet and no activations are known.
+    pub(super) fn alike(&self) -> Self {
+        Self {
+            lab: self.lab.clone(),
+            transformer: self.transformer.clone(),
+            tokenizer: self.tokenizer.clone(),
+            activations: Activations::default(),
+            sample: self.sample.clone(),
+            drawn: self.drawn,
+            info: self.info.clone(),
+            others: RefCell::default(),
+            maps: RefCell::default(),
+        }
+    }
+
+    /// The fingerprint of the model that it was run on.
+    pub(super) fn fingerprint(&self) -> &str {
+        &self.transformer.checkpoint.fingerprint
     }
 
     /// What it ran on.

@@ -44,7 +44,7 @@ impl<'a> Measured<'a> {
                 "this way of merging measures the layers first; calibrate the model and pass the result",
             )
         })?;
-        if given.fingerprint != self.model.transformer.checkpoint.fingerprint {
+        if given.fingerprint() != self.model.transformer.checkpoint.fingerprint {
             return Err(Error::argument("calibration", "it was run on another model"));
         }
         Ok(given)

@@ -10,6 +10,7 @@ mod merging;
 mod model;
 mod plan;
 mod repairing;
+mod rows;
 
 use std::rc::Rc;
 
@@ -32,6 +33,7 @@ use crate::task::Task;
 use crate::tokens::Tokenizer;
 use crate::transformer::{Transformer, WeightStore};
 pub use calibration::Calibration;
+pub use rows::{Row, Spread};
 
 /// Bytes of weights that stay on the engine for the next pass; the rest is read again.
 const RESIDENT_BYTES: u64 = 1 << 30;

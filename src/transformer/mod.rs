@@ -31,7 +31,8 @@ const FEW_ROWS: usize = 64;
 /// The embedding is read in chunks of about this many bytes otherwise.
 const EMBEDDING_CHUNK: usize = 4 << 20;
 
-/// A model on an engine.
+/// A model on an engine; a copy shares its weights.
+#[derive(Clone)]
 pub struct Transformer {
     /// Where it computes.
     pub engine: Rc<dyn Compute>,

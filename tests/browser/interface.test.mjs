@@ -109,6 +109,33 @@ test("calibration without a text takes the built-in mix and gives every measure"
   assert.ok(step && unit && done <= total && total > 0);
 });
 
+test("rows come with their tokens, norms for every layer, and several seeds with a deviation", async () => {
+  const seen = await page.evaluate(async () => {
+    const { sequence, position, ids, texts, before, after } = await calibration.rows();
+    const norms = await calibration.norms();
+    const plain = await calibration.similarity("npib", { dimensions: 4 });
+    const spread = await calibration.similarity("npib", { dimensions: 4, seeds: 3 });
+    return {
+      kinds: [sequence, position, ids, norms, spread.deviation].map((array) => array.constructor.name),
+      lengths: [sequence, position, ids, texts, before, after].map(({ length }) => length),
+      norms: [...norms],
+      row: [before[10], texts[10], after[10]],
+      alone: plain.deviation,
+      deviation: [...spread.deviation],
+      values: [...spread.values],
+      refused: await failure(calibration.similarity("npib", { seeds: 0 })),
+    };
+  });
+  assert.deepEqual(seen.kinds, ["Uint32Array", "Uint32Array", "Uint32Array", "Float32Array", "Float32Array"]);
+  assert.deepEqual(seen.lengths, Array(6).fill(96));
+  assert.ok(seen.norms.length === 6 && seen.norms.every((norm) => norm > 0));
+  assert.ok(seen.row.every((text) => typeof text === "string" && text.length > 0), JSON.stringify(seen.row));
+  assert.equal(seen.alone, undefined);
+  assert.ok(seen.deviation.length === 25 && seen.deviation.every((value) => value >= 0) && seen.deviation.some((value) => value > 0));
+  assert.ok(seen.values.every((value) => value >= 0 && value <= 1));
+  assert.equal(seen.refused.code, "bad-argument");
+});
+
 test("one seed gives the same bits twice", async () => {
   const same = await page.evaluate(async () => {
     const run = async () => {

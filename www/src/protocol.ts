@@ -29,6 +29,8 @@ export type Method =
   | "blockInfluence"
   | "embedding"
   | "hidden"
+  | "rows"
+  | "norms"
   | "close";
 
 export type Request =

@@ -1,7 +1,17 @@
 /** What calibrating a model gave: its hidden states at chosen rows, and every measure that is made from them. */
 import { split } from "./options";
 import type { Made, Remote } from "./remote";
-import type { CalibrationInfo, Embedding, Hidden, LayerMatrix, ManifoldOptions, SimilarityName, Watch } from "./types";
+import type {
+  CalibrationInfo,
+  Embedding,
+  Hidden,
+  LayerMatrix,
+  ManifoldOptions,
+  RowTexts,
+  SimilarityName,
+  SimilarityOptions,
+  Watch,
+} from "./types";
 
 export class Calibration {
   /** @internal */
@@ -15,8 +25,9 @@ export class Calibration {
   /**
    * How alike the outputs of each two layers are: `layers` x `layers` values, row-major.
    * `npib`, `npib-knn`, `cosine` and `cka` are similarities in [0, 1]; `angular` is a distance.
+   * With `seeds` above 1, `values` are means over so many draws of rows, and `deviation` is there.
    */
-  async similarity(name: SimilarityName, options: ManifoldOptions & Watch = {}): Promise<LayerMatrix> {
+  async similarity(name: SimilarityName, options: SimilarityOptions & Watch = {}): Promise<LayerMatrix> {
     const [rest, watch] = split(options);
     return (await this.remote.call("similarity", [name, rest], watch)) as LayerMatrix;
   }
@@ -35,6 +46,16 @@ export class Calibration {
   /** x[l] at the chosen rows, l = 0 (the embeddings) to L (the last block's output, before the final norm). */
   async hidden(l: number, options: Watch = {}): Promise<Hidden> {
     return (await this.remote.call("hidden", [l], options)) as Hidden;
+  }
+
+  /** The tokens of the rows and about six tokens on either side, in the order of `embedding` and `hidden`. */
+  async rows(options: Watch = {}): Promise<RowTexts> {
+    return (await this.remote.call("rows", [], options)) as RowTexts;
+  }
+
+  /** The mean Euclidean norm of x[l] over the rows, l = 0 to L: L + 1 values. */
+  async norms(options: Watch = {}): Promise<Float32Array> {
+    return (await this.remote.call("norms", [], options)) as Float32Array;
   }
 
   /** Frees its memory. */

@@ -17,6 +17,8 @@ export type {
   Memory,
   Preset,
   Recipe,
+  RowTexts,
+  SimilarityOptions,
   Summary,
   Token,
 } from "../wasm/mka_lab.js";

@@ -56,6 +56,10 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
   blockInfluence: ({ target, task }) => calibrationOf(target).blockInfluence(task),
   embedding: ({ target, task }, [layer, options]) =>
     calibrationOf(target).embedding(layer as number, options as never, task),
+  async rows({ target }) {
+    return calibrationOf(target).rows();
+  },
+  norms: ({ target, task }) => calibrationOf(target).norms(task),
   hidden: ({ target, task }, [l]) => calibrationOf(target).hidden(l as number, task),
   async close({ target }) {
     objects.get(target)?.close();
