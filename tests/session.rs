@@ -123,7 +123,7 @@ fn rows_are_told_with_their_surroundings_and_norms() {
         let rows = calibration.rows().unwrap();
         assert_eq!(rows.iter().map(|row| (row.sequence, row.position)).collect::<Vec<_>>(), [(0, 0), (0, 30), (1, 63)]);
         assert!(rows[0].before.is_empty() && !rows[0].after.is_empty() && rows[2].after.is_empty());
-        let ids = block_on(model.logits(&text(TINYSTORIES), &Task::silent())).unwrap().0;
+        let ids = block_on(model.logits(&text(&TINYSTORIES[..800]), &Task::silent())).unwrap().0;
         for row in &rows {
             assert_eq!(row.id, ids[row.sequence * 64 + row.position]);
             let said = format!("{}{}{}", row.before, row.text, row.after);
