@@ -23,6 +23,8 @@ export type AlphaKind = keyof typeof T.merge.alphas;
 export type Norms = keyof typeof T.merge.normsOf;
 export type Repair = keyof typeof T.merge.repairs;
 export type Theme = "system" | "light" | "dark";
+/** What is drawn; the pictures' names on the page and in the files that are made of them. */
+export type PictureName = keyof typeof T.picture.names;
 /** The parts of the page where something can be started, and fail. */
 export type Place = "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep";
 
@@ -78,6 +80,8 @@ export interface State {
   picked: number[];
   measureAfter: boolean;
   merged: MergedModel | undefined;
+  /** How many of the merge's steps the diagram shows; undefined: all. */
+  stackSteps: number | undefined;
 
   compareText: TextChoice;
   compare: { sequences: number; window: number };
@@ -86,6 +90,9 @@ export interface State {
   written: { before: string; after: string };
 
   files: ModelFile[] | undefined;
+
+  /** The pictures whose values are shown as a table too. */
+  tables: Set<PictureName>;
 }
 
 export const state: State = {
@@ -119,12 +126,14 @@ export const state: State = {
   picked: [],
   measureAfter: true,
   merged: undefined,
+  stackSteps: undefined,
   compareText: { own: false, text: "" },
   compare: { sequences: 16, window: 256 },
   comparison: undefined,
   write: { prompt: T.compare.promptDefault, tokens: 60, temperature: 0, seed: 0 },
   written: { before: "", after: "" },
   files: undefined,
+  tables: new Set(),
 };
 
 let draw: () => void = () => {};

@@ -58,6 +58,7 @@ export function forgetCalibration(): void {
 export function forgetMerged(): void {
   state.merged?.close();
   state.merged = undefined;
+  state.stackSteps = undefined;
   state.comparison = undefined;
   state.written = { before: "", after: "" };
   state.files = undefined;

@@ -1,11 +1,15 @@
 /** The map of L x L layers: drawn by Observable Plot, read by pointer and keyboard. */
-import type * as PlotModule from "@observablehq/plot";
 import type { LayerMatrix, SimilarityName } from "#mka";
 import { T } from "../texts";
+import { type Chart, chart, focusNear, plot, set, svg, ticks } from "./chart";
 import { darkTextOn, ramp } from "./colour";
+import type { Table } from "./table";
 
 /** Up to this many layers the values fit into the cells. */
 const WRITTEN = 12;
+
+/** A matrix of likenesses; `deviation` is the standard deviation of each over several draws of rows, where that was measured. */
+export type Matrix = Pick<LayerMatrix, "layers" | "values"> & { deviation?: Float32Array };
 
 interface Cell {
   a: number;
@@ -13,45 +17,70 @@ interface Cell {
   value: number;
 }
 
-export interface MapInput {
-  matrix: LayerMatrix;
+export interface HeatmapInput {
+  matrix: Matrix;
   measure: SimilarityName;
-  /** Pixels. */
-  width: number;
+  /** Boundaries that are marked: i stands for the one between the layers i and i + 1. */
+  picked: readonly number[];
+  /** What the pointer or the focus is on. */
   onCell: (cell: { a: number; b: number } | undefined) => void;
   /** The boundary between the layers i and i + 1 was chosen. */
   onPick: (boundary: number) => void;
 }
 
-export interface MapChart {
-  element: Element;
-  /** Marks the boundaries that are picked. */
-  mark: (picked: readonly number[]) => void;
-}
-
 /** The values at the dark and at the bright end: the bright end is the likest, also for a distance. */
-export function mapDomain(measure: SimilarityName, { values }: LayerMatrix): [number, number] {
+export function mapDomain(measure: SimilarityName, { values }: Matrix): [number, number] {
   const least = Math.min(...values);
   const most = Math.max(...values);
   return measure === "angular" ? [most, least] : [least, most];
 }
 
-export function heatmap(Plot: typeof PlotModule, input: MapInput): MapChart {
-  const { matrix, measure, width } = input;
+/** A value with its error bar: "0.8712 ± 0.0031". */
+export function cellValue({ layers, values, deviation }: Matrix, a: number, b: number): string {
+  const at = a * layers + b;
+  const bar = deviation ? ` ± ${(deviation[at] ?? Number.NaN).toFixed(4)}` : "";
+  return `${(values[at] ?? Number.NaN).toFixed(deviation ? 4 : 5)}${bar}`;
+}
+
+/** One row per pair of layers. */
+export function pairsTable(matrix: Matrix, measure: SimilarityName): Table {
+  const { layers, values, deviation } = matrix;
+  const name = T.look.measures[measure];
+  const head = [T.look.layer, T.look.layer, name, ...(deviation ? [T.look.deviation] : [])];
+  const rows = Array.from(values, (value, at) => [Math.floor(at / layers), at % layers, value, ...(deviation ? [deviation[at]] : [])]);
+  return { caption: name, head, rows };
+}
+
+export function heatmap(): Chart<HeatmapInput> {
+  let drawn: { input: HeatmapInput; width: number; map: Map } | undefined;
+  return chart<HeatmapInput>("heatmap", async (place, input, width) => {
+    const Plot = await plot();
+    const old = drawn;
+    if (!old || old.input.matrix !== input.matrix || old.input.measure !== input.measure || old.width !== width) {
+      const element = picture(Plot, input, width);
+      const map = listen(element, input, old?.map.current());
+      const focused = old?.map.focused() ?? false;
+      place.replaceChildren(element);
+      drawn = { input, width, map };
+      if (focused) map.focus();
+    }
+    drawn?.map.mark(input.picked);
+  });
+}
+
+function picture(Plot: Awaited<ReturnType<typeof plot>>, { matrix, measure }: HeatmapInput, width: number): Element {
   const { layers } = matrix;
   const [dark, bright] = mapDomain(measure, matrix);
   const share = (value: number): number => (bright === dark ? 1 : (value - dark) / (bright - dark));
-  const data: Cell[] = Array.from(matrix.values, (value, at) => ({ a: Math.floor(at / layers), b: at % layers, value }));
-  const indices = Array.from({ length: layers }, (_, layer) => layer);
-  const every = layers <= 16 ? 1 : layers <= 40 ? 5 : 10;
+  const data = cells(matrix);
   const written = layers <= WRITTEN && width / layers > 30;
   const axis = {
     type: "band",
-    domain: indices,
+    domain: Array.from({ length: layers }, (_, layer) => layer),
     label: null,
     tickSize: 0,
     padding: 0,
-    ticks: indices.filter((layer) => layer % every === 0),
+    ticks: ticks(layers),
   } as const;
   const element = Plot.plot({
     className: "plot",
@@ -76,31 +105,38 @@ export function heatmap(Plot: typeof PlotModule, input: MapInput): MapChart {
         : null,
     ],
   });
-  element.setAttribute("role", "group");
-  element.setAttribute("aria-label", T.look.map(T.look.measures[measure], layers));
-  const cells = [...element.querySelectorAll<SVGRectElement>('g[aria-label="cell"] rect')];
-  const mark = listen(element, cells, data, layers, input);
-  return { element, mark };
+  set(element, { role: "group", "aria-label": T.look.map(T.look.measures[measure], layers) });
+  return element;
+}
+
+function cells({ layers, values }: Matrix): Cell[] {
+  return Array.from(values, (value, at) => ({ a: Math.floor(at / layers), b: at % layers, value }));
+}
+
+interface Map {
+  /** The cell that Tab leads to. */
+  current: () => number;
+  focused: () => boolean;
+  focus: () => void;
+  /** Marks the boundaries that are picked. */
+  mark: (picked: readonly number[]) => void;
 }
 
 /** Lets each cell be pointed at, focused and chosen. One cell at a time can be reached by Tab, the arrows move on. */
-function listen(
-  element: Element,
-  cells: SVGRectElement[],
-  data: Cell[],
-  layers: number,
-  { onCell, onPick }: MapInput,
-): MapChart["mark"] {
+function listen(element: Element, { matrix, onCell, onPick }: HeatmapInput, begin: number | undefined): Map {
+  const { layers } = matrix;
+  const data = cells(matrix);
+  const rects = [...element.querySelectorAll<SVGRectElement>('g[aria-label="cell"] rect')];
   const boundary = ({ a, b }: Pick<Cell, "a" | "b">): number | undefined => (Math.abs(a - b) === 1 ? Math.min(a, b) : undefined);
-  const rings = element.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "g"));
-  rings.setAttribute("class", "rings");
-  let current = Math.min(1, layers - 1); // the first cell next to the diagonal
+  const rings = element.appendChild(svg("g", { class: "rings" }));
+  // The first cell next to the diagonal.
+  let current = begin !== undefined && begin < rects.length ? begin : Math.min(1, layers - 1);
 
   const move = (to: number): void => {
-    cells[current]?.setAttribute("tabindex", "-1");
+    rects[current]?.setAttribute("tabindex", "-1");
     current = to;
-    cells[current]?.setAttribute("tabindex", "0");
-    cells[current]?.focus();
+    rects[current]?.setAttribute("tabindex", "0");
+    rects[current]?.focus();
   };
   const onKey = (event: KeyboardEvent): void => {
     const a = Math.floor(current / layers);
@@ -121,7 +157,7 @@ function listen(
     event.preventDefault();
   };
 
-  cells.forEach((cell, at) => {
+  rects.forEach((cell, at) => {
     const datum = data[at] as Cell;
     const pair = boundary(datum);
     cell.setAttribute("tabindex", at === current ? "0" : "-1");
@@ -134,27 +170,33 @@ function listen(
       if (pair !== undefined) onPick(pair);
     });
   });
-  element.addEventListener("pointerleave", () => onCell(cells.includes(document.activeElement as SVGRectElement) ? data[current] : undefined));
+  element.addEventListener("pointerleave", () => onCell(rects.includes(focusNear(element) as SVGRectElement) ? data[current] : undefined));
   element.addEventListener("keydown", (event) => onKey(event as KeyboardEvent));
 
-  return (picked) => {
+  const mark = (picked: readonly number[]): void => {
     rings.replaceChildren();
-    cells.forEach((cell, at) => {
-      const { a, b, value } = data[at] as Cell;
+    rects.forEach((cell, at) => {
+      const { a, b } = data[at] as Cell;
       const pair = boundary({ a, b });
       const isPicked = pair !== undefined && picked.includes(pair);
-      const words = [`${T.look.cell(a, b)}: ${value.toFixed(4)}`];
+      const words = [`${T.look.cell(a, b)}: ${cellValue(matrix, a, b)}`];
       if (pair !== undefined) words.push(isPicked ? T.look.cellPicked : T.look.cellAction);
       cell.setAttribute("aria-label", words.join(", "));
       if (pair !== undefined) cell.setAttribute("aria-pressed", String(isPicked));
       if (isPicked) rings.append(ringAround(cell));
     });
   };
+  return {
+    current: () => current,
+    focused: () => rects.includes(focusNear(element) as SVGRectElement),
+    focus: () => rects[current]?.focus(),
+    mark,
+  };
 }
 
 /** A frame that lies above all cells, where no neighbour covers it. */
 function ringAround(cell: SVGRectElement): SVGRectElement {
-  const ring = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  const ring = svg("rect");
   for (const name of ["x", "y", "width", "height"]) ring.setAttribute(name, cell.getAttribute(name) ?? "0");
   return ring;
 }

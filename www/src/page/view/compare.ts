@@ -1,6 +1,7 @@
 /** Panel 4: what the merge cost. */
 import { html } from "lit-html";
 import { compare, write } from "../actions/merge";
+import { type Piece, pieces, sameShare } from "../charts/difference";
 import { bytes, figure, parameters, percent } from "../format";
 import { state } from "../state";
 import { T } from "../texts";
@@ -69,20 +70,24 @@ function table(): View {
 function writing(): View {
   const words = T.compare;
   const { write: options, written } = state;
+  // While one of them still writes, nothing is marked.
+  const both = written.before && written.after && state.job?.name !== "write";
+  const list = both ? differences(written.before, written.after) : [];
   const off = busy() || !state.merged;
-  const column = (id: string, title: string, text: string): View => html`
+  const column = (id: string, title: string, side: "before" | "after"): View => html`
     <div class="written">
       <h4>${title}</h4>
       <p id=${id} tabindex="0" role="group" aria-label=${title}
-        >${text ? html`<span class="prompt">${options.prompt}</span>${text}` : html`<span class="note">${words.notWritten}</span>`}</p
+        >${written[side] ? html`<span class="prompt">${options.prompt}</span>${both ? marked(list, side) : written[side]}` : html`<span class="note">${words.notWritten}</span>`}</p
       >
     </div>
   `;
   return html`
     <h3>${words.write}</h3>
     <div class="side-by-side">
-      ${column("written-before", words.before, written.before)} ${column("written-after", words.after, written.after)}
+      ${column("written-before", words.before, "before")} ${column("written-after", words.after, "after")}
     </div>
+    <p class="note">${both ? words.same(sameShare(list)) : ""}</p>
     <div class="fields">
       <label class="field grow">
         <span>${words.prompt}</span>
@@ -109,4 +114,16 @@ function writing(): View {
       ${button(words.writeRun, write, { off, id: "run-write" })}
     </div>
   `;
+}
+
+let compared: { before: string; after: string; list: Piece[] } = { before: "", after: "", list: [] };
+
+function differences(before: string, after: string): Piece[] {
+  if (compared.before !== before || compared.after !== after) compared = { before, after, list: pieces(before, after) };
+  return compared.list;
+}
+
+function marked(list: readonly Piece[], side: "before" | "after"): View {
+  const own = list.filter((piece) => piece.side === "both" || piece.side === side);
+  return html`${own.map(({ text, side }) => (side === "both" ? text : side === "before" ? html`<del>${text}</del>` : html`<ins>${text}</ins>`))}`;
 }

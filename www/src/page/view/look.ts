@@ -1,16 +1,26 @@
-/** The pictures: the map of the layers. The charts themselves are drawn by charts/. */
+/** The pictures: the map of the layers, and what each block does. */
 import { html, nothing } from "lit-html";
 import { chooseMeasure, remap } from "../actions/measure";
+import { pick } from "../actions/merge";
 import { rampGradient } from "../charts/colour";
-import { mapDomain } from "../charts/heatmap";
+import { depthChart } from "../charts/depth";
+import { cellValue, heatmap, mapDomain, type Matrix, pairsTable } from "../charts/heatmap";
+import type { Table } from "../charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
-import { state } from "../state";
+import { state, update } from "../state";
 import { T } from "../texts";
 import { button, busy, numberField, panel, selectField, trouble, type View } from "./parts";
+import { picture } from "./picture";
+
+const map = heatmap();
+const influence = depthChart();
 
 export function lookPanel(): View {
   const words = T.look;
   const matrix = state.matrices.get(state.measure);
+  map.show(matrix && { matrix, measure: state.measure, picked: state.picked, onCell, onPick });
+  const blocks = state.influence;
+  influence.show(blocks && { values: blocks, label: words.influence, nameOf: layerName, colour: "influence" });
   return panel("look", undefined, words.title, words.lead, html`
     <div class="fields">
       ${selectField(words.measure, state.measure, words.measures, (name) => void chooseMeasure(name), "measure")}
@@ -19,14 +29,22 @@ export function lookPanel(): View {
     ${trouble("look")}
     <p class="reading" id="reading" aria-hidden="true">${reading()}</p>
     <div class="map-frame">
-      <div id="map" class="chart square ${matrix ? "" : "blank"}"></div>
+      ${picture({
+        name: "map",
+        chart: map,
+        table: matrix && (() => pairsTable(matrix, state.measure)),
+        form: matrix && (() => matrixTable(matrix)),
+      })}
       ${matrix ? nothing : html`<p class="empty-note"><span>${words.empty}</span></p>`}
     </div>
-    ${legend()} ${table()}
+    ${legend()}
     <h3>${words.influence}</h3>
     <p class="note">${words.influenceNote}</p>
-    <div id="influence" class="chart strip-chart ${state.influence ? "" : "blank"}"></div>
-    ${influenceTable()}
+    ${picture({
+      name: "influence",
+      chart: influence,
+      table: blocks && (() => depthTable(words.influence, words.influenceAxis, blocks)),
+    })}
     <details>
       <summary>${words.options}</summary>
       ${mapOptions()}
@@ -34,13 +52,25 @@ export function lookPanel(): View {
   `);
 }
 
+function layerName(layer: number): string {
+  return `${T.look.layer} ${layer}`;
+}
+
+function onCell(cell: typeof state.cell): void {
+  state.cell = cell;
+  update();
+}
+
+function onPick(boundary: number): void {
+  void pick(boundary);
+}
+
 /** The exact value of the cell that is pointed at or has the focus. */
 function reading(): View {
   const matrix = state.matrices.get(state.measure);
   if (!matrix || !state.cell) return html`<span>${matrix ? T.look.hover : ""}</span>`;
   const { a, b } = state.cell;
-  const value = matrix.values[a * matrix.layers + b] ?? Number.NaN;
-  return html`<span>${T.look.cell(a, b)}</span><b>${value.toFixed(5)}</b>`;
+  return html`<span>${T.look.cell(a, b)}</span><b>${cellValue(matrix, a, b)}</b>`;
 }
 
 function legend(): View {
@@ -56,59 +86,34 @@ function legend(): View {
   `;
 }
 
-function table(): View {
-  const matrix = state.matrices.get(state.measure);
-  const layers = Array.from({ length: matrix?.layers ?? 0 }, (_, layer) => layer);
+/** The matrix as rows and columns, as the map has it. */
+function matrixTable(matrix: Matrix): View {
+  const layers = Array.from({ length: matrix.layers }, (_, layer) => layer);
   return html`
-    <details id="map-table">
-      <summary>${T.look.table}</summary>
-      ${matrix
-        ? html`
-            <div class="scroll" tabindex="0" role="region" aria-label=${T.look.table}>
-              <table class="numbers">
-                <caption>${T.look.measures[state.measure]}. ${T.look.tableCaption}</caption>
-                <thead>
-                  <tr><th scope="col">${T.look.layer}</th>${layers.map((b) => html`<th scope="col">${b}</th>`)}</tr>
-                </thead>
-                <tbody>
-                  ${layers.map(
-                    (a) => html`
-                      <tr>
-                        <th scope="row">${a}</th>
-                        ${layers.map((b) => html`<td>${matrix.values[a * matrix.layers + b]?.toFixed(4)}</td>`)}
-                      </tr>
-                    `,
-                  )}
-                </tbody>
-              </table>
-            </div>
-          `
-        : html`<p class="note">${T.look.empty}</p>`}
-    </details>
+    <div class="scroll" tabindex="0" role="region" aria-label=${T.picture.names.map}>
+      <table class="numbers">
+        <caption>${T.look.measures[state.measure]}. ${T.look.tableCaption}</caption>
+        <thead>
+          <tr><th scope="col">${T.look.layer}</th>${layers.map((b) => html`<th scope="col">${b}</th>`)}</tr>
+        </thead>
+        <tbody>
+          ${layers.map(
+            (a) => html`
+              <tr>
+                <th scope="row">${a}</th>
+                ${layers.map((b) => html`<td>${cellValue(matrix, a, b)}</td>`)}
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
   `;
 }
 
-function influenceTable(): View {
-  const values = [...(state.influence ?? [])];
-  return html`
-    <details>
-      <summary>${T.look.table}</summary>
-      ${values.length === 0
-        ? html`<p class="note">${T.look.empty}</p>`
-        : html`
-            <div class="scroll" tabindex="0" role="region" aria-label=${T.look.influence}>
-              <table class="numbers">
-                <thead>
-                  <tr><th scope="col">${T.look.layer}</th>${values.map((_, layer) => html`<th scope="col">${layer}</th>`)}</tr>
-                </thead>
-                <tbody>
-                  <tr><th scope="row">${T.look.influenceAxis}</th>${values.map((value) => html`<td>${value.toFixed(4)}</td>`)}</tr>
-                </tbody>
-              </table>
-            </div>
-          `}
-    </details>
-  `;
+/** One row for each place along the depth. */
+function depthTable(caption: string, name: string, values: Float32Array): Table {
+  return { caption, head: [T.look.layer, name], rows: Array.from(values, (value, layer) => [layer, value]) };
 }
 
 function mapOptions(): View {

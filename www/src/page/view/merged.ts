@@ -1,57 +1,29 @@
 /** What a merge did: the survivors and what they are made of, and the distances of each new tensor from its parents. */
 import { html, nothing } from "lit-html";
-import { styleMap } from "lit-html/directives/style-map.js";
 import { figure } from "../format";
 import type { Summary } from "#mka";
 import { state } from "../state";
 import { T } from "../texts";
 import type { View } from "./parts";
+import { stack } from "./stack";
 
-/** Up to this many layers their numbers fit into the strip; beyond, a scale below it numbers every fifth. */
-const NUMBERED = 16;
-
-/** Each survivor is as wide as the number of original layers that went into it. */
+/** The steps in words. */
 export function mergedLayers(): View {
   const words = T.merge;
-  const { merged, model } = state;
-  if (!merged || !model) return html`<p class="note" id="merged-note">${words.notYet}</p>`;
-  const { steps } = merged.recipe;
-  const { layers } = model.summary;
-  const groups = groupLayers(layers, steps);
-  const averaged = new Set(steps.filter(({ alpha }) => alpha !== 1).map(({ keep }) => keep));
-  const kind = (group: number[]): string =>
-    group.length === 1 ? "single" : averaged.has(group[0] as number) ? "averaged" : "dropped";
-  const scale = layers > NUMBERED ? Array.from({ length: Math.ceil(layers / 5) }, (_, at) => at * 5) : [];
+  const { merged } = state;
   return html`
-    <div
-      class="stack"
-      role="img"
-      aria-label="${words.strip}: ${groups.map((group) => group.join("+")).join(", ")}"
-      style=${styleMap({ gridTemplateColumns: `repeat(${layers}, minmax(0, 1fr))` })}
-    >
-      ${groups.map(
-        (group) => html`
-          <span class=${kind(group)} style=${styleMap({ gridColumn: `span ${group.length}` })}
-            >${group.map((layer, at) => html`<b class=${at === 0 ? "" : "gone"}>${layers > NUMBERED ? "" : layer}</b>`)}</span
-          >
-        `,
-      )}
-      ${scale.map((layer) => html`<i style=${styleMap({ gridColumn: `${layer + 1}`, gridRow: "2" })}>${layer}</i>`)}
-    </div>
-    <ol class="steps" id="steps">
-      ${steps.map(({ keep, gone, alpha, ridge }) => html`<li>${alpha === 1 ? words.dropped(keep, gone) : alpha === 0 ? words.replaced(keep, gone) : words.averaged(keep, gone, figure(alpha))}${ridge === undefined ? nothing : `, ${words.repaired}`}</li>`)}
-    </ol>
+    ${stack()}
+    ${merged
+      ? html`
+          <ol class="steps" id="steps">
+            ${merged.recipe.steps.map(
+              ({ keep, gone, alpha, ridge }) =>
+                html`<li>${alpha === 1 ? words.dropped(keep, gone) : alpha === 0 ? words.replaced(keep, gone) : words.averaged(keep, gone, figure(alpha))}${ridge === undefined ? nothing : `, ${words.repaired}`}</li>`,
+            )}
+          </ol>
+        `
+      : html`<p class="note" id="merged-note">${words.notYet}</p>`}
   `;
-}
-
-/** The original layers behind each survivor, from the front. */
-function groupLayers(layers: number, steps: readonly { keep: number; gone: number }[]): number[][] {
-  const groups = new Map(Array.from({ length: layers }, (_, layer) => [layer, [layer]]));
-  for (const { keep, gone } of steps) {
-    groups.get(keep)?.push(...(groups.get(gone) ?? []));
-    groups.delete(gone);
-  }
-  return [...groups.values()];
 }
 
 type Change = NonNullable<Summary["tensors"]>[number];

@@ -1,0 +1,101 @@
+/**
+ * What all pictures have in common. A picture is made once and told what to show; it draws itself anew when that, or its
+ * width, has changed, and keeps the focus where it is. Pictures know data and options, and nothing of the page.
+ */
+
+export interface Chart<Input> {
+  /** To be put into a page. It takes the width that it is given, and the height that it needs. */
+  readonly element: HTMLElement;
+  /** Shows something else; `undefined` empties it. Cheap where nothing has changed. */
+  show(input: Input | undefined): void;
+}
+
+/** The properties of `input` are compared one by one: arrays and functions must stay the same objects while they mean the same. */
+export function chart<Input extends object>(
+  kind: string,
+  draw: (place: HTMLElement, input: Input, width: number) => void | Promise<void>,
+): Chart<Input> {
+  const element = document.createElement("div");
+  element.className = `chart ${kind} empty`;
+  let wanted: Input | undefined;
+  let drawn: { input: Input; width: number } | undefined;
+  let busy = false;
+
+  const redraw = async (): Promise<void> => {
+    const width = element.clientWidth;
+    if (busy || !wanted || width === 0 || (drawn && drawn.width === width && same(drawn.input, wanted))) return;
+    const now = { input: wanted, width };
+    busy = true;
+    try {
+      await draw(element, now.input, now.width);
+      drawn = now;
+    } catch (error) {
+      wanted = undefined; // the next `show` tries again
+      element.textContent = error instanceof Error ? error.message : String(error);
+    } finally {
+      busy = false;
+    }
+    if (!wanted) clear();
+    else void redraw(); // what came in between
+  };
+  const clear = (): void => {
+    if (drawn) element.replaceChildren();
+    drawn = undefined;
+  };
+  new ResizeObserver(() => void redraw()).observe(element);
+  return {
+    element,
+    show(input) {
+      wanted = input;
+      element.classList.toggle("empty", !input);
+      if (input) void redraw();
+      else if (!busy) clear();
+    },
+  };
+}
+
+function same<T extends object>(a: T, b: T): boolean {
+  const names = Object.keys(a) as (keyof T)[];
+  return names.length === Object.keys(b).length && names.every((name) => Object.is(a[name], b[name]));
+}
+
+let library: Promise<typeof import("@observablehq/plot")> | undefined;
+
+/** Observable Plot, loaded when the first picture needs it. */
+export function plot(): Promise<typeof import("@observablehq/plot")> {
+  library ??= import("@observablehq/plot").catch((error: unknown) => {
+    library = undefined; // the next picture tries again
+    throw error;
+  });
+  return library;
+}
+
+/** The element that has the focus, also inside of a shadow tree. */
+export function focusNear(element: Element): Element | null {
+  return (element.getRootNode() as Document | ShadowRoot).activeElement ?? null;
+}
+
+type Attributes = Record<string, string | number>;
+
+/** An SVG element. */
+export function svg<K extends keyof SVGElementTagNameMap>(
+  name: K,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): SVGElementTagNameMap[K] {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  set(element, attributes);
+  element.append(...children);
+  return element;
+}
+
+/** Sets attributes. */
+export function set(element: Element, attributes: Attributes): void {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+}
+
+/** Of L layers, those whose numbers are written along an axis. */
+export function ticks(layers: number): number[] {
+  const every = layers <= 16 ? 1 : layers <= 40 ? 5 : 10;
+  return Array.from({ length: Math.ceil(layers / every) }, (_, at) => at * every);
+}

@@ -1,0 +1,32 @@
+/** What the layers of a merged model are made of, from the steps of its recipe. */
+
+/** A step of a recipe: `gone` went into `keep`, which weighs `alpha`. Indices are those of the original layers. */
+export interface Step {
+  keep: number;
+  gone: number;
+  alpha: number;
+  /** Present where the gap was repaired. */
+  ridge?: number | undefined;
+}
+
+export interface Survivor {
+  /** The original layers that it stands for, from the front, each with its weight in the sum; 0: it was dropped. */
+  parts: { layer: number; weight: number }[];
+  repaired: boolean;
+}
+
+/** The survivors, from the front. A layer that took up several is one weighted sum of original layers. */
+export function lineage(layers: number, steps: readonly Step[]): Survivor[] {
+  const survivors = new Map<number, Survivor>(
+    Array.from({ length: layers }, (_, layer) => [layer, { parts: [{ layer, weight: 1 }], repaired: false }]),
+  );
+  for (const { keep, gone, alpha, ridge } of steps) {
+    const [front, back] = [survivors.get(keep), survivors.get(gone)];
+    if (!front || !back) continue;
+    const scaled = ({ parts }: Survivor, factor: number) => parts.map(({ layer, weight }) => ({ layer, weight: weight * factor }));
+    // A later merge of the same layer makes its repair void; it is fitted anew.
+    survivors.set(keep, { parts: [...scaled(front, alpha), ...scaled(back, 1 - alpha)], repaired: ridge !== undefined });
+    survivors.delete(gone);
+  }
+  return [...survivors.values()];
+}

@@ -1,0 +1,89 @@
+/** A picture with what belongs to it: its values as a table, and files of both. */
+import { html, nothing } from "lit-html";
+import { offer } from "../actions/keep";
+import { show } from "../actions/job";
+import type { Chart } from "../charts/chart";
+import { pngBlob, svgText } from "../charts/export";
+import { csv, type Table } from "../charts/table";
+import { figure } from "../format";
+import { type PictureName, state, update } from "../state";
+import { T } from "../texts";
+import type { View } from "./parts";
+
+interface Picture {
+  name: PictureName;
+  chart: Pick<Chart<never>, "element">;
+  /** The values; undefined: there are none yet. */
+  table: (() => Table) | undefined;
+  /** What the CSV file has, where that is more than the table. */
+  whole?: () => Table;
+  /** The table's own form, where it is not a plain one. */
+  form?: () => View;
+}
+
+export function picture({ name, chart, table, whole = table, form }: Picture): View {
+  const open = state.tables.has(name);
+  const toggle = (event: Event): void => {
+    if ((event.target as HTMLDetailsElement).open) state.tables.add(name);
+    else state.tables.delete(name);
+    update();
+  };
+  return html`
+    <figure class="picture" id=${name}>
+      ${chart.element}
+      <div class="picture-foot">
+        <details id="${name}-table" ?open=${open} @toggle=${toggle}>
+          <summary>${T.picture.table}</summary>
+          ${!table ? html`<p class="note">${T.picture.empty}</p>` : open ? (form ?? (() => plain(table())))() : nothing}
+        </details>
+        <div class="takes" role="group" aria-label=${T.picture.take(T.picture.names[name])}>
+          ${taken(name, "CSV", whole && (() => new Blob([csv(whole())], { type: "text/csv" })))}
+          ${taken(name, "PNG", table && (() => pngBlob(drawn(chart.element))))}
+          ${taken(name, "SVG", table && (() => new Blob([svgText(drawn(chart.element))], { type: "image/svg+xml" })))}
+        </div>
+      </div>
+    </figure>
+  `;
+}
+
+function taken(name: PictureName, kind: string, make: (() => Blob | Promise<Blob>) | undefined): View {
+  const take = async (): Promise<void> => {
+    try {
+      if (make) offer(await make(), `${name}.${kind.toLowerCase()}`);
+    } catch (error) {
+      show(error, "look");
+    }
+  };
+  return html`<button type="button" class="link" data-take=${kind} aria-disabled=${make ? "false" : "true"} @click=${take}>${kind}</button>`;
+}
+
+/** The largest drawing: a legend may stand beside it. */
+function drawn(element: HTMLElement): SVGSVGElement {
+  const all = [...element.querySelectorAll("svg")];
+  const largest = all.sort((a, b) => b.clientWidth * b.clientHeight - a.clientWidth * a.clientHeight)[0];
+  if (!largest) throw new Error(T.picture.empty);
+  return largest;
+}
+
+function shown(value: string | number | undefined): string {
+  if (value === undefined) return T.none;
+  return typeof value === "number" && !Number.isInteger(value) ? figure(value) : String(value);
+}
+
+function plain({ caption, head, rows }: Table): View {
+  return html`
+    <div class="scroll" tabindex="0" role="region" aria-label=${caption}>
+      <table class="numbers">
+        <caption>${caption}</caption>
+        <thead>
+          <tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr>
+        </thead>
+        <tbody>
+          ${rows.map(
+            ([first, ...rest]) => html`<tr><th scope="row">${first}</th>${rest.map((value) => html`<td>${shown(value)}</td>`)}</tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
