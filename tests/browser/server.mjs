@@ -54,7 +54,7 @@ export async function serve(mounts, { ranges = true, cors = true, delay = 0 } = 
     if (request.method === "HEAD") response.end();
     else if (faults.broken && end - start > LONG) {
       const half = createReadStream(file, { start, end: start + Math.floor((end - start) / 2) });
-      half.on("end", () => response.destroy()).pipe(response, { end: false });
+      half.on("end", () => setTimeout(() => response.destroy(), 20)).pipe(response, { end: false });
     }
     else createReadStream(file, { start, end: Math.max(start, end) }).pipe(response);
   });

@@ -1,11 +1,16 @@
 // Compiled, never run: the types of the interface allow what its documentation shows, and refuse what it does not.
-import { Lab, MkaError, type Calibration, type MergedModel, type Progress } from "../../www/dist/mka.js";
+import { HUB, Lab, MkaError, type Calibration, type MergedModel, type Progress } from "../../www/dist/mka.js";
 
 export async function whole(files: FileList, directory: FileSystemDirectoryHandle, signal: AbortSignal): Promise<number> {
   const onProgress = ({ step, done, total, unit, secondsLeft }: Progress): string =>
     `${step} ${done}/${total} ${unit} ${secondsLeft ?? ""}`;
   const lab = await Lab.create({ backend: "auto" });
   const model = await lab.open(files, { signal, onProgress });
+  const remote = await lab.open("hub:owner/name@main", { token: "secret", keep: true, hub: HUB, signal, onProgress });
+  await remote.download({ signal, onProgress });
+  const [kept] = await lab.stored();
+  if (kept && !kept.complete) await lab.forget(kept.source, { hub: kept.hub });
+  lab.onWarning = ({ message, hint }) => void [message, hint, remote.commit];
   const { ids, values } = await model.logits({ text: "Once" });
   const { nll, tokens } = await model.evaluate({ ids: [...ids], window: 128, sequences: 2, signal, onProgress });
   const calibration: Calibration = await model.calibrate({ sequences: 8, window: 128, rows: "all", skip: 8, seed: 1, signal });

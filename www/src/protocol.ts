@@ -11,14 +11,41 @@ export interface NamedBlob {
   blob: Blob;
 }
 
+/** How a model on the network is reached. */
+interface Access {
+  /** What the user named, in its usual form: the name of what is kept. */
+  source: string;
+  /** Sent to the server that the user named and to no other; lives in memory only. */
+  token?: string | undefined;
+  /** Keep what is read, for use without a network. */
+  keep: boolean;
+  /** The commit that the revision stood for when the model was opened for the first time. */
+  commit?: string | undefined;
+}
+
+/** A folder behind a URL, which ends with "/". */
+export type FolderSource = Access & { folder: string };
+
+/** A model on a hub. */
+export type HubSource = Access & {
+  /** The hub's address, without "/" at its end. */
+  hub: string;
+  /** owner/name */
+  repository: string;
+  revision: string;
+};
+
+export type RemoteSource = FolderSource | HubSource;
+
 /** Where a model comes from. */
-export type Source = { files: NamedBlob[] } | { folder: string };
+export type Source = { files: NamedBlob[] } | RemoteSource;
 
 /** Methods of the worker. `target` of a call is the handle of the model or calibration it belongs to (0: the lab). */
 export type Method =
   | "create"
   | "productRate"
   | "open"
+  | "download"
   | "logits"
   | "evaluate"
   | "calibrate"
@@ -50,5 +77,7 @@ export type Reply =
   | { kind: "error"; id: number; error: PlainError; memory: Memory }
   | { kind: "progress"; id: number; progress: Progress; memory: Memory }
   | { kind: "token"; id: number; token: Token; memory: Memory }
+  /** Something on the side failed and the work goes on. */
+  | { kind: "warning"; error: PlainError }
   /** The wasm instance is not usable any more. */
   | { kind: "crash"; message: string };

@@ -29,6 +29,8 @@ export type Send = (method: Method, target: number, args: unknown[], options?: C
 export class Connection {
   /** The latest figures that the worker sent with its replies, in bytes. */
   memory: Memory = { wasm: 0, wasmPeak: 0, device: 0, devicePeak: 0 };
+  /** Told what failed on the side while the work goes on. */
+  onWarning: (warning: MkaError) => void = () => {};
   /** Counts the workers: a handle is only worth something in the epoch that it was made in. */
   epoch = 0;
   #spawned: Spawned | undefined;
@@ -136,6 +138,10 @@ export class Connection {
   #receive(reply: Reply): void {
     if (reply.kind === "crash") {
       this.#end(crashError(reply.message));
+      return;
+    }
+    if (reply.kind === "warning") {
+      this.onWarning(revive(reply.error) as MkaError);
       return;
     }
     this.memory = reply.memory;

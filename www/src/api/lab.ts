@@ -1,8 +1,10 @@
 /** The lab: one worker, one engine, any number of models. */
 import { Connection } from "./connection";
 import { openModel, type Model } from "./model";
+import { forget, stored, type StoredModel } from "./stored";
 import { toSource, type ModelFiles } from "./source";
-import type { Backend, Memory, Preset, Watch } from "./types";
+import type { MkaError } from "./error";
+import type { Backend, Memory, OpenOptions, Preset } from "./types";
 
 /** What the worker tells once it runs. */
 interface Engine {
@@ -57,9 +59,27 @@ export class Lab {
     return this.#engine.presets;
   }
 
+  /** Called when something on the side failed and the work goes on: a disk that is full while a download is kept. */
+  set onWarning(listener: ((warning: MkaError) => void) | undefined) {
+    this.#connection.onWarning = listener ?? (() => {});
+  }
+
   /** Opens a model by its headers; the weights are read when a step needs them. */
-  async open(files: ModelFiles, options: Watch = {}): Promise<Model> {
-    return openModel(this.#connection, toSource(files), options);
+  async open(files: ModelFiles, { token, keep, hub, ...watch }: OpenOptions = {}): Promise<Model> {
+    const source = toSource(files, { token, keep, hub });
+    // Asks the browser not to clear it when the disk gets full; it may say no, which changes nothing here.
+    if (keep) void navigator.storage?.persist?.().catch(() => {});
+    return openModel(this.#connection, source, watch);
+  }
+
+  /** The models that are kept in this browser, the largest first. */
+  stored(): Promise<StoredModel[]> {
+    return stored();
+  }
+
+  /** Deletes what is kept of a model, named as it was opened. A model that is open stays so, and reads over the network. */
+  forget(source: string | URL, options: { hub?: string } = {}): Promise<void> {
+    return forget(source, options);
   }
 
   /**

@@ -14,5 +14,6 @@ export { Calibration } from "./calibration";
 export { MkaError, type MkaErrorCode } from "./error";
 export { Lab } from "./lab";
 export { MergedModel, Model, type MergeOptions } from "./model";
-export type { ModelFiles } from "./source";
+export { HUB, type ModelFiles } from "./source";
+export { forget, stored, type StoredModel } from "./stored";
 export type * from "./types";

@@ -21,6 +21,7 @@ import type {
   Token,
   Watch,
 } from "./types";
+import type { Source } from "../protocol";
 import type { MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
 
 /** Every choice of a merge. Without `recipe`, a calibration of the same model is needed for all selections that measure. */
@@ -37,6 +38,10 @@ interface MadeModel extends Made {
   repair?: Blob;
 }
 
+interface OpenedModel extends MadeModel {
+  commit?: string;
+}
+
 interface MadeCalibration extends Made {
   info: CalibrationInfo;
 }
@@ -48,7 +53,18 @@ export class Model {
     readonly remote: Remote<Made>,
     /** What the headers of the files tell. Sizes in bytes. */
     readonly summary: Summary,
+    /** The commit that a hub's revision stood for when the model was opened; it stays at it. */
+    readonly commit?: string,
   ) {}
+
+  /**
+   * Downloads all of it and keeps it in this browser, for use without a network. Goes on where an earlier download ended.
+   * Fails with `storage` where the disk has no room.
+   */
+  async download(options: Watch = {}): Promise<void> {
+    void navigator.storage?.persist?.().catch(() => {}); // the browser may say no, which changes nothing here
+    await this.remote.call("download", [], options);
+  }
 
   /** The logits after the last token of a text, or of token ids. */
   async logits(options: Input & Watch): Promise<Logits> {
@@ -155,12 +171,15 @@ export class MergedModel {
 }
 
 /** Opens a model by its headers. @internal */
-export async function openModel(connection: Connection, source: unknown, options: Watch): Promise<Model> {
-  const remote = new Remote<MadeModel>(
+export async function openModel(connection: Connection, source: Source, options: Watch): Promise<Model> {
+  let where = source;
+  const remote = new Remote<OpenedModel>(
     connection,
     "model",
-    async (send, call) => (await send("open", 0, [source], call)) as MadeModel,
+    async (send, call) => (await send("open", 0, [where], call)) as OpenedModel,
   );
-  const { summary } = await remote.create({ signal: options.signal, onProgress: options.onProgress });
-  return new Model(remote, summary);
+  const { summary, commit } = await remote.create({ signal: options.signal, onProgress: options.onProgress });
+  // Where the worker has to be started again, the model is the same, also if its branch has moved on.
+  if (commit) where = { ...source, commit } as Source;
+  return new Model(remote, summary, commit);
 }

@@ -40,6 +40,16 @@ export interface Watch {
   onProgress?: (progress: Progress) => void;
 }
 
+/** How a model is opened. All but the watching concerns models on the network only. */
+export interface OpenOptions extends Watch {
+  /** For gated models. Sent to the hub (or the folder's server) and to no other, kept in memory only. */
+  token?: string;
+  /** Keeps what is read in this browser, so that it works without a network afterwards. Default false. */
+  keep?: boolean;
+  /** The address of the hub that names are looked up on: a mirror, for example. Default https://huggingface.co. */
+  hub?: string;
+}
+
 export type EvaluateOptions = wasm.EvaluateOptions & Watch;
 export type CalibrateOptions = wasm.CalibrateOptions & Watch;
 export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };

@@ -6,10 +6,6 @@ export function mkaError(code: string, message: string, hint: string): PlainErro
   return { name: "MkaError", code, message, hint };
 }
 
-export function isNetworkError(error: unknown): boolean {
-  return (error as PlainError | undefined)?.code === "network";
-}
-
 /** Anything that was thrown, as it can cross the border. */
 export function plain(error: unknown): PlainError {
   if (typeof error === "object" && error !== null && "message" in error) {

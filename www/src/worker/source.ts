@@ -1,8 +1,8 @@
-/** The files of a model, read by range: from blobs that the page has, or over the network. */
+/** What the wasm code reads from, and files that the user chose. */
 import type { NamedBlob } from "../protocol";
 import { mkaError } from "./errors";
 
-/** What the wasm code reads from. Offsets and lengths in bytes. */
+/** One file of a model. Offsets and lengths in bytes. */
 export interface SourceFile {
   /** Path inside the folder, "/"-separated. */
   name: string;
@@ -20,73 +20,6 @@ export function fromBlob({ name, blob }: NamedBlob): SourceFile {
     read: (offset, length) => bytes(name, blob.slice(offset, offset + length)),
     blob: async (start, end) => blob.slice(start, end),
   };
-}
-
-/** The signal of the call that runs: a cancel ends its downloads too. */
-let current: AbortSignal | undefined;
-
-export function watchDownloads(signal: AbortSignal | undefined): void {
-  current = signal;
-}
-
-/** `fetch` that fails in words. */
-export async function download(url: string, init: RequestInit = {}): Promise<Response> {
-  try {
-    return await fetch(url, { ...init, signal: current });
-  } catch (cause) {
-    if (current?.aborted) throw cause;
-    throw networkError(url, "it could not be reached, or its server does not allow this page to read it (CORS)");
-  }
-}
-
-export function networkError(url: string, reason: string): unknown {
-  return mkaError("network", `${url}: ${reason}`, "Check the address and the connection, then try again.");
-}
-
-/** A file behind a URL. A server that ignores ranges sends the whole file once; it is kept as a blob, not as an array. */
-export function fromUrl(name: string, url: string, size: number, whole?: Blob): SourceFile {
-  let kept = whole;
-
-  const range = async (start: number, end: number): Promise<Response | Blob> => {
-    if (kept) return kept.slice(start, end);
-    const response = await download(url, { headers: { Range: `bytes=${start}-${end - 1}` } });
-    if (response.status === 206) return response;
-    if (response.status !== 200) throw networkError(url, `the server answered ${response.status}`);
-    kept = await body(url, response);
-    return kept.slice(start, end);
-  };
-  const checked = (length: number, found: number): void => {
-    if (found !== length) throw networkError(url, `the server sent ${found} bytes where ${length} were asked for`);
-  };
-
-  return {
-    name,
-    size,
-    async read(offset, length) {
-      if (length === 0) return new ArrayBuffer(0);
-      const answer = await range(offset, offset + length);
-      const buffer = answer instanceof Blob ? await bytes(name, answer) : await (await body(url, answer)).arrayBuffer();
-      checked(length, buffer.byteLength);
-      return buffer;
-    },
-    async blob(start, end) {
-      if (start === end) return new Blob([]);
-      const answer = await range(start, end);
-      const blob = answer instanceof Blob ? answer : await body(url, answer);
-      checked(end - start, blob.size);
-      return blob;
-    },
-  };
-}
-
-/** The body of an answer; a connection that breaks in the middle is a network error too. */
-export async function body(url: string, response: Response): Promise<Blob> {
-  try {
-    return await response.blob();
-  } catch (cause) {
-    if (current?.aborted) throw cause;
-    throw networkError(url, "the connection broke off");
-  }
 }
 
 async function bytes(name: string, blob: Blob): Promise<ArrayBuffer> {

@@ -5,20 +5,23 @@
 import init, { Calibration, Lab, Model, Task } from "../wasm/mka_lab.js";
 import type { Method, PlainError, Reply, Request, Source } from "../protocol";
 import { isTrap, mkaError, plain } from "./errors";
-import { listFolder } from "./folder";
-import { fromBlob, watchDownloads } from "./source";
-import type { Memory, Token } from "../api/types";
+import { downloadRate, watchDownloads } from "./network";
+import { type Opened, openSource } from "./open";
+import type { Memory, Progress, Token } from "../api/types";
 
 interface Call {
   id: number;
   target: number;
   task: Task;
+  report: (progress: Progress) => void;
 }
 
 type Arguments = readonly unknown[];
 
 let lab: Lab | undefined;
 const objects = new Map<number, Model | Calibration>();
+/** Where the models that were opened come from. */
+const origins = new Map<number, Opened>();
 let lastHandle = 0;
 /** What ends each call that runs: its downloads and its task in the wasm code. */
 const running = new Map<number, AbortController>();
@@ -31,9 +34,17 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
   },
   productRate: ({ task }, [m, n, k]) => theLab().productRate(m as number, n as number, k as number, task),
   async open({ task }, [source]) {
-    const where = source as Source;
-    const files = "folder" in where ? await listFolder(where.folder) : where.files.map(fromBlob);
-    return madeModel(await theLab().open(files, task));
+    const opened = await openSource(source as Source, (error) => post({ kind: "warning", error }));
+    const made = madeModel(await theLab().open(opened.files, task));
+    origins.set(made.handle, opened);
+    return { ...made, commit: opened.commit };
+  },
+  async download({ target, report }) {
+    const started = performance.now();
+    await origins.get(target)?.download((done, total) => {
+      const secondsLeft = done > 0 ? ((performance.now() - started) / 1000 / done) * (total - done) : undefined;
+      report({ step: "download", done, total, unit: "bytes", secondsLeft });
+    });
   },
   logits: ({ target, task }, [options]) => model(target).logits(options as never, task),
   evaluate: ({ target, task }, [options]) => model(target).evaluate(options as never, task),
@@ -64,6 +75,7 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
   async close({ target }) {
     objects.get(target)?.close();
     objects.delete(target);
+    origins.delete(target);
   },
 };
 
@@ -78,7 +90,7 @@ function keep(object: Model | Calibration): number {
   return lastHandle;
 }
 
-function madeModel(made: Model): object {
+function madeModel(made: Model): Pick<Model, "summary" | "recipe"> & { handle: number } {
   return { handle: keep(made), summary: made.summary, recipe: made.recipe };
 }
 
@@ -106,13 +118,14 @@ async function answer({ id, method, target, args }: Extract<Request, { kind: "ca
   const cancelling = new AbortController();
   const { signal } = cancelling;
   running.set(id, cancelling);
-  watchDownloads(signal);
+  const report = reporter(id, method);
+  watchDownloads({ signal, onBytes: () => report() });
   try {
     await start();
     signal.throwIfAborted();
-    const task = new Task((progress) => post({ kind: "progress", id, progress, memory: memory() }));
+    const task = new Task(report);
     signal.addEventListener("abort", () => task.cancel());
-    const value = await methods[method]({ id, target, task }, args);
+    const value = await methods[method]({ id, target, task, report }, args);
     post({ kind: "result", id, value, memory: memory() }, buffers(value));
   } catch (error) {
     if (isTrap(error)) return crash(error);
@@ -122,6 +135,19 @@ async function answer({ id, method, target, args }: Extract<Request, { kind: "ca
     watchDownloads(undefined);
     running.delete(id);
   }
+}
+
+/** Tells the page how far a call is, with the speed of the network while something comes from there. */
+function reporter(id: number, step: string): (progress?: Progress) => void {
+  let latest: Progress = { step, done: 0, total: 0, unit: "files" };
+  let told = 0;
+  return (progress) => {
+    if (progress) latest = progress;
+    else if (performance.now() - told < 200) return;
+    told = performance.now();
+    const bytesPerSecond = downloadRate();
+    post({ kind: "progress", id, progress: bytesPerSecond ? { ...latest, bytesPerSecond } : latest, memory: memory() });
+  };
 }
 
 let ready: Promise<unknown> | undefined;

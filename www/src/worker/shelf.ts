@@ -1,0 +1,185 @@
+/** What is kept of one model: the worker's half of src/store/kept.ts, which fills and reads. It knows no network. */
+import type { PlainError } from "../protocol";
+import {
+  alone,
+  drawerFolder,
+  type Manifest,
+  pieceLength,
+  pieces,
+  readManifest,
+  remove,
+  root,
+  shelfName,
+} from "../store/kept";
+import { mkaError } from "./errors";
+
+/** The part of the file system that only workers have; TypeScript's library for pages lacks it. */
+interface WorkerFileHandle extends FileSystemFileHandle {
+  createSyncAccessHandle(): Promise<{
+    write(bytes: Uint8Array, options: { at: number }): number;
+    flush(): void;
+    close(): void;
+  }>;
+  move(name: string): Promise<void>;
+}
+
+export class Shelf {
+  /** Whether what is read over the network is kept from now on. */
+  keeping = false;
+  /** Why keeping came to an end. */
+  trouble: PlainError | undefined;
+  /** Told when keeping comes to an end against the user's will. */
+  onTrouble: (trouble: PlainError) => void = () => {};
+
+  private constructor(
+    readonly name: string,
+    readonly folder: FileSystemDirectoryHandle,
+    readonly manifest: Manifest,
+    readonly drawers: readonly Drawer[],
+  ) {}
+
+  /** What is kept of this source; undefined where nothing is. */
+  static async find(source: string, hub: string | undefined): Promise<Shelf | undefined> {
+    const name = await shelfName(source, hub);
+    const folder = await (await root())?.getDirectoryHandle(name).catch(() => undefined);
+    return folder && alone(name, async () => {
+      const manifest = await readManifest(folder);
+      return manifest && Shelf.#open(name, folder, manifest);
+    });
+  }
+
+  /** A new one, in place of what was kept of another version; undefined where the browser keeps nothing. */
+  static async create(manifest: Manifest): Promise<Shelf | undefined> {
+    const all = await root();
+    if (!all) return undefined;
+    const name = await shelfName(manifest.source, manifest.hub);
+    return alone(name, async () => {
+      await remove(all, name);
+      const folder = await all.getDirectoryHandle(name, { create: true });
+      await write(folder, "model.json", new TextEncoder().encode(JSON.stringify(manifest)));
+      return Shelf.#open(name, folder, manifest);
+    });
+  }
+
+  static async #open(name: string, folder: FileSystemDirectoryHandle, manifest: Manifest): Promise<Shelf> {
+    const drawers: Drawer[] = [];
+    const shelf = new Shelf(name, folder, manifest, drawers);
+    for (const [at, { size }] of manifest.files.entries()) {
+      const pieceFolder = await drawerFolder(folder, manifest.version, at, { create: true });
+      drawers.push(new Drawer(shelf, pieceFolder, size, new Set(await pieces(pieceFolder))));
+    }
+    return shelf;
+  }
+
+  /** Bytes that are not kept yet. */
+  get missing(): number {
+    return this.drawers.reduce((sum, drawer) => sum + drawer.missing, 0);
+  }
+
+  /** Keeps from now on, if there is room for all that is missing. */
+  async begin(): Promise<void> {
+    if (this.keeping) return;
+    this.trouble = undefined;
+    const { quota, usage } = await navigator.storage.estimate();
+    const room = (quota ?? Infinity) - (usage ?? 0);
+    if (room < this.missing) return this.stop(noRoom(this.manifest.source, this.missing, room));
+    this.keeping = true;
+  }
+
+  /** Goes on without keeping. */
+  stop(trouble: PlainError): void {
+    this.keeping = false;
+    this.trouble = trouble;
+    this.onTrouble(trouble);
+  }
+}
+
+/** The kept pieces of one file. */
+export class Drawer {
+  constructor(
+    readonly shelf: Shelf,
+    readonly folder: FileSystemDirectoryHandle,
+    readonly size: number,
+    readonly found: Set<number>,
+  ) {}
+
+  get missing(): number {
+    return this.size - [...this.found].reduce((sum, index) => sum + pieceLength(this.size, index), 0);
+  }
+
+  has(index: number): boolean {
+    return this.found.has(index);
+  }
+
+  /** A piece that is kept; undefined where it is not, or no longer. */
+  async get(index: number): Promise<Blob | undefined> {
+    if (!this.found.has(index)) return undefined;
+    const file = await this.#look(index);
+    if (!file) this.found.delete(index); // in another tab, or by the browser
+    return file;
+  }
+
+  /** The piece on the disk, if it is there and whole. */
+  async #look(index: number): Promise<File | undefined> {
+    try {
+      const file = await (await this.folder.getFileHandle(String(index))).getFile();
+      return file.size === pieceLength(this.size, index) ? file : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Keeps a piece. A disk that is full ends the keeping, not the reading. */
+  async put(index: number, bytes: Uint8Array): Promise<void> {
+    const { shelf } = this;
+    if (!shelf.keeping || this.found.has(index)) return;
+    try {
+      await alone(shelf.name, async () => {
+        // Another tab may have been faster, and what it wrote may be in use.
+        if (!(await this.#look(index))) await write(this.folder, String(index), bytes);
+      });
+      this.found.add(index);
+    } catch (cause) {
+      const { name, message } = cause as DOMException;
+      if (name === "NotFoundError") shelf.keeping = false; // the user has just deleted it
+      else shelf.stop(name === "QuotaExceededError" ? noRoom(shelf.manifest.source, shelf.missing) : notKept(shelf.manifest.source, message));
+    }
+  }
+}
+
+/** Writes a file so that it is there whole or not at all. */
+async function write(folder: FileSystemDirectoryHandle, name: string, bytes: Uint8Array): Promise<void> {
+  const part = `${name}.part`;
+  const handle = (await folder.getFileHandle(part, { create: true })) as WorkerFileHandle;
+  try {
+    const access = await handle.createSyncAccessHandle();
+    try {
+      if (access.write(bytes, { at: 0 }) < bytes.length) throw new DOMException("it was cut off", "QuotaExceededError");
+      access.flush();
+    } finally {
+      access.close();
+    }
+    await handle.move(name);
+  } catch (error) {
+    await remove(folder, part).catch(() => {}); // the error itself says more
+    throw error;
+  }
+}
+
+function noRoom(source: string, needed: number, room?: number): PlainError {
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
+  const left = room === undefined ? "the disk is full" : `the browser leaves this page ${megabytes(Math.max(0, room))}`;
+  return mkaError(
+    "storage",
+    `${source} is not kept any further: ${megabytes(needed)} are missing, ${left}.`,
+    "Delete kept models that you no longer need, or make room on the disk. Until then it is read over the network.",
+  );
+}
+
+export function notKept(source: string, reason: string): PlainError {
+  return mkaError(
+    "storage",
+    `${source} is not kept: ${reason}.`,
+    "It is read over the network. Private windows and pages without https may keep nothing; another window or browser may.",
+  );
+}
