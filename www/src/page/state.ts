@@ -13,8 +13,10 @@ import type {
   Backend,
   SimilarityName,
 } from "#mka";
+import type { Correction } from "./address";
 import type { Part } from "./part";
 import { T } from "./texts";
+import type { TourStep } from "./tour/steps";
 
 export type JobName = keyof typeof T.status.jobs;
 export type Selection = keyof typeof T.merge.selections;
@@ -51,6 +53,16 @@ export interface State {
   dragging: boolean;
   /** Where the user is; undefined: at the top. */
   part: Part | undefined;
+  /** A model that the address names, and that is opened when the user says so. */
+  wanted: string | undefined;
+  /** What the address said and could not be taken as it was. */
+  corrections: Correction[];
+  /** The address is of a run on a text that is not in it. */
+  textMissing: boolean;
+  /** The link to this state is shown; whether who opens it has it computed at once. */
+  share: { autorun: boolean; copied: boolean } | undefined;
+  /** The step of the tour that is shown. */
+  tour: TourStep | undefined;
 
   source: { files: ModelFiles; name: string } | undefined;
   model: Model | undefined;
@@ -95,6 +107,8 @@ export interface State {
   tables: Set<PictureName>;
 }
 
+export const DEFAULT_PRESET = "mka";
+
 export const state: State = {
   theme: "system",
   engine: "auto",
@@ -104,6 +118,11 @@ export const state: State = {
   news: T.status.needModel,
   dragging: false,
   part: undefined,
+  wanted: undefined,
+  corrections: [],
+  textMissing: false,
+  share: undefined,
+  tour: undefined,
   source: undefined,
   model: undefined,
   calibrateText: { own: false, text: "" },
@@ -114,7 +133,7 @@ export const state: State = {
   matrices: new Map(),
   influence: undefined,
   cell: undefined,
-  preset: "mka",
+  preset: DEFAULT_PRESET,
   remove: 1,
   selection: "similarity",
   combination: "average",

@@ -12,6 +12,29 @@ export const T = {
   parts: "Parts of the page",
   none: "—",
 
+  link: {
+    share: "Share this state",
+    label: "Link to this state",
+    copy: "Copy the link",
+    copied: "Copied.",
+    selected: "The link is selected: copy it.",
+    hub: "the model hub",
+    note: "It opens this page with the model, the settings and the place where you are. Results are computed again by whoever opens it.",
+    autorun: "Compute at once when it is opened",
+    withoutFiles: "Your files are not in the link: whoever opens it chooses the model themselves.",
+    withoutText: "Your own text is not in the link, only that it was another one: send it along.",
+    close: "Close",
+    wanted: (name: string) => `This link is about the model ${name}.`,
+    wantedNote: (host: string) => `It comes from ${host}, which is asked for it only when you open it.`,
+    ownText: "This link was made with a text of the sender's own, which is not in it. Paste that text to get the same numbers.",
+    open: "Open it",
+    notNow: "Not now",
+    corrected: "Some of what the address says can't be used:",
+    taken: (name: string, given: string, taken: string) => `${name}=${given} became ${taken}`,
+    ignored: (name: string, given: string) => `${name}=${given} was left out`,
+    more: (n: number) => `and ${n} more`,
+  },
+
   engine: {
     label: "Engine",
     /** The engine gives its reason as a part of a sentence. */
@@ -24,7 +47,7 @@ export const T = {
     waiting: "The engine starts when it is needed.",
     failed: "No engine runs.",
   },
-  theme: { label: "Colours", system: "System", light: "Light", dark: "Dark" },
+  theme: { label: "Colours", themes: { system: "System", light: "Light", dark: "Dark" } },
 
   load: {
     title: "Load",

@@ -3,9 +3,11 @@ import { state, type Theme } from "./state";
 
 const KEY = "mka-theme";
 
-export function setTheme(theme: Theme): void {
+/** `keep`: it is this user's choice, and no address's. */
+export function setTheme(theme: Theme, keep = true): void {
   state.theme = theme;
   document.documentElement.dataset["theme"] = theme;
+  if (!keep) return;
   try {
     localStorage.setItem(KEY, theme);
   } catch {
@@ -20,5 +22,5 @@ export function restoreTheme(): void {
   } catch {
     // As above.
   }
-  setTheme(kept === "light" || kept === "dark" ? kept : "system");
+  setTheme(kept === "light" || kept === "dark" ? kept : "system", false);
 }

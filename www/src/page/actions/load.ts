@@ -1,6 +1,6 @@
 /** Starting the engine, opening a model. */
 import { type Backend, Lab, type ModelFiles } from "#mka";
-import { type AlphaKind, type Combination, type Norms, type Repair, removable, type Selection, state, update } from "../state";
+import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repair, removable, type Selection, state, update } from "../state";
 import { T } from "../texts";
 import { job } from "./job";
 
@@ -25,17 +25,34 @@ export async function openModel(files: ModelFiles, name: string): Promise<void> 
     forgetModel();
     state.model = model;
     state.source = { files, name };
-    // A fifth, as in the paper's middle budget, but never more than the model can lose.
-    state.remove = Math.max(1, Math.min(removable(), Math.round(model.summary.layers / 5)));
-    const window = Math.min(256, model.summary.positions);
+    const { remove, window } = suggested() as Suggested;
+    state.remove = remove;
     state.calibrate.window = window;
     state.compare.window = window;
   });
 }
 
+interface Suggested {
+  remove: number;
+  window: number;
+}
+
+/** What opening a model sets: a fifth of the layers goes, as in the paper's middle budget, but never more than can. */
+export function suggested(): Suggested | undefined {
+  if (!state.model) return undefined;
+  const { layers, positions } = state.model.summary;
+  return { remove: Math.max(1, Math.min(removable(), Math.round(layers / 5))), window: Math.min(256, positions) };
+}
+
 export function openBuiltIn(id: string): Promise<void> {
   const name = T.load.models.find((model) => model.id === id)?.name ?? id;
   return openModel(new URL(`models/${id}/`, document.baseURI), name);
+}
+
+export function closeModel(): void {
+  state.job?.abort.abort();
+  forgetModel();
+  update();
 }
 
 function forgetModel(): void {
@@ -68,6 +85,10 @@ export function forgetMerged(): void {
 async function lab(signal: AbortSignal): Promise<Lab> {
   if (!state.lab) {
     state.lab = await Lab.create({ backend: state.engine, signal });
+    if (state.preset && !state.lab.presets.some(({ name }) => name === state.preset)) {
+      state.corrections.push({ name: "method", given: state.preset, taken: DEFAULT_PRESET });
+      state.preset = DEFAULT_PRESET;
+    }
     choosePreset(state.preset);
   }
   return state.lab;

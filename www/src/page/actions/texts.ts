@@ -9,9 +9,6 @@ const HELD_OUT = 0.2;
 /** Characters of one text before the next one comes. */
 const PIECE = 1500;
 
-/** The most tokens that calibration on the built-in texts may take: 22,000 of each, and each has 30,000 at least. */
-export const BUILT_IN_TOKENS = 65_536;
-
 /** The last fifth of each built-in text, in pieces that take turns. */
 export async function heldOutText(): Promise<string> {
   const texts = await Promise.all(NAMES.map(load));

@@ -1,7 +1,7 @@
 /** Panel 2: the text that the layers are compared on. */
 import { html, nothing } from "lit-html";
 import { calibrate } from "../actions/measure";
-import { BUILT_IN_TOKENS } from "../actions/texts";
+import { BOUNDS, BUILT_IN_TOKENS } from "../bounds";
 import { state } from "../state";
 import { T } from "../texts";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
@@ -9,7 +9,7 @@ import { busy, button, numberField, panel, textChoice, trouble, type View, warni
 export function calibratePanel(): View {
   const words = T.calibrate;
   const { calibrate: options, calibration, calibrateText } = state;
-  const most = calibrateText.own ? 1_000_000 : Math.floor(BUILT_IN_TOKENS / options.window);
+  const most = calibrateText.own ? BOUNDS.sequences.max : Math.floor(BUILT_IN_TOKENS / options.window);
   const info = calibration?.info;
   return panel("calibrate", 2, words.title, words.lead, html`
     ${textChoice("calibrate", calibrateText, words)}
@@ -17,14 +17,14 @@ export function calibratePanel(): View {
       ${numberField(words.sequences, options.sequences, { min: 1, max: most }, (value) => {
         options.sequences = value ?? options.sequences;
       })}
-      ${numberField(words.window, options.window, { min: 16, max: 8192 }, (value) => {
+      ${numberField(words.window, options.window, BOUNDS.window, (value) => {
         options.window = value ?? options.window;
         if (!calibrateText.own) options.sequences = Math.min(options.sequences, Math.floor(BUILT_IN_TOKENS / options.window));
       })}
-      ${numberField(words.rows, options.rows, { min: 32, max: 2048 }, (value) => {
+      ${numberField(words.rows, options.rows, BOUNDS.rows, (value) => {
         options.rows = value ?? options.rows;
       })}
-      ${numberField(words.seed, options.seed, { min: 0, max: 2 ** 32 - 1 }, (value) => {
+      ${numberField(words.seed, options.seed, BOUNDS.seed, (value) => {
         options.seed = value ?? options.seed;
       })}
     </div>

@@ -2,6 +2,7 @@
 import { html } from "lit-html";
 import { compare, write } from "../actions/merge";
 import { type Piece, pieces, sameShare } from "../charts/difference";
+import { BOUNDS } from "../bounds";
 import { bytes, figure, parameters, percent } from "../format";
 import { state } from "../state";
 import { T } from "../texts";
@@ -21,10 +22,10 @@ export function comparePanel(): View {
     ${trouble("compare")}
     ${warnings(comparison?.warnings)} ${textChoice("compare", state.compareText, words)}
     <div class="fields figures">
-      ${numberField(words.sequences, options.sequences, { min: 1, max: 4096 }, (value) => {
+      ${numberField(words.sequences, options.sequences, BOUNDS.testSequences, (value) => {
         options.sequences = value ?? options.sequences;
       })}
-      ${numberField(words.window, options.window, { min: 2, max: 8192 }, (value) => {
+      ${numberField(words.window, options.window, BOUNDS.testWindow, (value) => {
         options.window = value ?? options.window;
       })}
     </div>
@@ -102,13 +103,13 @@ function writing(): View {
       </label>
     </div>
     <div class="fields">
-      ${numberField(words.tokens, options.tokens, { min: 1, max: 2000 }, (value) => {
+      ${numberField(words.tokens, options.tokens, BOUNDS.tokens, (value) => {
         options.tokens = value ?? options.tokens;
       })}
-      ${numberField(words.temperature, options.temperature, { min: 0, max: 5, step: 0.1 }, (value) => {
+      ${numberField(words.temperature, options.temperature, { ...BOUNDS.temperature, step: 0.1 }, (value) => {
         options.temperature = value ?? options.temperature;
       })}
-      ${numberField(words.seed, options.seed, { min: 0, max: 2 ** 32 - 1 }, (value) => {
+      ${numberField(words.seed, options.seed, BOUNDS.writeSeed, (value) => {
         options.seed = value ?? options.seed;
       })}
       ${button(words.writeRun, write, { off, id: "run-write" })}

@@ -2,6 +2,7 @@
 import { html } from "lit-html";
 import { openBuiltIn, openModel } from "../actions/load";
 import { bytes, parameters } from "../format";
+import { lastName } from "../link";
 import { state } from "../state";
 import { T } from "../texts";
 import { fact, fileButton, panel, trouble, type View, warnings } from "./parts";
@@ -62,6 +63,5 @@ export function nameOf(files: readonly File[]): string {
 function openAddress(event: SubmitEvent): void {
   event.preventDefault();
   const address = String(new FormData(event.target as HTMLFormElement).get("address"));
-  const name = address.replace(/\/+$/, "").split("/").pop() || address;
-  void openModel(address, name);
+  void openModel(address, lastName(address));
 }

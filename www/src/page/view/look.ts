@@ -2,6 +2,7 @@
 import { html, nothing } from "lit-html";
 import { chooseMeasure, remap } from "../actions/measure";
 import { pick } from "../actions/merge";
+import { BOUNDS } from "../bounds";
 import { rampGradient } from "../charts/colour";
 import { depthChart } from "../charts/depth";
 import { cellValue, heatmap, mapDomain, type Matrix, pairsTable } from "../charts/heatmap";
@@ -121,13 +122,13 @@ function mapOptions(): View {
   const { map } = state;
   return html`
     <div class="fields">
-      ${numberField(words.dimensions, map.dimensions, { min: 1, max: 64 }, (value) => {
+      ${numberField(words.dimensions, map.dimensions, BOUNDS.dimensions, (value) => {
         map.dimensions = value ?? map.dimensions;
       })}
-      ${numberField(words.sigma, map.sigma, { min: 1e-6, max: 1e6, step: "any", optional: true }, (value) => {
+      ${numberField(words.sigma, map.sigma, { ...BOUNDS.sigma, step: "any", optional: true }, (value) => {
         map.sigma = value;
       })}
-      ${numberField(words.power, map.power, { min: 0.1, max: 8, step: "any" }, (value) => {
+      ${numberField(words.power, map.power, { ...BOUNDS.power, step: "any" }, (value) => {
         map.power = value ?? map.power;
       })}
       ${button(words.apply, remap, { off: busy() || !state.calibration })}

@@ -1,11 +1,12 @@
 /** The head of the page: what it is, the engine, the colours, and the way to its parts. */
 import { html, nothing } from "lit-html";
 import { startEngine } from "../actions/load";
+import { visit } from "../link";
 import { goToPart, type Part, PARTS } from "../part";
 import { state, type Theme, update } from "../state";
 import { T } from "../texts";
 import { setTheme } from "../theme";
-import { selectField, trouble, type View } from "./parts";
+import { button, selectField, trouble, type View } from "./parts";
 
 export function masthead(): View {
   const { lab, job, error } = state;
@@ -17,7 +18,6 @@ export function masthead(): View {
         ? T.engine.failed
         : T.engine.waiting;
   const engines = { auto: T.engine.auto, webgpu: T.engine.webgpu, cpu: T.engine.cpu };
-  const themes = { system: T.theme.system, light: T.theme.light, dark: T.theme.dark };
   return html`
     <header class="masthead">
       <div class="name">
@@ -26,6 +26,7 @@ export function masthead(): View {
           <h1>${T.title}</h1>
         </div>
         <p>${T.tagline} <b>${T.privacy}</b></p>
+        <div class="row">${button(T.link.share, openShare, { off: false, id: "share-open" })}</div>
       </div>
       <div class="engine">
         <p class="engine-now"><span class="lamp ${lab ? "on" : ""}"></span>${engineText}</p>
@@ -33,7 +34,7 @@ export function masthead(): View {
         ${trouble("engine")}
         <div class="fields">
           ${selectField(T.engine.label, state.engine, engines, (engine) => void startEngine(engine), "engine")}
-          ${selectField(T.theme.label, state.theme, themes, (theme: Theme) => {
+          ${selectField(T.theme.label, state.theme, T.theme.themes, (theme: Theme) => {
             setTheme(theme);
             update();
           })}
@@ -41,6 +42,12 @@ export function masthead(): View {
       </div>
     </header>
   `;
+}
+
+function openShare(): void {
+  state.share = { autorun: false, copied: false };
+  update();
+  setTimeout(() => document.getElementById("link")?.focus());
 }
 
 /** The parts in their order in the document; the one that the user is at is marked. The steps are numbered. */
@@ -66,6 +73,7 @@ export function partsNav(): View {
 export function to(part: Part): (event: Event) => void {
   return (event) => {
     event.preventDefault();
+    visit();
     goToPart(part);
   };
 }

@@ -3,6 +3,7 @@ import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import { choosePreset } from "../actions/load";
 import { merge, replay, resetPicks, undoPick } from "../actions/merge";
+import { BOUNDS } from "../bounds";
 import { bytes, parameters } from "../format";
 import { pickedPairs, removable, removing, state, update } from "../state";
 import { T } from "../texts";
@@ -109,7 +110,7 @@ function options(): View {
         ? html`
             ${selectField(words.alpha, state.alpha, words.alphas, own((value) => (state.alpha = value)), "alpha")}
             ${state.alpha === "fixed"
-              ? numberField(words.alphaFixed, state.alphaFixed, { min: 0, max: 1, step: 0.01 }, own((value) => (state.alphaFixed = value ?? 0.5)))
+              ? numberField(words.alphaFixed, state.alphaFixed, { ...BOUNDS.alpha, step: 0.01 }, own((value) => (state.alphaFixed = value ?? 0.5)))
               : nothing}
             ${selectField(words.norms, state.norms, words.normsOf, own((value) => (state.norms = value)), "norms")}
           `

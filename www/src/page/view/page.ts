@@ -9,13 +9,14 @@ import { loadPanel } from "./load";
 import { lookPanel } from "./look";
 import { masthead, partsNav, to } from "./masthead";
 import { mergePanel } from "./merge";
+import { notices } from "./notices";
 import type { View } from "./parts";
 import { statusBar } from "./status";
 
 export function page(): View {
   return html`
     <a class="skip" href="#load" @click=${to("load")}>${T.skip}</a>
-    ${masthead()} ${partsNav()}
+    ${masthead()} ${notices()} ${partsNav()}
     <main class="sheet">
       ${lookPanel()} ${loadPanel()} ${calibratePanel()} ${mergePanel()} ${comparePanel()} ${keepPanel()}
     </main>

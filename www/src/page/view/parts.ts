@@ -1,5 +1,6 @@
 /** Small pieces that several panels use. */
-import { html, nothing, type TemplateResult } from "lit-html";
+import { html, noChange, nothing, type TemplateResult } from "lit-html";
+import { Directive, directive, type PropertyPart } from "lit-html/directive.js";
 import { live } from "lit-html/directives/live.js";
 import { refuse } from "../actions/job";
 import { takeTextFile } from "../actions/texts";
@@ -48,6 +49,20 @@ interface NumberOptions {
   optional?: boolean;
 }
 
+/** The value of a field, but for the one that the user is in: a page that is drawn anew must not undo what they type. */
+const unlessTyping = directive(
+  class extends Directive {
+    override update(part: PropertyPart, [value]: [string]): typeof noChange {
+      const field = part.element as HTMLInputElement;
+      if (field !== document.activeElement && field.value !== value) field.value = value;
+      return noChange;
+    }
+    override render(_value: string): typeof noChange {
+      return noChange;
+    }
+  },
+);
+
 /** A number that is taken when it is valid, and put back into its bounds when the field is left. */
 export function numberField(
   label: string,
@@ -55,15 +70,17 @@ export function numberField(
   { min, max, step = 1, optional = false }: NumberOptions,
   set: (value: number | undefined) => void,
 ): View {
+  const text = (number: number | undefined): string => (number === undefined ? "" : String(number));
   const take = (event: Event): void => {
     const field = event.target as HTMLInputElement;
     const typed = field.valueAsNumber;
-    if (Number.isNaN(typed)) {
-      if (optional) set(undefined);
-    } else {
+    let taken = optional ? undefined : value;
+    if (!Number.isNaN(typed)) {
       const bounded = Math.min(max, Math.max(min, typed));
-      set(step === 1 ? Math.round(bounded) : bounded);
+      taken = step === 1 ? Math.round(bounded) : bounded;
     }
+    set(taken);
+    field.value = text(taken);
     update();
   };
   return html`
@@ -74,7 +91,7 @@ export function numberField(
         min=${min}
         max=${max}
         step=${step}
-        .value=${live(value === undefined ? "" : String(value))}
+        .value=${unlessTyping(text(value))}
         @change=${take}
       />
     </label>
