@@ -20,6 +20,7 @@ on_vulkan!(
     many_rows,
     decoding,
     norms_gates_and_sums,
+    soft_caps,
     rotation,
     attention,
     statistics,

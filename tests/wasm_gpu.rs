@@ -24,6 +24,7 @@ in_browser!(
     many_rows,
     decoding,
     norms_gates_and_sums,
+    soft_caps,
     rotation,
     attention,
     statistics,

@@ -28,6 +28,8 @@ pub enum Role {
     Output,
     /// The norm between attention and the stream.
     AttentionPostNorm,
+    /// The norm that the stream itself goes through behind attention.
+    AttentionStreamNorm,
     /// The norm in front of the MLP.
     MlpNorm,
     /// The gate of the MLP; none where it is plain.
@@ -38,6 +40,8 @@ pub enum Role {
     Down,
     /// The norm between the MLP and the stream.
     MlpPostNorm,
+    /// The norm that the stream itself goes through behind the MLP.
+    MlpStreamNorm,
 }
 
 /// How a model normalises.
@@ -129,6 +133,17 @@ pub struct Learned {
     pub offset: usize,
 }
 
+/// An embedding that is narrower than the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrow {
+    /// Its channels.
+    pub columns: usize,
+    /// The full name of the matrix into the stream, `[hidden, columns]`.
+    pub into: String,
+    /// The full name of the matrix from the stream to the head, `[columns, hidden]`.
+    pub out: String,
+}
+
 /// A decoder, described without naming its family.
 #[derive(Debug, Clone)]
 pub struct Description {
@@ -150,6 +165,8 @@ pub struct Description {
     pub positions: usize,
     /// Factor of the embedding.
     pub embedding_scale: f32,
+    /// What stands between the embedding and the stream, where they differ in width.
+    pub narrow: Option<Narrow>,
     /// Learned positions, added to the embedding.
     pub learned: Option<Learned>,
     /// How it normalises.
@@ -162,6 +179,10 @@ pub struct Description {
     pub ropes: Vec<Rope>,
     /// Factor of the attention scores.
     pub attention_scale: f32,
+    /// Whether block l divides its scores by l + 1.
+    pub scaled_by_depth: bool,
+    /// Within which the scaled scores are kept softly, if they are.
+    pub attention_cap: Option<f32>,
     /// Whether attention and MLP read the same stream, and both are added to it.
     pub parallel: bool,
     /// Non-linearity of the MLP.
@@ -178,20 +199,76 @@ pub struct Description {
     pub norms: Vec<Norm>,
     /// The projections of a block.
     pub projections: Vec<Projection>,
-    /// The embedding, `[vocabulary, hidden]`.
+    /// The embedding, `[vocabulary, hidden]`, or as wide as `narrow` says.
     pub embedding: String,
-    /// The last norm, `{final_norm}.weight` and, of [`NormKind::Layer`], `.bias`, `[hidden]`.
-    pub final_norm: String,
-    /// The head, `[vocabulary, hidden]`; none where it is the embedding.
+    /// The last norm, if there is one: `{final_norm}.weight` and, of [`NormKind::Layer`], `.bias`, `[hidden]`.
+    pub final_norm: Option<String>,
+    /// The head, in the shape of the embedding; none where it is the embedding.
     pub head: Option<String>,
     /// The head's bias, `[vocabulary]`.
     pub head_bias: Option<String>,
+    /// Within which the logits are kept softly, if they are.
+    pub logit_cap: Option<f32>,
+}
+
+impl Default for Description {
+    /// A decoder of nothing, without any option: what a family's file leaves out.
+    fn default() -> Self {
+        Self {
+            family: "",
+            count_key: "num_hidden_layers",
+            hidden: 0,
+            heads: 0,
+            kv_heads: 0,
+            head_size: 0,
+            vocabulary: 0,
+            positions: 0,
+            embedding_scale: 1.0,
+            narrow: None,
+            learned: None,
+            norm: NormKind::Rms,
+            gain_offset: 0.0,
+            epsilon: 1e-5,
+            ropes: Vec::new(),
+            attention_scale: 1.0,
+            scaled_by_depth: false,
+            attention_cap: None,
+            parallel: false,
+            activation: Activation::Gelu,
+            layers: 0,
+            layer_options: Vec::new(),
+            lists: Vec::new(),
+            block_prefix: String::new(),
+            norms: Vec::new(),
+            projections: Vec::new(),
+            embedding: String::new(),
+            final_norm: None,
+            head: None,
+            head_bias: None,
+            logit_cap: None,
+        }
+    }
 }
 
 impl Description {
     /// The full name of a tensor of block `layer`.
     pub fn block_tensor(&self, layer: usize, name: &str, suffix: &str) -> String {
         format!("{}.{layer}.{name}.{suffix}", self.block_prefix)
+    }
+
+    /// The norm that what the MLP adds goes through on its way to the next block, if there is one.
+    pub fn norm_behind_mlp(&self) -> Option<&Norm> {
+        self.norms.iter().find(|norm| matches!(norm.role, Role::MlpPostNorm | Role::MlpStreamNorm))
+    }
+
+    /// Channels of the embedding and of the head.
+    pub fn embedding_columns(&self) -> usize {
+        self.narrow.as_ref().map_or(self.hidden, |narrow| narrow.columns)
+    }
+
+    /// The factor of the scores of block `layer`.
+    pub fn attention_scale_of(&self, layer: usize) -> f32 {
+        if self.scaled_by_depth { self.attention_scale / (layer + 1) as f32 } else { self.attention_scale }
     }
 
     /// The names after the dot that a norm's tensors have.
@@ -226,14 +303,20 @@ impl Description {
 
     /// The names and shapes of all tensors outside the blocks.
     pub fn outer_tensors(&self) -> Vec<(String, Vec<u64>)> {
-        let (vocabulary, hidden) = (self.vocabulary as u64, self.hidden as u64);
-        let mut tensors = vec![(self.embedding.clone(), vec![vocabulary, hidden])];
+        let (vocabulary, hidden, columns) =
+            (self.vocabulary as u64, self.hidden as u64, self.embedding_columns() as u64);
+        let mut tensors = vec![(self.embedding.clone(), vec![vocabulary, columns])];
+        if let Some(Narrow { into, out, .. }) = &self.narrow {
+            tensors.push((into.clone(), vec![hidden, columns]));
+            tensors.push((out.clone(), vec![columns, hidden]));
+        }
         if let Some(Learned { name, offset }) = &self.learned {
             tensors.push((name.clone(), vec![(self.positions + offset) as u64, hidden]));
         }
-        let suffixes = self.norm_suffixes().iter();
-        tensors.extend(suffixes.map(|suffix| (format!("{}.{suffix}", self.final_norm), vec![hidden])));
-        tensors.extend(self.head.iter().map(|head| (head.clone(), vec![vocabulary, hidden])));
+        if let Some(norm) = &self.final_norm {
+            tensors.extend(self.norm_suffixes().iter().map(|suffix| (format!("{norm}.{suffix}"), vec![hidden])));
+        }
+        tensors.extend(self.head.iter().map(|head| (head.clone(), vec![vocabulary, columns])));
         tensors.extend(self.head_bias.iter().map(|bias| (bias.clone(), vec![vocabulary])));
         tensors
     }

@@ -7,7 +7,6 @@ use crate::error::Result;
 /// Names and options as `GPT2Config` of transformers has them. Files of the hub leave the `transformer.` in front of the names out.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
     let config = files.config;
-    refuse_flag(config, "scale_attn_by_inverse_layer_idx", false)?;
     refuse_flag(config, "add_cross_attention", false)?;
     let root = files.root(&["transformer.", ""], "wte.weight");
     let hidden = config.size("n_embd")?;
@@ -29,17 +28,13 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
         positions: config.size_or("n_positions", Some(1024))?,
-        embedding_scale: 1.0,
         learned: Some(Learned { name: format!("{root}wpe.weight"), offset: 0 }),
         norm: NormKind::Layer,
-        gain_offset: 0.0,
         epsilon: config.number_or("layer_norm_epsilon", 1e-5)? as f32,
-        ropes: Vec::new(),
         attention_scale: if scaled { heads.scale() } else { 1.0 },
-        parallel: false,
+        scaled_by_depth: config.flag_or("scale_attn_by_inverse_layer_idx", false)?,
         activation: activation(config, "activation_function", "gelu_new")?,
         layer_options: vec![LayerOptions { rope: None, ..LayerOptions::GLOBAL }; layers],
-        lists: Vec::new(),
         block_prefix: format!("{root}h"),
         norms: vec![
             Norm { role: Role::AttentionNorm, name: "ln_1", size: hidden },
@@ -54,8 +49,8 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None).transposed(),
         ],
         embedding: format!("{root}wte.weight"),
-        final_norm: format!("{root}ln_f"),
+        final_norm: Some(format!("{root}ln_f")),
         head: head(config, "lm_head.weight", true)?,
-        head_bias: None,
+        ..Description::default()
     })
 }

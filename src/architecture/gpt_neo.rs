@@ -30,14 +30,9 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
         positions: config.size_or("max_position_embeddings", Some(2048))?,
-        embedding_scale: 1.0,
         learned: Some(Learned { name: format!("{root}wpe.weight"), offset: 0 }),
         norm: NormKind::Layer,
-        gain_offset: 0.0,
         epsilon: config.number_or("layer_norm_epsilon", 1e-5)? as f32,
-        ropes: Vec::new(),
-        attention_scale: 1.0,
-        parallel: false,
         activation: activation(config, "activation_function", "gelu_new")?,
         layer_options: kinds(config.get("attention_types"), layers)?.into_iter().map(options).collect(),
         lists: vec![LayerList { key: "attention_types", entry: |options| json!([[word(options)], 1]), rules: &[] }],
@@ -55,9 +50,9 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None),
         ],
         embedding: format!("{root}wte.weight"),
-        final_norm: format!("{root}ln_f"),
+        final_norm: Some(format!("{root}ln_f")),
         head: head(config, "lm_head.weight", true)?,
-        head_bias: None,
+        ..Description::default()
     })
 }
 

@@ -29,17 +29,13 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         head_size: size,
         vocabulary: config.size("vocab_size")?,
         positions: config.size_or("max_position_embeddings", Some(2048))?,
-        embedding_scale: 1.0,
-        learned: None,
         norm: NormKind::Layer,
-        gain_offset: 0.0,
         epsilon: config.number_or("layer_norm_eps", 1e-5)? as f32,
         ropes: vec![Rope::read(config, None, ("rotary_emb_base", 10_000.0), rotated)?],
         attention_scale: heads.scale(),
         parallel: config.flag_or("use_parallel_residual", true)?,
         activation: activation(config, "hidden_act", "gelu")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        lists: Vec::new(),
         block_prefix: "gpt_neox.layers".into(),
         norms: vec![
             Norm { role: Role::AttentionNorm, name: "input_layernorm", size: hidden },
@@ -54,8 +50,8 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Projection::new(Role::Down, "mlp.dense_4h_to_h", [hidden, intermediate], true, None),
         ],
         embedding: "gpt_neox.embed_in.weight".into(),
-        final_norm: "gpt_neox.final_layer_norm".into(),
+        final_norm: Some("gpt_neox.final_layer_norm".into()),
         head: head(config, "embed_out.weight", false)?,
-        head_bias: None,
+        ..Description::default()
     })
 }

@@ -22,6 +22,17 @@ pub struct Biases {
 
 /// Pre-norm blocks of rotary grouped-query attention and a gated MLP; `head_size` is the family's default, where it has one.
 pub fn frame(files: &Files<'_>, family: &'static str, head_size: Option<usize>, biases: Biases) -> Result<Description> {
+    let unrotated = unrotated(files, family, head_size, biases)?;
+    Ok(Description { ropes: vec![Rope::from_config(files.config, unrotated.head_size)?], ..unrotated })
+}
+
+/// The same without its rotary embedding.
+pub fn unrotated(
+    files: &Files<'_>,
+    family: &'static str,
+    head_size: Option<usize>,
+    biases: Biases,
+) -> Result<Description> {
     let config = files.config;
     let hidden = config.size("hidden_size")?;
     let heads = Heads::grouped(config, hidden, head_size)?;
@@ -39,17 +50,11 @@ pub fn frame(files: &Files<'_>, family: &'static str, head_size: Option<usize>, 
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
         positions: config.size_or("max_position_embeddings", Some(2048))?,
-        embedding_scale: 1.0,
-        learned: None,
         norm: NormKind::Rms,
-        gain_offset: 0.0,
         epsilon: config.number_or("rms_norm_eps", 1e-6)? as f32,
-        ropes: vec![Rope::from_config(config, heads.head_size)?],
         attention_scale: heads.scale(),
-        parallel: false,
         activation: activation(config, "hidden_act", "silu")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        lists: Vec::new(),
         block_prefix: "model.layers".into(),
         norms: vec![
             Norm { role: attention, name: "input_layernorm", size: hidden },
@@ -65,8 +70,8 @@ pub fn frame(files: &Files<'_>, family: &'static str, head_size: Option<usize>, 
             Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], biases.mlp, None),
         ],
         embedding: "model.embed_tokens.weight".into(),
-        final_norm: "model.norm".into(),
+        final_norm: Some("model.norm".into()),
         head: head(config, "lm_head.weight", false)?,
-        head_bias: None,
+        ..Description::default()
     })
 }

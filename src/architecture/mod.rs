@@ -5,7 +5,7 @@
 
 mod description;
 mod disguise;
-mod gemma3;
+mod gemma;
 mod gpt2;
 mod gpt_neo;
 mod gpt_neox;
@@ -27,7 +27,7 @@ use crate::checkpoint::config::Config;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-pub use description::{Description, Learned, Norm, NormKind, Projection, Role};
+pub use description::{Description, Learned, Narrow, Norm, NormKind, Projection, Role};
 pub use layers::{LayerKind, LayerList, LayerOptions};
 
 /// What a family's file gets to read.
@@ -48,7 +48,7 @@ impl Files<'_> {
 type Describe = fn(&Files<'_>) -> Result<Description>;
 
 /// The families, by the `model_type` of their `config.json`.
-const FAMILIES: [(&str, Describe); 13] = [
+const FAMILIES: [(&str, Describe); 14] = [
     ("llama", llama::describe),
     ("mistral", mistral::describe),
     ("qwen2", qwen::qwen2),
@@ -59,7 +59,8 @@ const FAMILIES: [(&str, Describe); 13] = [
     ("phi", phi::describe),
     ("phi3", phi3::describe),
     ("opt", opt::describe),
-    ("gemma3_text", gemma3::describe),
+    ("gemma2", gemma::gemma2),
+    ("gemma3_text", gemma::gemma3),
     ("olmo2", olmo2::describe),
     ("smollm3", smollm3::describe),
 ];

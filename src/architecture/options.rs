@@ -1,7 +1,9 @@
 //! What several families read from `config.json` in the same way.
 
+use serde_json::Value;
+
 use super::unsupported;
-use crate::checkpoint::config::Config;
+use crate::checkpoint::config::{Config, number};
 use crate::compute::Activation;
 use crate::error::{Error, Result};
 
@@ -82,14 +84,16 @@ pub fn refuse_flag(config: &Config, key: &str, neutral: bool) -> Result<()> {
     Err(unsupported(config.word_or("model_type", "")?, reason))
 }
 
-/// Fails unless the option `key` is absent or null.
-pub fn refuse_value(config: &Config, key: &str) -> Result<()> {
-    match config.get(key) {
-        None => Ok(()),
-        Some(value) => {
-            let reason = format!("its option {key} = {value} is not computed");
-            Err(unsupported(config.word_or("model_type", "")?, reason))
-        }
+/// The soft cap `key`; absent it is the default, null it is none.
+pub fn cap(config: &Config, key: &str, default: Option<f64>) -> Result<Option<f32>> {
+    let cap = match config.values().get(key) {
+        None => default,
+        Some(Value::Null) => None,
+        given => Some(number(key, given, None)?),
+    };
+    match cap {
+        Some(cap) if cap <= 0.0 => Err(Error::config(format!("{key} is {cap}, expected a positive number"))),
+        _ => Ok(cap.map(|cap| cap as f32)),
     }
 }
 

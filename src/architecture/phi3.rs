@@ -1,6 +1,6 @@
 //! Phi 3 and 4: Llama with queries, keys and values in one tensor, and gate and input of the MLP in another.
 
-use super::llama::{Biases, frame};
+use super::llama::{Biases, unrotated};
 use super::mistral::windowed;
 use super::rope::{Rope, share};
 use super::{Description, Files, Projection, Role};
@@ -9,7 +9,7 @@ use crate::error::Result;
 /// Names and options as `Phi3Config` of transformers has them.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
     let config = files.config;
-    let frame = frame(files, "phi3", None, Biases::default())?;
+    let frame = unrotated(files, "phi3", None, Biases::default())?;
     let (hidden, intermediate) = (frame.hidden, config.size("intermediate_size")?);
     let (query, key) = (frame.heads * frame.head_size, frame.kv_heads * frame.head_size);
     let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);

@@ -149,6 +149,16 @@ impl Rope {
         table
     }
 
+    /// Whether the frequencies depend on the length of the sequence.
+    pub fn varies(&self) -> bool {
+        self.beyond.is_some()
+    }
+
+    /// Whether a sequence that grows from one length to another gets a list of frequencies of its own on the way.
+    pub fn breaks_between(&self, before: usize, after: usize) -> bool {
+        matches!(&self.beyond, Some(Beyond::Long { original, .. }) if before > 0 && before <= *original && after > *original)
+    }
+
     /// The frequencies for a sequence of so many positions.
     fn at_length(&self, length: usize) -> Vec<f32> {
         match &self.beyond {

@@ -92,6 +92,8 @@ pub struct Attention {
     pub past: usize,
     /// The most keys that a query sees, the last ones and its own among them; none where it sees all.
     pub window: Option<usize>,
+    /// Scores s become cap tanh(s / cap), as in [`Compute::soft_cap`]; none where they stay.
+    pub cap: Option<f32>,
 }
 
 /// Columns of the state that [`Compute::head_statistics`] keeps for each row.
@@ -197,6 +199,9 @@ pub trait Compute {
     /// `x = activation(x)`.
     fn activate(&self, x: &mut Tensor, activation: Activation) -> Result<()>;
 
+    /// `x = cap tanh(x / cap)`, which keeps x within the cap; tanh within 1e-6 of itself. The cap is positive.
+    fn soft_cap(&self, x: &mut Tensor, cap: f32) -> Result<()>;
+
     /// `x += y`, both `[n, d]`.
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;
 
@@ -283,6 +288,7 @@ mod shapes {
             && k.rows == keys * a.sequences
             && keys >= a.past + length
             && a.window != Some(0)
+            && a.cap.is_none_or(|cap| cap > 0.0)
             && range.end <= a.kv_heads;
         check(fits, || format!("attention of [{}, {}] over [{}, {}] as {a:?}", q.rows, q.columns, k.rows, k.columns))?;
         Ok((length, keys))
@@ -305,6 +311,10 @@ mod shapes {
         check(fits, || {
             format!("rotation of [{}, {}] by a table [{}, {}]", x.rows, x.columns, table.rows, table.columns)
         })
+    }
+
+    pub(super) fn soft_cap(cap: f32) -> Result<()> {
+        check(cap > 0.0, || format!("a soft cap of {cap}"))
     }
 
     pub(super) fn same(x: &Tensor, y: &Tensor) -> Result<()> {

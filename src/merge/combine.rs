@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
 use super::{RepairMap, Survivor, Survivors};
-use crate::architecture::{Description, NormKind, Role, readable_dtype};
+use crate::architecture::{Description, NormKind, Projection, Role, readable_dtype};
 use crate::checkpoint::config::Config;
 use crate::checkpoint::source::MemorySource;
 use crate::checkpoint::{Checkpoint, StoredTensor};
@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::parked::{Meter, Parked};
 use crate::task::Task;
 use crate::transformer::read_values;
-use parents::{Fold, Folded, Parent, blend, product, repaired_columns, repaired_rows};
+use parents::{Fold, Folded, Parent, blend, product, repaired_columns, repaired_gains, repaired_rows};
 
 /// Rows are merged in chunks of about this many values.
 const CHUNK_VALUES: usize = 1 << 20;
@@ -74,10 +74,12 @@ struct Part {
     name: &'static str,
     suffix: &'static str,
     kind: Kind,
-    /// Whether it writes what the MLP adds to the stream: what a repair is folded into.
-    down: bool,
+    /// Whether it is the last to touch what the MLP adds to the stream: what a repair is folded into.
+    last: bool,
     /// Whether it is a matrix that is stored as `[inputs, outputs]`.
     transposed: bool,
+    /// The queries in it, where a block's place scales its scores: they make up for a new place.
+    queries: Option<Projection>,
 }
 
 /// The merged checkpoint, and what changed in it.
@@ -109,7 +111,7 @@ pub async fn combine(
         };
         let survivor = &survivors.blocks()[*index];
         let new_name = description.block_tensor(*index, part.name, part.suffix);
-        let merger = Merger { input, description, survivor, part, norms, meter };
+        let merger = Merger { input, description, survivor, index: *index, part, norms, meter };
         match merger.source_layer() {
             Some(layer) => {
                 let original = description.block_tensor(layer, part.name, part.suffix);
@@ -133,11 +135,20 @@ pub async fn combine(
 
 /// The parts that every block has.
 fn parts(description: &Description) -> Vec<Part> {
-    let norms = description.norms.iter().flat_map(|norm| {
+    let behind = description.norm_behind_mlp().map(|norm| norm.role);
+    let norms = description.norms.iter().flat_map(move |norm| {
+        let last = Some(norm.role) == behind;
         let folds = can_fold(description, norm.role);
         description.norm_suffixes().iter().map(move |suffix| {
             let folded = if *suffix == "weight" { 1.0 - description.gain_offset } else { 0.0 };
-            Part { name: norm.name, suffix, kind: Kind::Norm(folds.then_some(folded)), down: false, transposed: false }
+            Part {
+                name: norm.name,
+                suffix,
+                kind: Kind::Norm(folds.then_some(folded)),
+                last,
+                transposed: false,
+                queries: None,
+            }
         })
     });
     let projections = description.stored_projections().flat_map(|p| {
@@ -148,11 +159,20 @@ fn parts(description: &Description) -> Vec<Part> {
             transposed: p.transposed,
             outputs: p.stored,
         });
-        let down = p.role == Role::Down;
-        let weight =
-            Part { name: p.name, suffix: "weight", kind: Kind::Matrix(folded), down, transposed: p.transposed };
+        let last = p.role == Role::Down && behind.is_none();
+        let is_query = |q: &&Projection| q.name == p.name && q.role == Role::Query;
+        let queries = description.projections.iter().find(is_query).filter(|_| description.scaled_by_depth).copied();
+        let weight = Part {
+            name: p.name,
+            suffix: "weight",
+            kind: Kind::Matrix(folded),
+            last,
+            transposed: p.transposed,
+            queries,
+        };
         let takes_bias = folded.filter(|_| description.norm == NormKind::Layer);
-        let bias = Part { name: p.name, suffix: "bias", kind: Kind::Bias(takes_bias), down, transposed: false };
+        let bias =
+            Part { name: p.name, suffix: "bias", kind: Kind::Bias(takes_bias), last, transposed: false, queries };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
     norms.chain(projections).collect()
@@ -224,6 +244,8 @@ struct Merger<'a> {
     input: &'a Checkpoint,
     description: &'a Description,
     survivor: &'a Survivor,
+    /// The survivor's place in the merged model.
+    index: usize,
     part: &'a Part,
     norms: Norms,
     meter: &'a Meter,
@@ -235,16 +257,24 @@ impl Merger<'_> {
         if self.repair().is_some() {
             return None;
         }
-        match (&self.survivor.terms[..], self.norms, self.part.kind) {
-            (_, Norms::Keep, Kind::Norm(_) | Kind::Bias(_)) => Some(self.survivor.layer),
-            ([(layer, weight)], _, _) if *weight == 1.0 => Some(*layer),
+        match &self.terms()[..] {
+            [(layer, weight)] if *weight == 1.0 && self.query_factor(*layer).is_none() => Some(*layer),
             _ => None,
         }
     }
 
+    /// What the queries in this part are multiplied by, so that the scores of block `layer` stay what they are in its new place.
+    fn query_factor(&self, layer: usize) -> Option<(Projection, f32)> {
+        let scale = |layer| self.description.attention_scale_of(layer);
+        self.part
+            .queries
+            .map(|queries| (queries, scale(layer) / scale(self.index)))
+            .filter(|(_, factor)| *factor != 1.0)
+    }
+
     /// The repair that is folded into this part, if any.
     fn repair(&self) -> Option<&RepairMap> {
-        self.survivor.repair.as_deref().filter(|_| self.part.down)
+        self.survivor.repair.as_deref().filter(|_| self.part.last)
     }
 
     /// The blocks that go into this part, with their weights.
@@ -293,12 +323,18 @@ impl Merger<'_> {
             let tensor_name = self.description.block_tensor(layer, self.part.name, self.part.suffix);
             let tensor = self.input.tensor(&tensor_name)?;
             let fold = self.fold(layer).await?;
-            parents.push(Parent { layer, weight, tensor, tensor_name, columns, fold, difference: 0.0, size: 0.0 });
+            let queries = self.query_factor(layer);
+            let (difference, size) = (0.0, 0.0);
+            parents.push(Parent { layer, weight, tensor, tensor_name, columns, fold, queries, difference, size });
         }
         for first in (0..rows).step_by(rows_at_once) {
             let count = rows_at_once.min(rows - first);
             let mut total = match self.repair() {
                 None => blend(&parents, first * columns, count * columns).await?,
+                Some(map) if matches!(self.part.kind, Kind::Norm(_)) => {
+                    let stored_less = if self.part.suffix == "weight" { self.description.gain_offset } else { 0.0 };
+                    repaired_gains(blend(&parents, first, count).await?, map, first, stored_less)
+                }
                 Some(map) if self.part.transposed => {
                     let values = blend(&parents, first * columns, count * columns).await?;
                     repaired_columns(&values, map, columns)
@@ -319,7 +355,9 @@ impl Merger<'_> {
             }
             task.check()?;
         }
-        Ok(parents.iter().map(Parent::distance).collect())
+        // A single block that only moved is no proof of a merge.
+        let merged = self.terms().len() > 1 || self.repair().is_some();
+        Ok(parents.iter().filter(|_| merged).map(Parent::distance).collect())
     }
 
     /// Whether norms are folded into this block at all: only where several are averaged.

@@ -11,6 +11,7 @@ pub mod selection;
 
 use std::rc::Rc;
 
+use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::parked::Parked;
 
@@ -21,17 +22,25 @@ pub struct Survivor {
     pub layer: usize,
     /// Original blocks and their weights, in ascending order; a single one of weight 1 is the block unchanged.
     pub terms: Vec<(usize, f64)>,
-    /// What its down projection is multiplied by, if its gap was repaired.
+    /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired.
     pub repair: Option<Rc<RepairMap>>,
 }
 
-/// The matrix of a linear repair, T `[hidden, hidden]` in f32: W_down becomes T' W_down.
+/// The matrix T of a linear repair, in f32: W_down becomes T' W_down. Where a norm stands between the MLP and the stream, T is a diagonal, and
+/// the norm's gain g becomes T g.
 #[derive(Debug)]
 pub struct RepairMap {
     /// The step of the recipe that it belongs to.
     pub step: usize,
-    /// T, row-major.
+    /// T, row-major, in the shape [`RepairMap::shape`].
     pub values: Parked,
+}
+
+impl RepairMap {
+    /// `[hidden, hidden]`, or `[hidden]` where T is a diagonal.
+    pub fn shape(description: &Description) -> Vec<usize> {
+        vec![description.hidden; if description.norm_behind_mlp().is_some() { 1 } else { 2 }]
+    }
 }
 
 impl PartialEq for RepairMap {

@@ -11,10 +11,10 @@ use super::repairing::read_maps;
 use super::{Model, Origin};
 use crate::error::{Error, Result};
 use crate::interface::MergeOptions;
-use crate::merge::Survivors;
 use crate::merge::combine::{Norms, TensorChange, combine, mixed_kinds};
 use crate::merge::recipe::{FORMAT, Recipe, RecipeModel, RecipeProtect, RecipeStep};
 use crate::merge::selection::{Pair, Selection, candidates, least_influence, most_similar, tail};
+use crate::merge::{RepairMap, Survivors};
 use crate::task::Task;
 use crate::transformer::Transformer;
 
@@ -62,7 +62,10 @@ impl Model {
             warnings.push("The recipe was made on another model; its choices were not measured on this one.".into());
         }
         let survivors = match maps {
-            Some(maps) => recipe.survivors(&read_maps(maps, self.transformer.description.hidden, &self.lab.meter)?)?,
+            Some(maps) => {
+                let shape = RepairMap::shape(&self.transformer.description);
+                recipe.survivors(&read_maps(maps, &shape, &self.lab.meter)?)?
+            }
             None if recipe.repairs() => self.repair_again(recipe, calibration, task).await?,
             None => recipe.survivors(&HashMap::new())?,
         };

@@ -1,7 +1,7 @@
 //! The user's choices of a merge, checked before anything is computed.
 
 use super::calibration::Calibration;
-use crate::architecture::{Description, Role};
+use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::interface::{AlphaOption, MergeOptions};
 use crate::merge::combine::Norms;
@@ -95,11 +95,6 @@ impl Plan {
         let preset_alpha = preset.and_then(|preset| preset.options.alpha).map(|word| AlphaOption::Word(word.into()));
         let alpha = alpha_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
         let repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), options)?;
-        if repair.is_some() && description.norms.iter().any(|norm| norm.role == Role::MlpPostNorm) {
-            let reason =
-                "this family has a norm between the MLP and the stream, behind which a linear map cannot be folded";
-            return Err(Error::argument("repair", reason));
-        }
         let default = selection.default_protect();
         let protect = options.protect.clone().unwrap_or_default();
         let protect =

@@ -99,7 +99,7 @@ impl Model {
         let target = measured.original_stream(behind, task).await?;
         let input = measured.stream_before(current, survivors, index, usize::MAX, task).await?;
         let (hidden, window) = (self.transformer.description.hidden, measured.given()?.info().window);
-        let mut sums = Accumulator::new(hidden);
+        let mut sums = Accumulator::new(hidden, self.transformer.description.norm_behind_mlp().is_some());
         let mut row = 0;
         let step = task.step("repair", windows * window, "rows");
         for chunk in 0..input.chunk_count() {
@@ -147,37 +147,34 @@ impl Origin {
     /// The matrices of the repairs, if there are any.
     pub(super) fn repair_file(&self) -> Result<Option<OutputFile>> {
         let mut tensors = IndexMap::new();
-        let hidden = self.dense.transformer.description.hidden as u64;
+        let shape = RepairMap::shape(&self.dense.transformer.description);
+        let shape: Vec<u64> = shape.into_iter().map(|size| size as u64).collect();
         let meter = &self.dense.lab.meter;
         for map in self.survivors.blocks().iter().filter_map(|survivor| survivor.repair.as_ref()) {
             let mut bytes = vec![0; map.values.len()];
             map.values.read(0, &mut bytes);
             let name = format!("T.{}", map.step);
             let source = Rc::new(MemorySource::new(name.clone(), &bytes, meter));
-            let (dtype, shape) = (safetensors::Dtype::F32, vec![hidden, hidden]);
-            tensors.insert(name, StoredTensor { dtype, shape, source, start: 0, bytes: bytes.len() as u64 });
+            let (dtype, bytes) = (safetensors::Dtype::F32, bytes.len() as u64);
+            tensors.insert(name, StoredTensor { dtype, shape: shape.clone(), source, start: 0, bytes });
         }
         if tensors.is_empty() { Ok(None) } else { safetensors_file(FILE, &tensors).map(Some) }
     }
 }
 
-/// The matrices in the content of a `repair.safetensors`, by their step.
+/// The matrices of this shape in the content of a `repair.safetensors`, by their step.
 ///
 /// # Errors
 /// [`Error::BadArgument`] when it is not such a file.
-pub(super) fn read_maps(bytes: &[u8], hidden: usize, meter: &Meter) -> Result<HashMap<usize, Rc<RepairMap>>> {
+pub(super) fn read_maps(bytes: &[u8], shape: &[usize], meter: &Meter) -> Result<HashMap<usize, Rc<RepairMap>>> {
     let bad = |reason: String| Error::argument("repair", reason);
     let file = SafeTensors::deserialize(bytes).map_err(|e| bad(format!("it is not a {FILE}: {e}")))?;
     let mut maps = HashMap::new();
     for (name, tensor) in file.iter() {
         let step = name.strip_prefix("T.").and_then(|step| step.parse().ok());
         let step: usize = step.ok_or_else(|| bad(format!("it has a tensor {name:?}, expected T.<step>")))?;
-        if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != [hidden, hidden] {
-            return Err(bad(format!(
-                "{name} is {:?} {:?}, expected F32 [{hidden}, {hidden}]",
-                tensor.dtype(),
-                tensor.shape()
-            )));
+        if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != shape {
+            return Err(bad(format!("{name} is {:?} {:?}, expected F32 {shape:?}", tensor.dtype(), tensor.shape())));
         }
         let values = Parked::zeros(tensor.data().len(), meter);
         values.write(0, tensor.data());

@@ -27,6 +27,8 @@ pub struct NormWeights {
 /// The weights of a block on an engine.
 pub struct Block {
     options: LayerOptions,
+    /// Factor of the scores.
+    scale: f32,
     norms: Vec<(Role, NormWeights)>,
     linears: Vec<(Role, Linear)>,
 }
@@ -132,7 +134,7 @@ impl Block {
             linears.push((projection.role, Linear { weight, bias }));
         }
         let options = description.layer_options.get(layer).copied().unwrap_or(LayerOptions::GLOBAL);
-        Ok(Self { options, norms, linears })
+        Ok(Self { options, scale: description.attention_scale_of(layer), norms, linears })
     }
 
     /// Runs the stream x `[sequences * length, hidden]` through the block, in place.
@@ -152,7 +154,8 @@ impl Block {
         pass.engine.add(x, &added)
     }
 
-    /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the MLP adds to it, `[n, hidden]`.
+    /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the MLP adds to it, `[n, hidden]`. Where the stream
+    /// itself goes through a norm behind that sum, x becomes 0, and the norm's output is returned.
     ///
     /// # Errors
     /// As [`Block::run`].
@@ -170,7 +173,13 @@ impl Block {
             return Ok(added);
         }
         self.attend(pass, x, positions, cache).await?;
-        self.mlp(pass, x).await
+        let added = self.mlp(pass, x).await?;
+        if !self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
+            return Ok(added);
+        }
+        pass.engine.add(x, &added)?;
+        let nothing = pass.engine.zeros(x.rows, x.columns)?;
+        self.normed(pass, Role::MlpStreamNorm, std::mem::replace(x, nothing))
     }
 
     /// The attention half of [`Block::run`]: x becomes the post-attention stream.
@@ -191,18 +200,22 @@ impl Block {
             engine.rotate(&mut q, d.head_size, rope, positions.past, positions.length)?;
             engine.rotate(&mut k, d.head_size, rope, positions.past, positions.length)?;
         }
-        let window = self.options.window;
         let attended = match cache {
-            None => attention(pass, [&q, &k, &v], positions, window).await?,
+            None => self.attention(pass, [&q, &k, &v], positions).await?,
             Some(cache) => {
                 engine.copy_rows(&mut cache.keys, positions.past, &k)?;
                 engine.copy_rows(&mut cache.values, positions.past, &v)?;
-                attention(pass, [&q, &cache.keys, &cache.values], positions, window).await?
+                self.attention(pass, [&q, &cache.keys, &cache.values], positions).await?
             }
         };
         let added = self.project(pass, Role::Output, &attended).await?;
         let added = self.normed(pass, Role::AttentionPostNorm, added)?;
-        engine.add(x, &added)
+        engine.add(x, &added)?;
+        if self.norms.iter().any(|(role, _)| *role == Role::AttentionStreamNorm) {
+            let summed = std::mem::replace(x, engine.zeros(0, 0)?);
+            *x = self.normed(pass, Role::AttentionStreamNorm, summed)?;
+        }
+        Ok(())
     }
 
     /// What the MLP makes of the stream x `[n, hidden]` that it reads.
@@ -247,6 +260,31 @@ impl Block {
         weights.apply(pass.engine, &groups, pass.description.epsilon)?.reshaped(rows, columns)
     }
 
+    /// Attention in slices of key-value heads.
+    async fn attention(&self, pass: &Pass<'_>, [q, k, v]: [&Tensor; 3], positions: Positions) -> Result<Tensor> {
+        let d = pass.description;
+        let shape = Attention {
+            heads: d.heads,
+            kv_heads: d.kv_heads,
+            head_size: d.head_size,
+            scale: self.scale,
+            sequences: positions.sequences,
+            past: positions.past,
+            window: self.options.window,
+            cap: d.attention_cap,
+        };
+        let mut out = pass.engine.zeros(q.rows, q.columns)?;
+        let seen = (positions.past + positions.length) as f64;
+        let head_flops = 4.0 * q.rows as f64 * seen * (d.head_size * d.heads / d.kv_heads) as f64;
+        let slice = ((pass.engine.info().slice_flops / head_flops.max(1.0)) as usize).clamp(1, d.kv_heads);
+        for first in (0..d.kv_heads).step_by(slice) {
+            pass.engine.attention(q, k, v, &shape, first..(first + slice).min(d.kv_heads), &mut out)?;
+            pass.engine.pace().await?;
+            pass.task.check()?;
+        }
+        Ok(out)
+    }
+
     async fn project(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Tensor> {
         let (_, linear) = self.linears.iter().find(|(r, _)| *r == role).ok_or_else(|| missing(role))?;
         product(pass.engine, pass.task, x, &linear.weight, linear.bias.as_deref()).await
@@ -275,35 +313,6 @@ pub async fn product(
         engine.matmul(x, w, first..(first + slice).min(w.rows), bias, &mut out)?;
         engine.pace().await?;
         task.check()?;
-    }
-    Ok(out)
-}
-
-/// Attention in slices of key-value heads.
-async fn attention(
-    pass: &Pass<'_>,
-    [q, k, v]: [&Tensor; 3],
-    positions: Positions,
-    window: Option<usize>,
-) -> Result<Tensor> {
-    let d = pass.description;
-    let shape = Attention {
-        heads: d.heads,
-        kv_heads: d.kv_heads,
-        head_size: d.head_size,
-        scale: d.attention_scale,
-        sequences: positions.sequences,
-        past: positions.past,
-        window,
-    };
-    let mut out = pass.engine.zeros(q.rows, q.columns)?;
-    let seen = (positions.past + positions.length) as f64;
-    let head_flops = 4.0 * q.rows as f64 * seen * (d.head_size * d.heads / d.kv_heads) as f64;
-    let slice = ((pass.engine.info().slice_flops / head_flops.max(1.0)) as usize).clamp(1, d.kv_heads);
-    for first in (0..d.kv_heads).step_by(slice) {
-        pass.engine.attention(q, k, v, &shape, first..(first + slice).min(d.kv_heads), &mut out)?;
-        pass.engine.pace().await?;
-        pass.task.check()?;
     }
     Ok(out)
 }

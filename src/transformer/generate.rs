@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::block::{LayerCache, Pass, Positions};
 use super::{Tensor, Transformer};
+use crate::architecture::rope::Rope;
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -14,7 +15,8 @@ pub struct Decoder<'a> {
     caches: Vec<LayerCache>,
     ropes: Vec<Tensor>,
     capacity: usize,
-    past: usize,
+    /// The sequence so far, all of it in the caches.
+    ids: Vec<u32>,
 }
 
 impl<'a> Decoder<'a> {
@@ -26,7 +28,7 @@ impl<'a> Decoder<'a> {
         let cache = |_| LayerCache::new(model.engine.as_ref(), &model.description, capacity);
         let caches = (0..model.description.layers).map(cache).collect::<Result<_>>()?;
         model.check_positions(capacity)?;
-        Ok(Self { model, caches, ropes: model.rope_tables(capacity)?, capacity, past: 0 })
+        Ok(Self { model, caches, ropes: model.rope_tables(capacity)?, capacity, ids: Vec::new() })
     }
 
     /// Appends `ids`, at least one, and returns the logits after the last of them.
@@ -34,23 +36,28 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`Error::BadArgument`] when there are no ids or no room for them, [`Error::Cancelled`], or what reading and computing fail with.
     pub async fn append(&mut self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
-        if ids.is_empty() || self.past + ids.len() > self.capacity {
-            return Err(Error::argument(
-                "prompt",
-                format!("{} tokens do not fit in {}", self.past + ids.len(), self.capacity),
-            ));
+        let (model, before, length) = (self.model, self.ids.len(), self.ids.len() + ids.len());
+        if ids.is_empty() || length > self.capacity {
+            return Err(Error::argument("prompt", format!("{length} tokens do not fit in {}", self.capacity)));
         }
-        let model = self.model;
+        self.ids.extend(ids);
+        let ropes = &model.description.ropes;
+        // Where the rotation depends on the length, later keys are rotated otherwise than those in the cache; but for a change to a list of its own,
+        // at which all of them are computed anew. So does transformers.
+        let past = if ropes.iter().any(|rope| rope.breaks_between(before, length)) { 0 } else { before };
+        if ropes.iter().any(Rope::varies) {
+            self.ropes = model.rope_tables(length)?;
+        }
+        let ids = &self.ids[past..];
         let pass = Pass { engine: model.engine.as_ref(), description: &model.description, ropes: &self.ropes, task };
-        let mut states = model.embed_rows(ids, ids.len(), self.past).await?;
-        let positions = Positions { sequences: 1, length: ids.len(), past: self.past };
+        let mut states = model.embed_rows(ids, ids.len(), past).await?;
+        let positions = Positions { sequences: 1, length: ids.len(), past };
         for (layer, cache) in self.caches.iter_mut().enumerate() {
             let block = model.load_block(layer).await?;
             block.run(&pass, &mut states, positions, Some(cache)).await?;
         }
-        self.past += ids.len();
         let last = model.engine.gather(&states, &[ids.len() as u32 - 1])?;
-        model.logits(&last, task).await
+        model.logits(last, task).await
     }
 }
 

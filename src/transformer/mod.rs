@@ -14,7 +14,7 @@ use std::rc::Rc;
 use futures_lite::future::zip;
 
 use crate::architecture::rope::Rope;
-use crate::architecture::{Description, Learned, readable_dtype};
+use crate::architecture::{Description, Learned, Narrow, readable_dtype};
 use crate::checkpoint::Checkpoint;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
@@ -167,8 +167,8 @@ impl Transformer {
 
     /// The rows of the embedding for these ids, `[ids, hidden]`, with their positions: `past`, `past + 1`… in each run of `window` ids.
     async fn embed_rows(&self, ids: &[u32], window: usize, past: usize) -> Result<Tensor> {
-        let (name, hidden, vocabulary) =
-            (self.description.embedding.as_str(), self.description.hidden, self.description.vocabulary);
+        let (name, columns, vocabulary) =
+            (self.description.embedding.as_str(), self.description.embedding_columns(), self.description.vocabulary);
         let tensor = self.checkpoint.tensor(name)?;
         let row_bytes = tensor.bytes as usize / vocabulary;
         let distinct: BTreeSet<usize> = ids.iter().map(|id| *id as usize).collect();
@@ -176,7 +176,7 @@ impl Transformer {
             return Err(Error::argument("ids", format!("{id} is outside the vocabulary of {vocabulary}")));
         }
         let chunk_rows = if distinct.len() <= FEW_ROWS { 1 } else { (EMBEDDING_CHUNK / row_bytes.max(1)).max(1) };
-        let mut values = vec![0.0; ids.len() * hidden];
+        let mut values = vec![0.0; ids.len() * columns];
         let mut last_chunk = None;
         for id in &distinct {
             let chunk = id / chunk_rows;
@@ -186,9 +186,9 @@ impl Transformer {
             let first = chunk * chunk_rows;
             let count = chunk_rows.min(vocabulary - first);
             let rows = read_values(name, tensor, (first * row_bytes) as u64, count * row_bytes).await?;
-            for (target, id) in values.chunks_exact_mut(hidden).zip(ids) {
+            for (target, id) in values.chunks_exact_mut(columns).zip(ids) {
                 if let Some(row) =
-                    (*id as usize).checked_sub(first).and_then(|i| rows.get(i * hidden..(i + 1) * hidden))
+                    (*id as usize).checked_sub(first).and_then(|i| rows.get(i * columns..(i + 1) * columns))
                 {
                     target.copy_from_slice(row);
                 }
@@ -203,15 +203,26 @@ impl Transformer {
         if self.description.embedding_scale != 1.0 {
             values.iter_mut().for_each(|value| *value *= self.description.embedding_scale);
         }
+        let mut states = self.engine.upload(ids.len(), &values)?;
+        if let Some(Narrow { into, .. }) = &self.description.narrow {
+            states = self.project(&states, into).await?;
+        }
         if let Some(Learned { name, offset }) = &self.description.learned {
-            let row_bytes = hidden * readable_dtype(name, self.checkpoint.tensor(name)?)?.size();
+            let row_bytes = self.description.hidden * readable_dtype(name, self.checkpoint.tensor(name)?)?.size();
             let first = (past + offset) * row_bytes;
             let rows = read_values(name, self.checkpoint.tensor(name)?, first as u64, window * row_bytes).await?;
-            for run in values.chunks_mut(rows.len().max(1)) {
-                run.iter_mut().zip(&rows).for_each(|(value, position)| *value += position);
-            }
+            let positions = self.engine.upload(ids.len(), &rows.repeat(ids.len() / window.max(1)))?;
+            self.engine.add(&mut states, &positions)?;
         }
-        self.engine.upload(ids.len(), &values)
+        Ok(states)
+    }
+
+    /// x `[n, columns]` through the matrix `name`, `[_, columns]`, outside the blocks.
+    async fn project(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+        let tensor = self.checkpoint.tensor(name)?;
+        let rows = tensor.shape.first().copied().unwrap_or(0) as usize;
+        let weight = self.weights.matrix(name, tensor, 0..rows, true).await?;
+        product(self.engine.as_ref(), &Task::silent(), x, &weight, None).await
     }
 
     /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer. `step` counts blocks.
@@ -280,24 +291,29 @@ impl Transformer {
         Ok(())
     }
 
-    /// The final norm of a chunk of a stream that has passed all blocks, `[tokens, hidden]`; logits are products of this.
+    /// A chunk of a stream that has passed all blocks as the head reads it, `[tokens, embedding_columns]`: through the final norm, if there is one.
     ///
     /// # Errors
     /// What reading and computing fail with.
     pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
         let chunk = stream.chunk(chunk)?;
-        self.final_norm(&self.engine.unpark(&chunk.states)?).await
+        self.before_head(self.engine.unpark(&chunk.states)?).await
     }
 
-    async fn final_norm(&self, states: &Tensor) -> Result<Tensor> {
-        let name = &self.description.final_norm;
-        let norm = NormWeights::load(&self.weights, &self.checkpoint, &self.description, name).await?;
-        norm.apply(self.engine.as_ref(), states, self.description.epsilon)
+    async fn before_head(&self, mut states: Tensor) -> Result<Tensor> {
+        if let Some(name) = &self.description.final_norm {
+            let norm = NormWeights::load(&self.weights, &self.checkpoint, &self.description, name).await?;
+            states = norm.apply(self.engine.as_ref(), &states, self.description.epsilon)?;
+        }
+        if let Some(Narrow { out, .. }) = &self.description.narrow {
+            states = self.project(&states, out).await?;
+        }
+        Ok(states)
     }
 
     /// The tiles of the vocabulary: ranges of rows of the head.
     pub fn head_tiles(&self) -> Vec<Range<usize>> {
-        let row_bytes = (self.description.hidden * 4) as u64;
+        let row_bytes = (self.description.embedding_columns() * 4) as u64;
         let rows = HEAD_TILE.min((self.engine.info().max_matrix_bytes / row_bytes.max(1)) as usize).max(1);
         (0..self.description.vocabulary)
             .step_by(rows)
@@ -328,16 +344,21 @@ impl Transformer {
     /// # Errors
     /// [`Error::Cancelled`], or what the engine fails with.
     pub async fn tile_logits(&self, normed: &Tensor, tile: &Linear, task: &Task) -> Result<Tensor> {
-        product(self.engine.as_ref(), task, normed, &tile.weight, tile.bias.as_deref()).await
+        let engine = self.engine.as_ref();
+        let mut logits = product(engine, task, normed, &tile.weight, tile.bias.as_deref()).await?;
+        if let Some(cap) = self.description.logit_cap {
+            engine.soft_cap(&mut logits, cap)?;
+        }
+        Ok(logits)
     }
 
     /// All logits of some states `[rows, hidden]` that have passed all blocks: `[rows, vocabulary]`, for few rows only.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or what reading and computing fail with.
-    pub async fn logits(&self, states: &Tensor, task: &Task) -> Result<Vec<f32>> {
-        let normed = self.final_norm(states).await?;
-        let mut values = vec![0.0; states.rows * self.description.vocabulary];
+    pub async fn logits(&self, states: Tensor, task: &Task) -> Result<Vec<f32>> {
+        let normed = self.before_head(states).await?;
+        let mut values = vec![0.0; normed.rows * self.description.vocabulary];
         for tile in self.head_tiles() {
             let head = self.head_tile(tile.clone()).await?;
             let logits = self.engine.read(&self.tile_logits(&normed, &head, task).await?).await?;
@@ -362,7 +383,7 @@ impl Transformer {
         self.forward(&mut stream, 0..self.description.layers, None, task, &step).await?;
         let states = self.engine.unpark(&stream.chunks[0].states)?;
         let last = self.engine.gather(&states, &[ids.len() as u32 - 1])?;
-        self.logits(&last, task).await
+        self.logits(last, task).await
     }
 
     async fn load_block(&self, layer: usize) -> Result<Block> {

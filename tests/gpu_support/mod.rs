@@ -168,6 +168,22 @@ pub async fn norms_gates_and_sums(gpu: &Gpu) {
     }
 }
 
+pub async fn soft_caps(gpu: &Gpu) {
+    let cpu = Cpu::default();
+    let mut inputs: Vec<f32> = values(67, 3).iter().enumerate().map(|(i, x)| x * (i * i) as f32 / 9.0).collect();
+    inputs.extend([-1.0e9, 1.0e9, 0.0, 1.0e-6]);
+    for cap in [0.5, 30.0] {
+        let run = |engine: &dyn Compute| {
+            let mut x = engine.upload(1, &inputs).unwrap();
+            engine.soft_cap(&mut x, cap).unwrap();
+            x
+        };
+        alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("a soft cap of {cap}")).await;
+    }
+    assert!(gpu.soft_cap(&mut gpu.zeros(1, 1).unwrap(), -1.0).is_err());
+    gpu.soft_cap(&mut gpu.zeros(0, 3).unwrap(), 1.0).unwrap();
+}
+
 pub async fn rotation(gpu: &Gpu) {
     let cpu = Cpu::default();
     for (rows, heads, head_size, half, first, length) in
@@ -194,25 +210,25 @@ pub async fn rotation(gpu: &Gpu) {
 
 pub async fn attention(gpu: &Gpu) {
     let cpu = Cpu::default();
-    for (heads, kv_heads, head_size, sequences, past, length, room, window) in [
-        (1, 1, 1, 1, 0, 1, 1, None),
-        (4, 2, 5, 3, 0, 7, 7, None),
-        (9, 3, 64, 2, 0, 67, 67, None),
-        (6, 2, 8, 1, 11, 3, 17, None),
-        (8, 1, 20, 2, 5, 1, 9, None),
-        (2, 2, 256, 1, 0, 9, 9, None),
-        (3, 1, 127, 1, 0, 16, 16, None),
-        (2, 1, 16, 1, 0, 300, 300, None),
-        (4, 2, 5, 3, 0, 27, 27, Some(3)),
-        (6, 2, 8, 1, 11, 3, 17, Some(9)),
-        (2, 1, 16, 2, 0, 131, 131, Some(50)),
-        (2, 1, 16, 1, 0, 9, 9, Some(1)),
-        (2, 1, 16, 1, 0, 9, 9, Some(100)),
+    for (heads, kv_heads, head_size, sequences, past, length, room, window, cap) in [
+        (1, 1, 1, 1, 0, 1, 1, None, None),
+        (4, 2, 5, 3, 0, 7, 7, None, None),
+        (9, 3, 64, 2, 0, 67, 67, None, Some(2.0)),
+        (6, 2, 8, 1, 11, 3, 17, None, None),
+        (8, 1, 20, 2, 5, 1, 9, None, None),
+        (2, 2, 256, 1, 0, 9, 9, None, None),
+        (3, 1, 127, 1, 0, 16, 16, None, Some(2.0)),
+        (2, 1, 16, 1, 0, 300, 300, None, None),
+        (4, 2, 5, 3, 0, 27, 27, Some(3), Some(2.0)),
+        (6, 2, 8, 1, 11, 3, 17, Some(9), None),
+        (2, 1, 16, 2, 0, 131, 131, Some(50), None),
+        (2, 1, 16, 1, 0, 9, 9, Some(1), None),
+        (2, 1, 16, 1, 0, 9, 9, Some(100), None),
         // More work than one slice has on a software adapter: cut by rows.
-        (8, 1, 256, 1, 0, 450, 450, None),
+        (8, 1, 256, 1, 0, 450, 450, None, None),
     ] {
         let scale = 1.0 / (head_size as f32).sqrt();
-        let shape = Attention { heads, kv_heads, head_size, scale, sequences, past, window };
+        let shape = Attention { heads, kv_heads, head_size, scale, sequences, past, window, cap };
         let (n, keys) = (sequences * length, sequences * room);
         let run = |engine: &dyn Compute| {
             // Large scores, so that the weights are far from even.

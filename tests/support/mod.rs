@@ -4,6 +4,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
+pub mod oracle;
 
 use std::rc::Rc;
 
@@ -58,9 +59,9 @@ pub mod miniature {
                     miniatures!(@ $folder, "config.json"),
                     miniatures!(@ $folder, "config.v4.json"),
                     miniatures!(@ $folder, "model.safetensors"),
-                    miniatures!(@ $folder, "tokenizer.json"),
-                    miniatures!(@ $folder, "tokenizer_config.json"),
                     miniatures!(@ $folder, "reference.json"),
+                    miniatures!(@ "llama", "tokenizer.json"),
+                    miniatures!(@ "llama", "tokenizer_config.json"),
                 ]
             }
         )+};
@@ -70,25 +71,42 @@ pub mod miniature {
     }
 
     miniatures! {
+        llama_linear: "llama-linear",
+        llama_dynamic: "llama-dynamic",
+        llama_yarn: "llama-yarn",
         mistral: "mistral",
+        mistral_window: "mistral-window",
         qwen2: "qwen2",
         qwen2_bf16: "qwen2-bf16",
         qwen2_f16: "qwen2-f16",
+        qwen2_window: "qwen2-window",
         qwen3: "qwen3",
+        qwen3_window: "qwen3-window",
         gpt2: "gpt2",
         gpt2_hubnames: "gpt2-hubnames",
+        gpt2_f16: "gpt2-f16",
+        gpt2_scaled: "gpt2-scaled",
+        gpt_neo: "gpt_neo",
+        gpt_neo_untied: "gpt_neo-untied",
         gpt_neox: "gpt_neox",
         gpt_neox_buffers: "gpt_neox-buffers",
+        gpt_neox_f16: "gpt_neox-f16",
         phi: "phi",
-        opt: "opt",
-        gemma3: "gemma3_text",
-        olmo2: "olmo2",
-        smollm3: "smollm3",
+        phi_normed: "phi-normed",
         phi3: "phi3",
-        gpt_neo: "gpt_neo",
-        llama_yarn: "llama-yarn",
-        llama_dynamic: "llama-dynamic",
         phi3_longrope: "phi3-longrope",
+        phi3_partial: "phi3-partial",
+        opt: "opt",
+        opt_post: "opt-post",
+        opt_untied: "opt-untied",
+        gemma2: "gemma2",
+        gemma2_bf16: "gemma2-bf16",
+        gemma3: "gemma3_text",
+        gemma3_capped: "gemma3-capped",
+        olmo2: "olmo2",
+        olmo2_biased: "olmo2-biased",
+        smollm3: "smollm3",
+        smollm3_window: "smollm3-window",
     }
 }
 

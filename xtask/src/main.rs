@@ -5,6 +5,7 @@
 
 mod checks;
 mod command;
+mod families;
 mod serve;
 mod settings;
 mod site;
@@ -22,6 +23,7 @@ cargo xtask start [--port N] [--no-open]   build the page, serve it on this mach
 cargo xtask build                          build the static site into www/dist
 cargo xtask test [--only STEP]             run all checks and tests, or one step of them
 cargo xtask bench                          measure the speed, natively and in Chromium
+cargo xtask families [--check]             measure every family against transformers, write (or check) the table
 
 steps of the tests:
 ";
@@ -34,6 +36,7 @@ enum Request {
     Build,
     Test { only: Option<String> },
     Bench,
+    Families { check: bool },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn perform(request: Request) -> Result<()> {
         Request::Build => site::build(&settings),
         Request::Test { only } => checks::test(&settings, only.as_deref()),
         Request::Bench => checks::bench(&settings),
+        Request::Families { check } => families::families(check),
     }
 }
 
@@ -71,6 +75,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
             (_, Short('h') | Long("help")) => return Ok(Request::Help),
             (Request::Start { port, .. }, Long("port")) => *port = Some(arguments.value()?.parse()?),
             (Request::Start { open, .. }, Long("no-open")) => *open = false,
+            (Request::Families { check }, Long("check")) => *check = true,
             (Request::Test { only }, Long("only")) => *only = Some(arguments.value()?.string()?),
             (Request::Help, Value(name)) => {
                 request = match name.string()?.as_str() {
@@ -78,6 +83,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
                     "build" => Request::Build,
                     "test" => Request::Test { only: None },
                     "bench" => Request::Bench,
+                    "families" => Request::Families { check: false },
                     other => {
                         anyhow::bail!("there is no command `{other}`\n\n{HELP}{}", checks::steps())
                     }
@@ -107,6 +113,7 @@ mod tests {
         );
         assert_eq!(parsed(&["test", "--only", "native"])?, Request::Test { only: Some("native".to_owned()) });
         assert_eq!(parsed(&["build"])?, Request::Build);
+        assert_eq!(parsed(&["families", "--check"])?, Request::Families { check: true });
         Ok(())
     }
 

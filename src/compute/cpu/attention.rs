@@ -52,7 +52,11 @@ pub fn attention(
                     );
                     for (i, row) in scores.chunks_exact_mut(seen).enumerate() {
                         let last = shape.past + tile + i + 1;
-                        softmax(row, last.saturating_sub(window) - hidden..last - hidden);
+                        let visible = last.saturating_sub(window) - hidden..last - hidden;
+                        if let Some(cap) = shape.cap {
+                            math::soft_cap(&mut row[visible.clone()], cap);
+                        }
+                        softmax(row, visible);
                     }
                     done &= gemm(
                         (count, size, seen),

@@ -293,6 +293,12 @@ impl Compute for Cpu {
         Ok(())
     }
 
+    fn soft_cap(&self, x: &mut Tensor, cap: f32) -> Result<()> {
+        shapes::soft_cap(cap)?;
+        math::soft_cap(x.host_mut()?, cap);
+        Ok(())
+    }
+
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
         shapes::same(x, y)?;
         x.host_mut()?.iter_mut().zip(y.host()?).for_each(|(a, b)| *a += b);

@@ -137,19 +137,35 @@ fn activations_gated_and_plain() {
 }
 
 #[test]
+fn a_soft_cap_is_a_tangent_of_its_cap() {
+    let engine = Cpu::default();
+    let mut x = values(41, 14);
+    x.iter_mut().enumerate().for_each(|(i, x)| *x *= (i * i) as f32 / 4.0);
+    x.extend([0.0, -0.0, 1.0e-6, -1.0e9, 1.0e9, 7.9]);
+    for cap in [0.5, 30.0] {
+        let mut out = engine.upload(1, &x).unwrap();
+        engine.soft_cap(&mut out, cap).unwrap();
+        let expected: Vec<f64> = x.iter().map(|x| f64::from(cap) * (f64::from(*x) / f64::from(cap)).tanh()).collect();
+        close(&get(&engine, &out), &expected, 1e-6);
+        assert!(get(&engine, &out).iter().all(|value| value.abs() <= cap * 1.000_001));
+    }
+    assert!(engine.soft_cap(&mut engine.zeros(1, 1).unwrap(), 0.0).is_err());
+}
+
+#[test]
 fn attention_sees_what_came_before_and_nothing_else() {
     let engine = Cpu::default();
-    for (heads, kv_heads, head_size, sequences, past, length, room, window) in [
-        (1, 1, 1, 1, 0, 1, 1, None),
-        (4, 2, 5, 3, 0, 7, 7, None),
-        (6, 2, 8, 1, 9, 2, 20, None),
-        (3, 3, 16, 2, 0, 131, 131, None),
-        (4, 2, 5, 3, 0, 7, 7, Some(3)),
-        (6, 2, 8, 1, 9, 2, 20, Some(1)),
-        (3, 3, 16, 2, 0, 131, 131, Some(50)),
-        (2, 1, 4, 1, 70, 67, 140, Some(200)),
+    for (heads, kv_heads, head_size, sequences, past, length, room, window, cap) in [
+        (1, 1, 1, 1, 0, 1, 1, None, None),
+        (4, 2, 5, 3, 0, 7, 7, None, Some(0.5)),
+        (6, 2, 8, 1, 9, 2, 20, None, None),
+        (3, 3, 16, 2, 0, 131, 131, None, None),
+        (4, 2, 5, 3, 0, 7, 7, Some(3), None),
+        (6, 2, 8, 1, 9, 2, 20, Some(1), None),
+        (3, 3, 16, 2, 0, 131, 131, Some(50), Some(0.3)),
+        (2, 1, 4, 1, 70, 67, 140, Some(200), None),
     ] {
-        let shape = Attention { heads, kv_heads, head_size, scale: 0.37, sequences, past, window };
+        let shape = Attention { heads, kv_heads, head_size, scale: 0.37, sequences, past, window, cap };
         let q = values(sequences * length * heads * head_size, 9);
         let (k, v) =
             (values(sequences * room * kv_heads * head_size, 10), values(sequences * room * kv_heads * head_size, 11));
@@ -166,7 +182,8 @@ fn attention_sees_what_came_before_and_nothing_else() {
                 let score = |j: usize| -> f64 {
                     let product =
                         |c: usize| f64::from(q[(row * heads + head) * head_size + c]) * f64::from(k[key(j, c)]);
-                    0.37 * (0..head_size).map(product).sum::<f64>()
+                    let score = 0.37 * (0..head_size).map(product).sum::<f64>();
+                    cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
                 };
                 let behind = past + row % length + 1;
                 let first = window.map_or(0, |window: usize| behind.saturating_sub(window));

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::kernel::GROUP;
 use super::lanes::lanes;
 use super::recorder::Recorder;
+use super::soft_cap::CAPPED;
 use crate::compute::{Attention, Tensor, shapes};
 use crate::error::Result;
 
@@ -26,7 +27,7 @@ pub(super) fn attention(
     // The head size tells both the lanes and their number.
     let kernel = gpu.kernel(("attention", shape.head_size), 3, || {
         let constant = format!("const CHUNKS = {chunks}u;\n");
-        [declarations, &constant, include_str!("attention.wgsl")].concat()
+        [declarations, &constant, CAPPED, include_str!("attention.wgsl")].concat()
     });
     let window = shape.window.and_then(|window| u32::try_from(window).ok()).unwrap_or(u32::MAX);
     let seen = (shape.past as f64 + (length as f64 + 1.0) / 2.0).min(window.into());
@@ -37,7 +38,7 @@ pub(super) fn attention(
         let last = (first + slice).min(q.rows);
         let sizes = [first, last, shape.heads, shape.kv_heads, kv_heads.start * group, length, keys, shape.past];
         let mut parameters = sizes.map(|value| value as u32).to_vec();
-        parameters.extend([window, shape.scale.to_bits()]);
+        parameters.extend([window, shape.scale.to_bits(), shape.cap.unwrap_or(0.0).to_bits()]);
         gpu.dispatch(
             &kernel,
             &parameters,

@@ -2,7 +2,7 @@
 // relative to it, are corrected whenever a larger one is met, so that scores are never stored. One invocation computes
 // one query of one head and goes through the keys in eights, which bounds how often the sums are touched; no shared
 // memory. The type `Lanes`, its `WIDTH` and `inner` depend on the head size; the constant `CHUNKS` is head_size /
-// WIDTH, so that the compiler can keep the sums in registers.
+// WIDTH, so that the compiler can keep the sums in registers. `capped` is in soft_cap/capped.wgsl.
 
 struct Shape {
     first: u32,         // first row of q and out to be computed
@@ -15,6 +15,7 @@ struct Shape {
     past: u32,          // the first query sees past + 1 keys
     window: u32,        // the most keys that a query sees
     scale: f32,
+    cap: f32,           // of the scores; 0 for none
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -24,6 +25,14 @@ struct Shape {
 @group(0) @binding(4) var<storage, read_write> out: array<Lanes>;     // like q
 
 const NOTHING = -3.0e38; // below every score
+
+fn score(product: vec4<f32>) -> vec4<f32> {
+    let scaled = product * shape.scale;
+    if (shape.cap > 0.0) {
+        return capped(scaled, shape.cap);
+    }
+    return scaled;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -70,8 +79,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             );
         }
         let index = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u);
-        low = select(vec4<f32>(NOTHING), low * shape.scale, index < vec4<u32>(visible));
-        high = select(vec4<f32>(NOTHING), high * shape.scale, index + 4u < vec4<u32>(visible));
+        low = select(vec4<f32>(NOTHING), score(low), index < vec4<u32>(visible));
+        high = select(vec4<f32>(NOTHING), score(high), index + 4u < vec4<u32>(visible));
         let four = max(low, high);
         let now = max(largest, max(max(four.x, four.y), max(four.z, four.w)));
         let shrink = exp(largest - now);

@@ -27,6 +27,7 @@ mod rms_norm;
 mod rotate;
 mod self_check;
 mod signal;
+mod soft_cap;
 
 use std::ops::Range;
 
@@ -220,6 +221,10 @@ impl Compute for Gpu {
 
     fn activate(&self, x: &mut Tensor, activation: Activation) -> Result<()> {
         activate::activate(&self.recorder, x, activation)
+    }
+
+    fn soft_cap(&self, x: &mut Tensor, cap: f32) -> Result<()> {
+        soft_cap::soft_cap(&self.recorder, x, cap)
     }
 
     fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {

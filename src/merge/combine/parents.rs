@@ -2,7 +2,7 @@
 
 use super::CHUNK_VALUES;
 use super::ParentDistance;
-use crate::architecture::readable_dtype;
+use crate::architecture::{Projection, readable_dtype};
 use crate::checkpoint::StoredTensor;
 use crate::error::Result;
 use crate::merge::RepairMap;
@@ -96,6 +96,14 @@ pub(super) fn repaired_columns(values: &[f32], map: &RepairMap, columns: usize) 
     total
 }
 
+/// The gains (or biases) from `first` on, times the diagonal T; gains are stored less `offset`.
+pub(super) fn repaired_gains(mut gains: Vec<f32>, map: &RepairMap, first: usize, offset: f32) -> Vec<f32> {
+    let mut factors = vec![0.0f32; gains.len()];
+    map.values.read(first * 4, bytemuck::cast_slice_mut(&mut factors));
+    gains.iter_mut().zip(&factors).for_each(|(gain, factor)| *gain = (*gain + offset) * factor - offset);
+    gains
+}
+
 /// What is folded into a tensor before it is averaged.
 pub(super) enum Fold {
     Nothing,
@@ -116,6 +124,8 @@ pub(super) struct Parent<'a> {
     /// Values of a stored row.
     pub(super) columns: usize,
     pub(super) fold: Fold,
+    /// The queries in it and their factor, where they have one.
+    pub(super) queries: Option<(Projection, f32)>,
     /// Sums of squares.
     pub(super) difference: f64,
     pub(super) size: f64,
@@ -138,6 +148,18 @@ impl Parent<'_> {
                 rows.for_each(|(row, g)| row.iter_mut().for_each(|value| *value *= g));
             }
             Fold::Shift(shift) => values.iter_mut().zip(&shift[first..]).for_each(|(value, s)| *value += s),
+        }
+        if let Some((queries, factor)) = &self.queries {
+            let scale = |values: &mut [f32]| values.iter_mut().for_each(|value| *value *= factor);
+            for (row, values) in (first / self.columns..).zip(values.chunks_exact_mut(self.columns)) {
+                match queries.transposed && self.columns == queries.stored {
+                    true => queries.runs().for_each(|(first, count)| scale(&mut values[first..first + count])),
+                    false if queries.runs().any(|(first, count)| (first..first + count).contains(&row)) => {
+                        scale(values)
+                    }
+                    false => {}
+                }
+            }
         }
         Ok(values)
     }

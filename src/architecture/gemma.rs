@@ -1,0 +1,74 @@
+//! Gemma 2 and 3 (text): local and global blocks, gains stored less 1, norms in front of and behind every part, soft caps.
+
+use super::llama::{Biases, frame};
+use super::options::{activation, cap, head, refuse_flag};
+use super::rope::Rope;
+use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
+use crate::error::Result;
+
+/// Names and options as `Gemma2Config` of transformers has them: every other block is local, scores and logits are capped.
+pub fn gemma2(files: &Files<'_>) -> Result<Description> {
+    let config = files.config;
+    let rule = |layer: usize| if layer.is_multiple_of(2) { LayerKind::Local } else { LayerKind::Global };
+    Ok(Description {
+        attention_cap: cap(config, "attn_logit_softcapping", Some(50.0))?,
+        logit_cap: cap(config, "final_logit_softcapping", Some(30.0))?,
+        lists: vec![LayerList::kinds(&[])],
+        ..normed(files, "gemma2", rule)?
+    })
+}
+
+/// Names and options as `Gemma3TextConfig` of transformers has them, in its style of today and of before version 5: a rotary base for each kind
+/// of block, and normalised queries and keys. Its `attn_logit_softcapping` is read by nothing there, so neither is it here.
+pub fn gemma3(files: &Files<'_>) -> Result<Description> {
+    let config = files.config;
+    let pattern = config.size_or("sliding_window_pattern", Some(6))?;
+    let rule = |layer: usize| if (layer + 1).is_multiple_of(pattern) { LayerKind::Global } else { LayerKind::Local };
+    let mut described = normed(files, "gemma3_text", rule)?;
+    let head_size = described.head_size;
+    for (role, name) in [(Role::QueryNorm, "self_attn.q_norm"), (Role::KeyNorm, "self_attn.k_norm")] {
+        described.norms.push(Norm { role, name, size: head_size });
+    }
+    for options in described.layer_options.iter_mut().filter(|options| options.kind == LayerKind::Local) {
+        options.rope = Some(1);
+    }
+    Ok(Description {
+        ropes: vec![
+            Rope::read(config, Some("full_attention"), ("rope_theta", 1_000_000.0), head_size)?,
+            Rope::read(config, Some("sliding_attention"), ("rope_local_base_freq", 10_000.0), head_size)?,
+        ],
+        logit_cap: cap(config, "final_logit_softcapping", None)?,
+        lists: vec![LayerList::kinds(&["sliding_window_pattern", "_sliding_window_pattern"])],
+        ..described
+    })
+}
+
+/// What both have; `rule` says which blocks are local where no list does.
+fn normed(files: &Files<'_>, family: &'static str, rule: impl Fn(usize) -> LayerKind) -> Result<Description> {
+    let config = files.config;
+    refuse_flag(config, "use_bidirectional_attention", false)?;
+    let bias = config.flag_or("attention_bias", false)?;
+    let frame = frame(files, family, Some(256), Biases { query_key_value: bias, output: bias, mlp: false })?;
+    let window = config.size_or("sliding_window", Some(4096))?;
+    let options = |kind| match kind {
+        LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0) },
+        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(0) },
+    };
+    let norm = |role, name| Norm { role, name, size: frame.hidden };
+    let scalar = config.number_or("query_pre_attn_scalar", 256.0)?;
+    Ok(Description {
+        embedding_scale: (frame.hidden as f64).sqrt() as f32,
+        gain_offset: 1.0,
+        attention_scale: (1.0 / scalar.sqrt()) as f32,
+        activation: activation(config, "hidden_activation", "gelu_pytorch_tanh")?,
+        layer_options: layers::kinds(config, frame.layers, rule)?.into_iter().map(options).collect(),
+        norms: vec![
+            norm(Role::AttentionNorm, "input_layernorm"),
+            norm(Role::AttentionPostNorm, "post_attention_layernorm"),
+            norm(Role::MlpNorm, "pre_feedforward_layernorm"),
+            norm(Role::MlpPostNorm, "post_feedforward_layernorm"),
+        ],
+        head: head(config, "lm_head.weight", true)?,
+        ..frame
+    })
+}
