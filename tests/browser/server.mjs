@@ -30,7 +30,7 @@ export async function serve(mounts, { ranges = true, cors = true, delay = 0 } = 
   const faults = { broken: false };
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://localhost");
-    requests.push({ path: url.pathname, range: request.headers.range, method: request.method });
+    requests.push({ path: url.pathname, range: request.headers.range, authorization: request.headers.authorization, method: request.method });
     if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
     const mount = paths.find((path) => url.pathname.startsWith(path));
     const inside = normalize(decodeURIComponent(url.pathname.slice(mount?.length ?? 0)) || "index.html");

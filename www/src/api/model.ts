@@ -55,6 +55,8 @@ export class Model {
     readonly summary: Summary,
     /** The commit that a hub's revision stood for when the model was opened; it stays at it. */
     readonly commit?: string,
+    /** What names it on the network, in its usual form; undefined for a model from files. */
+    readonly source?: string,
   ) {}
 
   /**
@@ -181,5 +183,5 @@ export async function openModel(connection: Connection, source: Source, options:
   const { summary, commit } = await remote.create({ signal: options.signal, onProgress: options.onProgress });
   // Where the worker has to be started again, the model is the same, also if its branch has moved on.
   if (commit) where = { ...source, commit } as Source;
-  return new Model(remote, summary, commit);
+  return new Model(remote, summary, commit, "source" in source ? source.source : undefined);
 }

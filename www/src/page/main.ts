@@ -8,6 +8,7 @@ import { render } from "lit-html";
 import { acceptDrops } from "./drop";
 import { followState, openLink } from "./link";
 import { watchParts } from "./part";
+import { refreshKept } from "./actions/remote";
 import { onUpdate, state } from "./state";
 import { T } from "./texts";
 import { restoreTheme } from "./theme";
@@ -25,3 +26,4 @@ onUpdate(() => {
 acceptDrops();
 watchParts(root);
 void openLink();
+void refreshKept();

@@ -9,9 +9,11 @@ import type {
   Model,
   ModelFile,
   ModelFiles,
+  OpenOptions,
   Progress,
   Backend,
   SimilarityName,
+  StoredModel,
 } from "#mka";
 import type { Correction } from "./address";
 import type { Part } from "./part";
@@ -51,6 +53,10 @@ export interface State {
   /** Said by the polite live region. */
   news: string;
   dragging: boolean;
+  /** How models from the network are opened, and why one is not kept any further. */
+  remote: { token: string; hub: string; keep: boolean; warning: string | undefined };
+  /** What is kept in this browser, and how many bytes may be. */
+  kept: { models: readonly StoredModel[]; quota: number | undefined };
   /** Where the user is; undefined: at the top. */
   part: Part | undefined;
   /** A model that the address names, and that is opened when the user says so. */
@@ -64,7 +70,8 @@ export interface State {
   /** The step of the tour that is shown. */
   tour: TourStep | undefined;
 
-  source: { files: ModelFiles; name: string } | undefined;
+  /** `options` may hold a token: they live here and nowhere else. `remote`: named by the user, on the network. */
+  source: { files: ModelFiles; name: string; options: OpenOptions; remote: boolean } | undefined;
   model: Model | undefined;
 
   calibrateText: TextChoice;
@@ -117,6 +124,8 @@ export const state: State = {
   error: undefined,
   news: T.status.needModel,
   dragging: false,
+  remote: { token: "", hub: "", keep: true, warning: undefined },
+  kept: { models: [], quota: undefined },
   part: undefined,
   wanted: undefined,
   corrections: [],

@@ -69,9 +69,30 @@ export const T = {
         note: "Andrej Karpathy's smallest storyteller (MIT).",
       },
     ],
-    address: "Or the address of a folder",
-    addressLabel: "Address of the folder",
-    addressHint: "https://… or a path on this server. Its host is asked only when you press Open.",
+    address: "Or one from the network",
+    addressLabel: "Name on the hub, or address of a folder",
+    addressExample: "hub:owner/name",
+    addressHint: "hub:owner/name, with @revision if you like, or the https address of a folder. Its server is asked only when you press Open.",
+    keep: "Keep it in this browser, to work without a network",
+    more: "Gated models and mirrors",
+    token: "Access token",
+    hub: "Address of the hub",
+    notes: {
+      token: "For models whose licence you had to accept. It stays in this tab's memory, goes to the hub only, and is gone after a reload.",
+      hub: "A mirror, if you use one. Empty: the usual hub.",
+    },
+    transfer: (amount: string, rate: string, left: string) =>
+      `From the network: ${[amount, `${rate}/s`, left && `${left} left`].filter(Boolean).join(", ")}`,
+    download: "Download all of it, for use without a network",
+    kept: {
+      title: "Kept in this browser",
+      size: (kept: string, total: string) => (total ? `${kept} of ${total}` : `${kept}, complete`),
+      open: "open now",
+      openLabel: "Open",
+      delete: "Delete",
+      deleteAll: "Delete all",
+      total: (all: string, quota: string) => `${all} in all${quota && `; the browser allows ${quota}`}.`,
+    },
     open: "Open",
     dropHere: "Let go to open this model",
     facts: {
@@ -82,6 +103,7 @@ export const T = {
       parameters: "Parameters",
       dtype: "Stored as",
       size: "Size",
+      commit: "Commit",
       memory: "Expected memory",
     },
     tied: (dtype: string, tied: boolean) => (tied ? `${dtype}, tied head` : dtype),
@@ -344,11 +366,14 @@ export const T = {
     failed: "Something went wrong: see what, and what to do.",
     cancel: "Cancel",
     cancelled: "Cancelled.",
+    rate: (bytes: string) => `${bytes}/s`,
     left: (seconds: string) => `${seconds} left`,
     memory: (engine: string, peak: string) => `Engine memory ${engine}, peak ${peak}`,
     /** What a job says when it is done. */
     done: {
       open: (name: string, layers: number, size: string) => `${name} is open: ${layers} layers, ${size}. Next: calibrate.`,
+      download: "All of it is kept: it works without a network now.",
+      forget: "Deleted.",
       look: "The map is there. Next: merge.",
       merge: (layers: number, size: string) => `Merged: ${layers} layers, ${size}.`,
       compare: (before: string, after: string) => `Perplexity ${before} before, ${after} after.`,
@@ -358,6 +383,8 @@ export const T = {
     jobs: {
       start: "Starting the engine",
       open: "Opening the model",
+      download: "Downloading",
+      forget: "Deleting",
       calibrate: "Calibrating",
       look: "Comparing the layers",
       merge: "Merging",
@@ -368,6 +395,7 @@ export const T = {
     /** Names of the steps that the engine reports. */
     steps: {
       open: "reading headers",
+      download: "keeping all of it",
       calibrate: "running the text through the blocks",
       embed: "drawing each layer's diffusion map",
       similarity: "comparing layers",

@@ -54,7 +54,7 @@ async function openRemote(source: RemoteSource, told: Told): Promise<Opened> {
   if (keep && !(await begin())) told(notKept(source.source, "this browser keeps no files for this page"));
   const files = (): RemoteFile[] => listed.map((file, at) => new RemoteFile(place.host, file, shelf?.drawers[at]));
   const opened = files();
-  for (const file of opened) await file.keepWhole();
+  for (const file of opened) await file.keepSmall();
   return {
     files: opened,
     commit: manifest.commit,

@@ -82,9 +82,9 @@ export class RemoteFile implements SourceFile {
     }
   }
 
-  /** Keeps what came whole when the file was looked for. */
-  async keepWhole(): Promise<void> {
-    if (!this.#whole || !this.drawer?.shelf.keeping) return;
+  /** Keeps what came whole when it was looked for, and the small files: an export needs them, a run does not. */
+  async keepSmall(): Promise<void> {
+    if (!this.drawer?.shelf.keeping || (!this.#whole && this.name.endsWith(".safetensors"))) return;
     for await (const _ of this.parts(0, this.size)); // what is read is kept
   }
 

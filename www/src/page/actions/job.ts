@@ -14,6 +14,8 @@ export interface Watch {
 const PLACES: Record<JobName, Place> = {
   start: "engine",
   open: "load",
+  download: "load",
+  forget: "load",
   calibrate: "calibrate",
   look: "look",
   merge: "merge",

@@ -1,8 +1,9 @@
 /** Starting the engine, opening a model. */
-import { type Backend, Lab, type ModelFiles } from "#mka";
+import { type Backend, Lab, type ModelFiles, type OpenOptions } from "#mka";
 import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repair, removable, type Selection, state, update } from "../state";
 import { T } from "../texts";
 import { job } from "./job";
+import { refreshKept, remoteOptions, warn } from "./remote";
 
 /** Starts the engine that was chosen; a model that is open is opened again on it. */
 export async function startEngine(engine: Backend): Promise<void> {
@@ -16,20 +17,27 @@ export async function startEngine(engine: Backend): Promise<void> {
     await lab(signal);
   });
   if (!started) state.source = source; // for the next engine that is tried
-  else if (source) await openModel(source.files, source.name);
+  else if (source) await openModel(source.files, source.name, source.options);
 }
 
-export async function openModel(files: ModelFiles, name: string): Promise<void> {
+/** A text is what the user named on the network: the fields say how; a URL is one of this page's own. */
+export async function openModel(
+  files: ModelFiles,
+  name: string,
+  options: OpenOptions = typeof files === "string" ? remoteOptions(files) : {},
+): Promise<void> {
   await job("open", async (watch) => {
-    const model = await (await lab(watch.signal)).open(files, watch);
+    state.remote.warning = undefined;
+    const model = await (await lab(watch.signal)).open(files, { ...options, ...watch });
     forgetModel();
     state.model = model;
-    state.source = { files, name };
+    state.source = { files, name, options, remote: typeof files === "string" };
     const { remove, window } = suggested() as Suggested;
     state.remove = remove;
     state.calibrate.window = window;
     state.compare.window = window;
   });
+  await refreshKept();
 }
 
 interface Suggested {
@@ -85,6 +93,7 @@ export function forgetMerged(): void {
 async function lab(signal: AbortSignal): Promise<Lab> {
   if (!state.lab) {
     state.lab = await Lab.create({ backend: state.engine, signal });
+    state.lab.onWarning = warn;
     if (state.preset && !state.lab.presets.some(({ name }) => name === state.preset)) {
       state.corrections.push({ name: "method", given: state.preset, taken: DEFAULT_PRESET });
       state.preset = DEFAULT_PRESET;

@@ -11,6 +11,10 @@ export function outcome(name: JobName): string {
       return model ? T.status.ready : T.status.needModel;
     case "open":
       return model ? words.open(source?.name ?? "", model.summary.layers, bytes(model.summary.bytes)) : "";
+    case "download":
+      return words.download;
+    case "forget":
+      return words.forget;
     case "calibrate":
     case "look":
       return words.look;

@@ -1,10 +1,10 @@
 /** Panel 1: choose a model; what its headers tell. */
-import { html } from "lit-html";
+import { html, nothing } from "lit-html";
 import { openBuiltIn, openModel } from "../actions/load";
 import { bytes, parameters } from "../format";
-import { lastName } from "../link";
 import { state } from "../state";
 import { T } from "../texts";
+import { keptList, remoteForm, transfer } from "./remote";
 import { fact, fileButton, panel, trouble, type View, warnings } from "./parts";
 
 export function loadPanel(): View {
@@ -25,14 +25,7 @@ export function loadPanel(): View {
         `,
       )}
     </div>
-    <details>
-      <summary>${words.address}</summary>
-      <form class="row" @submit=${openAddress}>
-        <input type="text" name="address" inputmode="url" autocomplete="off" aria-label=${words.addressLabel} required />
-        <button class="plain">${words.open}</button>
-      </form>
-      <p class="note">${words.addressHint}</p>
-    </details>
+    ${remoteForm()} ${keptList()} ${transfer()}
     ${facts()}
   `);
 }
@@ -49,6 +42,7 @@ function facts(): View {
       ${fact(names.parameters, summary && parameters(summary.parameters))}
       ${fact(names.dtype, summary && tied(summary.dtype, summary.tied))}
       ${fact(names.size, summary && bytes(summary.bytes))}
+      ${state.model?.commit ? fact(names.commit, state.model.commit.slice(0, 10)) : nothing}
       ${fact(names.memory, summary && bytes(summary.peakBytes))}
     </dl>
     ${warnings(summary?.warnings)}
@@ -58,10 +52,4 @@ function facts(): View {
 /** The folder that the files come from, where the browser tells it. */
 export function nameOf(files: readonly File[]): string {
   return files[0]?.webkitRelativePath.split("/")[0] || T.load.folderName;
-}
-
-function openAddress(event: SubmitEvent): void {
-  event.preventDefault();
-  const address = String(new FormData(event.target as HTMLFormElement).get("address"));
-  void openModel(address, lastName(address));
 }

@@ -28,7 +28,7 @@ export function busy(): boolean {
 }
 
 /** A button that starts something. It keeps the focus while it cannot be used, so that the keyboard does not get lost. */
-export function button(label: string, action: () => unknown, { primary = false, off = busy(), id = "" } = {}): View {
+export function button(label: unknown, action: () => unknown, { primary = false, off = busy(), id = "" } = {}): View {
   return html`
     <button
       type="button"

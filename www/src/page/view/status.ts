@@ -27,7 +27,10 @@ export function statusBar(): View {
       <div class="status-line">
         <p class="doing">${job ? doing(T.status.jobs[job.name], progress?.step) : idle()}</p>
         <p class="share">${share === undefined ? "" : `${Math.floor(share * 100)}\u00a0%`}</p>
-        <p class="left">${progress?.secondsLeft === undefined ? "" : T.status.left(duration(progress.secondsLeft))}</p>
+        <p class="left">
+          ${progress?.bytesPerSecond === undefined ? "" : T.status.rate(bytes(progress.bytesPerSecond))}
+          ${progress?.secondsLeft === undefined ? "" : T.status.left(duration(progress.secondsLeft))}
+        </p>
         <p class="memory">${memory()}</p>
         <button type="button" id="cancel" class="plain" ?hidden=${!job} @click=${cancel}>${T.status.cancel}</button>
       </div>
