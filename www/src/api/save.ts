@@ -4,11 +4,8 @@ import type { ModelFile, Watch } from "./types";
 
 const SLICE = 4 * 1024 * 1024;
 
-export async function saveFiles(
-  directory: FileSystemDirectoryHandle,
-  files: ModelFile[],
-  { signal, onProgress }: Watch,
-): Promise<void> {
+/** A save that does not come to its end leaves nothing of its own: files that it added are removed, one that it would replace stays. */
+export async function saveFiles(directory: FileSystemDirectoryHandle, files: ModelFile[], { signal, onProgress }: Watch): Promise<void> {
   const total = files.reduce((sum, file) => sum + file.blob.size, 0);
   const start = performance.now();
   let done = 0;
@@ -19,17 +16,19 @@ export async function saveFiles(
     const secondsLeft = bytesPerSecond ? (total - done) / bytesPerSecond : undefined;
     onProgress?.({ step: "save", done, total, unit: "bytes", bytesPerSecond, secondsLeft });
   };
+  const added: string[] = [];
+  const replaced: string[] = [];
   for (const file of files) {
     try {
-      await saveFile(directory, file, signal, report);
-    } catch (cause) {
       if (signal?.aborted) throw abortError();
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new MkaError(
-        "storage",
-        `${file.name} could not be written: ${reason}`,
-        "Check that the folder still exists, that you may write there and that the disk has room, then try again.",
-      );
+      const there = await directory.getFileHandle(file.name).then(() => true, () => false);
+      if (!there) added.push(file.name);
+      await saveFile(directory, file, signal, report);
+      if (there) replaced.push(file.name);
+    } catch (cause) {
+      for (const name of added) await directory.removeEntry(name).catch(() => {}); // gone, or never made
+      if (signal?.aborted) throw abortError();
+      throw new MkaError("storage", `${file.name} could not be written: ${reasonOf(cause)}`, hintOf(cause, replaced));
     }
   }
 }
@@ -40,7 +39,6 @@ async function saveFile(
   signal: AbortSignal | undefined,
   report: (bytes: number) => void,
 ): Promise<void> {
-  if (signal?.aborted) throw abortError();
   const handle = await directory.getFileHandle(file.name, { create: true });
   const writable = await handle.createWritable();
   try {
@@ -55,4 +53,20 @@ async function saveFile(
     await writable.abort().catch(() => {}); // leaves the file as it was before
     throw error;
   }
+}
+
+function reasonOf(cause: unknown): string {
+  const { name, message } = cause as DOMException;
+  if (name === "QuotaExceededError") return "the disk is full";
+  if (name === "NotAllowedError") return "the browser was not allowed to write there";
+  return message ?? String(cause);
+}
+
+function hintOf(cause: unknown, replaced: readonly string[]): string {
+  const todo =
+    (cause as DOMException).name === "QuotaExceededError"
+      ? "Make room, or choose a folder on another disk, then try again."
+      : "Check that the folder still exists, that you may write there and that the disk has room, then try again.";
+  if (replaced.length === 0) return todo;
+  return `${todo} Of what was in the folder before, these files are new already: ${replaced.join(", ")}.`;
 }

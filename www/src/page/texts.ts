@@ -355,6 +355,9 @@ export const T = {
     download: (name: string) => `Download ${name}`,
     recipe: "The recipe",
     notYet: "Merge first, and the files appear here.",
+    full: "the disk is full",
+    notWritten: (name: string, reason: string) => `${name} could not be written: ${reason}`,
+    notWrittenHint: "Make room or choose another place, then try again. Nothing of it was left behind.",
     total: (n: number, size: number) => `${n} files, ${bytes(size)}`,
   },
 

@@ -1,4 +1,5 @@
 /** Requests that are patient: they wait and try again where that helps, and fail in words where it does not. */
+import { gathered } from "../gather";
 import { type Host, isMissing, type NetworkError, networkError, refusal, unreachable } from "./refusals";
 
 /** How often something is tried before it fails. The pauses between add up to about nine seconds. */
@@ -10,8 +11,6 @@ const LONGEST_WAIT = 60_000;
 const STALL = 60_000;
 /** Answers that may be better a moment later. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
-/** Chunks are gathered into blobs of this size, so that a whole file is never an array. */
-const GATHERED = 16 << 20;
 
 /** The call that runs: a cancel ends its downloads too. */
 let current: { signal: AbortSignal; onBytes: () => void } | undefined;
@@ -220,22 +219,6 @@ export class Answer {
   async blob(): Promise<Blob> {
     return gathered(this.chunks());
   }
-}
-
-/** Bytes and blobs, one after the other, as one blob. */
-export async function gathered(parts: AsyncIterable<Uint8Array<ArrayBuffer> | Blob>): Promise<Blob> {
-  const done: Blob[] = [];
-  let open: (Uint8Array<ArrayBuffer> | Blob)[] = [];
-  let size = 0;
-  for await (const part of parts) {
-    open.push(part);
-    size += part instanceof Blob ? 0 : part.byteLength;
-    if (size < GATHERED) continue;
-    done.push(new Blob(open));
-    open = [];
-    size = 0;
-  }
-  return new Blob([...done, ...open]);
 }
 
 /** Seconds, from seconds or a date; undefined where the server asks for nothing. */

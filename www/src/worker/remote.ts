@@ -1,6 +1,7 @@
 /** A file on a server, read by range; what is kept of it comes from the disk, and what is read may be kept. */
+import { gathered } from "../gather";
 import { PIECE, pieceLength } from "../store/kept";
-import { type Answer, ask, gathered, Patience } from "./network";
+import { type Answer, ask, Patience } from "./network";
 import { type Host, isMissing, networkError } from "./refusals";
 import type { Drawer } from "./shelf";
 import type { SourceFile } from "./source";

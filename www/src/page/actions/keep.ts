@@ -1,11 +1,15 @@
 /** Taking the merged model home. */
-import type { ModelFile } from "#mka";
+import { MkaError, type ModelFile } from "#mka";
+import { chunksOf, gathered } from "../../gather";
 import { state } from "../state";
+import { T } from "../texts";
 import { job, type Watch } from "./job";
 
 export const canSaveFolder = "showDirectoryPicker" in window;
 
-type Picker = (options: object) => Promise<FileSystemFileHandle>;
+/** Chromium can remove what it gave; TypeScript's library does not know. */
+type RemovableFile = FileSystemFileHandle & { remove?: () => Promise<void> };
+type Picker = (options: object) => Promise<RemovableFile>;
 type DirectoryPicker = (options: object) => Promise<FileSystemDirectoryHandle>;
 
 /** The folder's name in the archive and of the download. */
@@ -25,11 +29,23 @@ export async function downloadZip(): Promise<void> {
   await job("keep", async (watch) => {
     const { downloadZip: zip } = await import("client-zip");
     const entries = files.map((file) => ({ name: `${name}/${file.name}`, input: file.blob }));
-    const stream = zip(entries).body as ReadableStream<Uint8Array>;
+    const stream = zip(entries).body as ReadableStream<Uint8Array<ArrayBuffer>>;
     const counted = stream.pipeThrough(counter(files, watch));
-    if (target) await counted.pipeTo(await target.createWritable(), { signal: watch.signal });
-    else offer(await collect(counted, watch.signal), `${name}.zip`);
+    if (target) await writeTo(target, counted, watch.signal);
+    else offer(await gathered(chunksOf(counted), "application/zip"), `${name}.zip`);
   });
+}
+
+/** A file that does not become whole is removed. */
+async function writeTo(target: RemovableFile, stream: ReadableStream<Uint8Array<ArrayBuffer>>, signal: AbortSignal): Promise<void> {
+  try {
+    await stream.pipeTo(await target.createWritable(), { signal });
+  } catch (cause) {
+    await target.remove?.().catch(() => {}); // the browser may keep the empty file that its dialog made
+    if (signal.aborted) throw cause;
+    const full = (cause as DOMException).name === "QuotaExceededError";
+    throw new MkaError("storage", T.keep.notWritten(target.name, full ? T.keep.full : (cause as Error).message), T.keep.notWrittenHint);
+  }
 }
 
 export async function saveFolder(): Promise<void> {
@@ -38,10 +54,12 @@ export async function saveFolder(): Promise<void> {
   const picker = (window as unknown as { showDirectoryPicker: DirectoryPicker }).showDirectoryPicker;
   const directory = await unlessClosed(picker({ mode: "readwrite" }));
   if (!directory) return;
-  await job("keep", async (watch) => {
+  const ended = await job("keep", async (watch) => {
     const own = await directory.getDirectoryHandle(modelName(), { create: true });
     await merged.save(own, watch);
   });
+  // What the save added is gone; the folder goes with it, unless it holds something else.
+  if (!ended) await directory.removeEntry(modelName()).catch(() => {});
 }
 
 /** A browser keeps the blob's bytes where they are: the download copies them itself. */
@@ -55,7 +73,7 @@ export function offer(blob: Blob, name: string): void {
 }
 
 /** null: the user closed the picker. */
-async function pickFile(suggestedName: string): Promise<FileSystemFileHandle | null> {
+async function pickFile(suggestedName: string): Promise<RemovableFile | null> {
   const picker = (window as unknown as { showSaveFilePicker: Picker }).showSaveFilePicker;
   return (await unlessClosed(picker({ suggestedName }))) ?? null;
 }
@@ -69,7 +87,7 @@ async function unlessClosed<H>(picked: Promise<H>): Promise<H | undefined> {
   }
 }
 
-function counter(files: ModelFile[], { onProgress, signal }: Watch): TransformStream<Uint8Array, Uint8Array> {
+function counter(files: ModelFile[], { onProgress, signal }: Watch): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
   const total = files.reduce((sum, file) => sum + file.blob.size, 0);
   const start = performance.now();
   let done = 0;
@@ -84,10 +102,3 @@ function counter(files: ModelFile[], { onProgress, signal }: Watch): TransformSt
     },
   });
 }
-
-async function collect(stream: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<Blob> {
-  const blob = await new Response(stream, { headers: { "Content-Type": "application/zip" } }).blob();
-  signal.throwIfAborted();
-  return blob;
-}
-
