@@ -53,8 +53,8 @@ export interface State {
   /** Said by the polite live region. */
   news: string;
   dragging: boolean;
-  /** How models from the network are opened, and why one is not kept any further. */
-  remote: { token: string; hub: string; keep: boolean; warning: string | undefined };
+  /** How models from the network are opened, whether one is just being opened, and why one is not kept any further. */
+  remote: { token: string; hub: string; keep: boolean; opening: boolean; warning: string | undefined };
   /** What is kept in this browser, and how many bytes may be. */
   kept: { models: readonly StoredModel[]; quota: number | undefined };
   /** Where the user is; undefined: at the top. */
@@ -124,7 +124,7 @@ export const state: State = {
   error: undefined,
   news: T.status.needModel,
   dragging: false,
-  remote: { token: "", hub: "", keep: true, warning: undefined },
+  remote: { token: "", hub: "", keep: true, opening: false, warning: undefined },
   kept: { models: [], quota: undefined },
   part: undefined,
   wanted: undefined,

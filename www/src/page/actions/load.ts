@@ -26,12 +26,14 @@ export async function openModel(
   name: string,
   options: OpenOptions = typeof files === "string" ? remoteOptions(files) : {},
 ): Promise<void> {
+  const remote = typeof files === "string";
   await job("open", async (watch) => {
     state.remote.warning = undefined;
+    state.remote.opening = remote;
     const model = await (await lab(watch.signal)).open(files, { ...options, ...watch });
     forgetModel();
     state.model = model;
-    state.source = { files, name, options, remote: typeof files === "string" };
+    state.source = { files, name, options, remote };
     const { remove, window } = suggested() as Suggested;
     state.remove = remove;
     state.calibrate.window = window;

@@ -71,7 +71,8 @@ export function transfer(): View {
   const { job, source } = state;
   const progress = job?.progress;
   const kept = keptOfOpen();
-  const running = (job?.name === "open" || job?.name === "download") && progress?.bytesPerSecond !== undefined;
+  const downloads = job?.name === "download" || (job?.name === "open" && state.remote.opening);
+  const running = downloads && progress?.bytesPerSecond !== undefined;
   const offer = source?.remote && !kept?.complete && job?.name !== "download";
   return html`
     ${running
