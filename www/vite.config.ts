@@ -1,8 +1,9 @@
-import { defineConfig, type UserConfig } from "vite";
+import { defineConfig, type Plugin, type UserConfig } from "vite";
 
-// The build runs twice into one folder. First `--mode api`: the programming interface under its fixed name mka.js, with
-// the worker and the wasm file beside it (with a hash in their names, so that a host may cache them for ever). Then the
-// page, which imports mka.js as anybody else would.
+// The build runs three times into one folder. First `--mode api`: the programming interface under its fixed name mka.js, with
+// the worker and the wasm file beside it (with a hash in their names, so that a host may cache them for ever). Then
+// `--mode element`: the custom element under its fixed name mka-lab.js, and embed.html around it; what they load later lies
+// in element/. Then the page. Both import mka.js as anybody else would.
 
 const common: UserConfig = {
   base: "./",
@@ -13,6 +14,13 @@ const common: UserConfig = {
   },
 };
 
+/** mka.js tells the worker where the wasm file is; the bindings' own guess would have it copied a second time. */
+const wasmIsTold: Plugin = {
+  name: "wasm-is-told",
+  transform: (code, id) =>
+    id.endsWith("/wasm/mka_lab.js") ? code.replace("new URL('mka_lab_bg.wasm', import.meta.url)", "undefined") : undefined,
+};
+
 const api: UserConfig = {
   ...common,
   build: {
@@ -20,29 +28,40 @@ const api: UserConfig = {
     rollupOptions: {
       input: { mka: "src/api/mka.ts" },
       preserveEntrySignatures: "strict",
-      output: { entryFileNames: "mka.js" },
+      output: { entryFileNames: "mka.js", assetFileNames: "[name]-[hash][extname]" },
     },
   },
   worker: {
     format: "es",
-    rollupOptions: {
-      output: { entryFileNames: "mka-worker-[hash].js", assetFileNames: "[name]-[hash][extname]" },
-    },
+    plugins: () => [wasmIsTold],
+    rollupOptions: { output: { entryFileNames: "mka-worker-[hash].js" } },
   },
 };
 
-const page: UserConfig = {
+/** A build beside the first one: its modules lie in `folder`, from where mka.js is one step up. */
+const beside = (folder: string, input: Record<string, string>): UserConfig => ({
   ...common,
   publicDir: false, // copied by the first run
   build: {
     ...common.build,
     emptyOutDir: false,
+    assetsDir: folder,
     rollupOptions: {
-      input: "index.html",
+      input,
       external: ["#mka"],
-      output: { paths: { "#mka": "../mka.js" } }, // all of the page's modules lie in assets/
+      preserveEntrySignatures: "strict",
+      output: {
+        paths: { "#mka": "../mka.js" },
+        entryFileNames: ({ name }) => (name === "mka-lab" ? "mka-lab.js" : `${folder}/[name]-[hash].js`),
+      },
     },
   },
-};
+});
 
-export default defineConfig(({ mode }) => (mode === "api" ? api : page));
+const element = beside("element", { "mka-lab": "src/element/mka-lab.ts", embed: "embed.html" });
+// These know light-dark(). What is written for older ones in its place knows the element's own colour scheme, but not the page's.
+element.build = { ...element.build, cssTarget: ["chrome123", "firefox120", "safari17.5"] };
+
+const builds: Record<string, UserConfig> = { api, element };
+
+export default defineConfig(({ mode }) => builds[mode] ?? beside("assets", { index: "index.html" }));

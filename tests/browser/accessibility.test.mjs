@@ -1,13 +1,10 @@
 // The page for everybody: axe over its states in light and dark, what is read out, and motion.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, opened, watchedPage } from "./helpers.mjs";
+import { faults, idle, opened, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
-const axe = await readFile(createRequire(new URL("../../www/package.json", import.meta.url)).resolve("axe-core/axe.min.js"), "utf8");
 let server, browser;
 
 before(async () => {
@@ -25,13 +22,6 @@ async function openPage(options) {
   await watched.page.goto(server.url("/"));
   await watched.page.waitForSelector("#open-demo");
   return watched;
-}
-
-/** Everything that axe finds fault with, as text. */
-async function faults(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  return violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target}: ${failureSummary}`));
 }
 
 for (const [colorScheme, width] of [["light", 1400], ["dark", 360]]) {

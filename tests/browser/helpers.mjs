@@ -1,5 +1,6 @@
 // What several test files need: a page with its console and requests watched, files, and archives read back.
 import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DIST } from "./chromium.mjs";
@@ -19,6 +20,15 @@ export async function watchedPage(browser, options = {}) {
   page.on("request", (request) => requests.push(request.url()));
   page.setDefaultTimeout(60_000);
   return { page, problems, requests };
+}
+
+const axe = await readFile(createRequire(new URL("../../www/package.json", import.meta.url)).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Everything that axe finds fault with, as text. */
+export async function faults(page) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target}: ${failureSummary}`));
 }
 
 /** What the page shows where there is no value yet. */

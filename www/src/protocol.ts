@@ -61,6 +61,8 @@ export type Method =
   | "close";
 
 export type Request =
+  /** The first message: the address of the wasm file. */
+  | { kind: "start"; wasm: string }
   | { kind: "call"; id: number; method: Method; target: number; args: unknown[] }
   | { kind: "cancel"; id: number };
 

@@ -3,6 +3,7 @@
 //! Each needs rustup and Node.js and installs the rest. This crate only calls other programs: whatever is computed is
 //! computed by the library, and the settings of the WebAssembly build are in `wasm-pack.toml`.
 
+mod book;
 mod checks;
 mod command;
 mod families;

@@ -1,4 +1,4 @@
-//! Builds the static site: Rust -> wasm -> bindings -> optimised wasm -> page, in `www/dist`. Must not know tests or servers.
+//! Builds the static site: Rust -> wasm -> bindings -> optimised wasm -> page -> documentation, in `www/dist`. Must not know tests or servers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, npm, root, run, target_dir};
 use crate::settings::Settings;
-use crate::{size, tools};
+use crate::{book, size, tools};
 
 /// The folder that gets hosted.
 pub fn folder() -> PathBuf {
@@ -21,6 +21,8 @@ pub fn build(settings: &Settings) -> Result<()> {
     wasm(settings)?;
     run(&mut npm(["run", "--silent", "check"])?)?;
     run(&mut npm(["run", "--silent", "build"])?)?;
+    book::build(&folder())?;
+    run(&mut npm(["run", "--silent", "offline"])?)?;
     let weight = size::first_load(&folder())?;
     weight.print(settings.budget.first_load_gzip_bytes);
     println!("   the site is in {}", folder().display());

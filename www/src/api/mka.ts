@@ -10,6 +10,7 @@
  * const files = await merged.files();
  * ```
  */
+export { builtInModel, type BuiltIn, builtInTexts } from "./builtin";
 export { Calibration } from "./calibration";
 export { MkaError, type MkaErrorCode } from "./error";
 export { Lab } from "./lab";

@@ -1,5 +1,7 @@
 /** Starts the worker, also for an `mka.js` that was imported from another origin. */
+import wasmFile from "../wasm/mka_lab_bg.wasm?url";
 import workerUrl from "../worker/worker.ts?worker&url";
+import type { Request } from "../protocol";
 import { MkaError } from "./error";
 
 /** A running worker and the end of what was made to start it. */
@@ -10,7 +12,8 @@ export interface Spawned {
 }
 
 /**
- * A worker cannot be started by the address of another origin. There, a blob of this page's own origin imports the
+ * Starts it and tells it where the wasm file is: whoever builds mka.js into a program of their own moves both, each under a
+ * new name. A worker cannot be started by the address of another origin. There, a blob of this page's own origin imports the
  * address as a module, which CORS may allow.
  */
 export function spawn(): Spawned {
@@ -26,7 +29,10 @@ export function spawn(): Spawned {
     );
   try {
     const start = foreign ? blobUrl(`import ${JSON.stringify(url)};`) : url;
-    return { worker: new Worker(start, { type: "module", name: "mka-lab" }), explain };
+    const worker = new Worker(start, { type: "module", name: "mka-lab" });
+    const begin: Request = { kind: "start", wasm: new URL(wasmFile, import.meta.url).href };
+    worker.postMessage(begin);
+    return { worker, explain };
   } catch (cause) {
     throw explain(cause instanceof Error ? cause.message : String(cause));
   }

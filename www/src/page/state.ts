@@ -17,6 +17,7 @@ import type {
 } from "#mka";
 import type { Correction } from "./address";
 import type { Part } from "./part";
+import { mostRemovable, pairsOf, type Protection, protectionFor } from "./rules";
 import { T } from "./texts";
 import type { TourStep } from "./tour/steps";
 
@@ -182,31 +183,19 @@ export function update(): void {
   });
 }
 
-/** The protection as the engine is told it: `tail` goes from the last block on, so it can't spare that one. */
-export function protection(): { first: boolean; last: boolean } {
-  return { first: state.protect.first, last: state.protect.last && state.selection !== "tail" };
+/** The protection as the engine is told it. */
+export function protection(): Protection {
+  return protectionFor(state.selection, state.protect);
 }
 
-/**
- * How many layers can go at most. One is always left to merge into. A protected last block never goes; a protected first
- * block may be what others are dropped behind, but not what others are averaged into.
- */
+/** How many layers can go at most. */
 export function removable(): number {
-  const layers = state.model?.summary.layers ?? 0;
-  if (state.selection === "manual") return Math.max(0, layers - 1);
-  const { first, last } = protection();
-  return Math.max(0, layers - 1 - (last ? 1 : 0) - (first && state.combination === "average" ? 1 : 0));
+  return mostRemovable(state.model?.summary.layers ?? 0, state, state.protect);
 }
 
-/** The picked pairs as [keep, gone], in the original indices: a layer that is gone stands for the one it went into. */
+/** The picked pairs as [keep, gone], in the original indices. */
 export function pickedPairs(): [number, number][] {
-  const into = new Map<number, number>();
-  return state.picked.map((boundary) => {
-    let keep = boundary;
-    while (into.has(keep)) keep = into.get(keep) as number;
-    into.set(boundary + 1, keep);
-    return [keep, boundary + 1];
-  });
+  return pairsOf(state.picked);
 }
 
 /** How many layers the next merge removes. */

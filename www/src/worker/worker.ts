@@ -121,7 +121,7 @@ async function answer({ id, method, target, args }: Extract<Request, { kind: "ca
   const report = reporter(id, method);
   watchDownloads({ signal, onBytes: () => report() });
   try {
-    await start();
+    await ready;
     signal.throwIfAborted();
     const task = new Task(report);
     signal.addEventListener("abort", () => task.cancel());
@@ -152,15 +152,14 @@ function reporter(id: number, step: string): (progress?: Progress) => void {
 
 let ready: Promise<unknown> | undefined;
 
-function start(): Promise<unknown> {
-  ready ??= init().catch((cause: unknown) => {
+function start(wasm: string): void {
+  ready = init({ module_or_path: wasm }).catch((cause: unknown) => {
     throw mkaError(
       "network",
       `The engine's .wasm file could not be loaded: ${plain(cause).message}`,
       "It must lie beside mka.js; the page's policy must allow 'wasm-unsafe-eval' in script-src.",
     );
   });
-  return ready;
 }
 
 /** The arrays of a result; they are moved, not copied. */
@@ -174,6 +173,7 @@ function crash(error: unknown): void {
 }
 
 self.onmessage = ({ data }: MessageEvent<Request>) => {
+  if (data.kind === "start") return start(data.wasm);
   if (data.kind === "call") return void answer(data);
   running.get(data.id)?.abort();
 };

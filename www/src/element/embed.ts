@@ -1,0 +1,77 @@
+/**
+ * embed.html: one <mka-lab> with the query's parameters as its attributes, and the messages of messages.ts. Only the window
+ * that holds the frame may talk to it, and only from an origin that is allowed; it alone is answered.
+ */
+import "./embed.css";
+import { MkaError } from "../api/error";
+import { T } from "../page/texts";
+import { ATTRIBUTES, allowedOrigins, type EmbedReply, type EmbedRequest, plainError, readRequest, toFiles } from "./messages";
+import "./mka-lab";
+
+type Body = EmbedReply extends infer Reply ? (Reply extends EmbedReply ? Omit<Reply, "mka" | "id"> : never) : never;
+
+const query = new URLSearchParams(location.search);
+const origins = allowedOrigins(query.get("origin"), location.origin);
+const host = window.parent === window ? undefined : window.parent;
+/** The origin of the page around the frame, where that is allowed: nobody else hears anything. */
+const audience = origins.find((origin) => origin === around());
+
+const element = document.createElement("mka-lab");
+set(Object.fromEntries([...query].filter(([name]) => (ATTRIBUTES as readonly string[]).includes(name))));
+
+element.addEventListener("progress", (event) => tell({ tell: "progress", progress: (event as unknown as CustomEvent).detail }));
+element.addEventListener("result", (event) => tell({ tell: "result", result: (event as unknown as CustomEvent).detail }));
+element.addEventListener("error", (event) => tell({ tell: "error", error: plainError((event as unknown as CustomEvent).detail) }));
+addEventListener("message", ({ source, origin, data }) => {
+  if (!host || source !== host || !origins.includes(origin)) return;
+  const request = readRequest(data);
+  if (!request) return;
+  const answer = (body: Body): void => send(body, origin, request.id);
+  if ("wrong" in request) {
+    answer({ tell: "error", error: plainError(new MkaError("bad-argument", request.wrong, T.element.badMessageHint)) });
+  } else {
+    void perform(request, answer);
+  }
+});
+new ResizeObserver(() => tell({ tell: "resize", height: Math.ceil(document.documentElement.getBoundingClientRect().height) })).observe(document.documentElement);
+
+document.body.append(element);
+tell({ tell: "ready" });
+
+async function perform(request: EmbedRequest, answer: (body: Body) => void): Promise<void> {
+  try {
+    if (request.ask === "open") element.files = toFiles(request.files);
+    else if (request.ask === "set") set(request.attributes);
+    else if (request.ask === "cancel") element.cancel();
+    else if (request.ask === "run") return answer({ tell: "result", result: await element.run() });
+    answer({ tell: "status", status: element.status, result: element.result ?? null, error: element.error ? plainError(element.error) : null });
+  } catch (error) {
+    answer({ tell: "error", error: plainError(error) });
+  }
+}
+
+/** Sets attributes. `false` and null take one away; in an address, so does a switch that says 0 or false. */
+function set(attributes: Record<string, string | number | boolean | null>): void {
+  for (const [name, value] of Object.entries(attributes)) {
+    const isSwitch = name === "tour" || name === "autorun";
+    const off = value === null || value === false || (isSwitch && (value === "0" || value === "false"));
+    if (off) element.removeAttribute(name);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+function tell(body: Body): void {
+  if (audience) send(body, audience);
+}
+
+function send(body: Body, origin: string, id?: string | number): void {
+  host?.postMessage({ mka: 1, ...(id !== undefined && { id }), ...body }, origin);
+}
+
+/** Chromium and Safari tell it outright; elsewhere the referrer does, where the page around sends one. */
+function around(): string | undefined {
+  const ancestors = (location as { ancestorOrigins?: DOMStringList }).ancestorOrigins;
+  if (ancestors) return ancestors[0];
+  return URL.canParse(document.referrer) ? new URL(document.referrer).origin : undefined;
+}
+

@@ -1,0 +1,208 @@
+/**
+ * What <mka-lab> runs, loaded when it is asked to. All elements of a page share one lab; each has a session, which keeps the
+ * model and the calibration as long as they are what the next run wants. Knows nothing of what is shown.
+ */
+import {
+  builtInModel,
+  builtInTexts,
+  type Calibration,
+  type Comparison,
+  Lab,
+  type LayerMatrix,
+  type MergedModel,
+  MkaError,
+  type Model,
+  type ModelFiles,
+  type Progress,
+  type Recipe,
+  type Summary,
+} from "#mka";
+import { mostRemovable, pairsOf } from "../page/rules";
+import { heldOut } from "../page/heldout";
+import { T } from "../page/texts";
+import type { BuiltInName } from "./attributes";
+
+const SEQUENCES = 16;
+const WINDOW = 256;
+const ROWS = 512;
+/** What each evaluation reads, in windows. */
+const HELD_OUT = 8;
+/** A text of one's own is cut into about so many windows at least, and a window has at least so many tokens. */
+const OWN = { windows: 4, least: 16, charactersPerToken: 4 };
+const WRITTEN = 60;
+
+/** What to run. Everything is valid by itself; what it means for the model is decided here. */
+export interface Wishes {
+  model: BuiltInName | URL | undefined;
+  /** Files that stand in for `model`. */
+  files: ModelFiles | undefined;
+  text: string | undefined;
+  /** A word that is no address is left for `run` to refuse. */
+  textSource: URL | string | undefined;
+  method: string;
+  remove: number | undefined;
+  /** Boundaries between neighbours that were picked by hand; any of them stand in for `method` and `remove`. */
+  picked: readonly number[];
+  seed: number;
+  write: boolean;
+}
+
+/** What has been found out so far. */
+export interface Findings {
+  before?: Summary;
+  influence?: Float32Array;
+  similarity?: LayerMatrix;
+  after?: Summary;
+  recipe?: Recipe;
+  evaluation?: Comparison;
+  written?: { before: string; after: string };
+}
+
+export interface Watch {
+  signal: AbortSignal;
+  onProgress: (job: keyof typeof T.status.jobs, progress: Progress | undefined) => void;
+  /** Called with what is new. */
+  onFound: (found: Findings) => void;
+}
+
+let shared: Promise<Lab> | undefined;
+const users = new Set<Session>();
+
+/** The one lab of this page. */
+function theLab(): Promise<Lab> {
+  shared ??= Lab.create().catch((error: unknown) => {
+    shared = undefined; // the next run tries again
+    throw error;
+  });
+  return shared;
+}
+
+/** The model and its calibration, and what they were made from. */
+interface Kept<Value> {
+  from: readonly unknown[];
+  value: Value;
+}
+
+export class Session {
+  #model: Kept<Model> | undefined;
+  #calibration: Kept<Calibration> | undefined;
+
+  /** Runs everything, from the model to the evaluation. Rejects with an MkaError, or an AbortError. */
+  async run(wishes: Wishes, { signal, onProgress, onFound }: Watch): Promise<void> {
+    users.add(this);
+    const step = (job: Parameters<typeof onProgress>[0]) => {
+      signal.throwIfAborted();
+      onProgress(job, undefined);
+      return { signal, onProgress: (progress: Progress) => onProgress(job, progress) };
+    };
+    step("start");
+    const lab = await theLab();
+    const model = await this.#open(lab, wishes, step("open"));
+    onFound({ before: model.summary });
+
+    const calibration = await this.#calibrate(model, wishes, step("calibrate"));
+    const look = step("look");
+    const influence = await calibration.blockInfluence(look);
+    onFound({ influence });
+    const similarity = await calibration.similarity("npib", look);
+    onFound({ similarity });
+
+    const choices = choicesOf(lab, model.summary, wishes);
+    if (!choices) return;
+    const merged = await model.merge({ ...choices, calibration, ...step("merge") });
+    try {
+      onFound({ after: merged.summary, recipe: merged.recipe });
+      const text = heldOut(await builtInTexts(signal));
+      const evaluation = await merged.evaluate({ text, sequences: HELD_OUT, ...step("compare") });
+      onFound({ evaluation });
+      if (wishes.write) {
+        step("write");
+        for await (const written of writing(model, merged, wishes.seed, signal)) onFound({ written });
+      }
+    } finally {
+      merged.close();
+    }
+  }
+
+  /** Frees what is kept; the last one ends the worker. */
+  close(): void {
+    this.#forgetModel();
+    if (!users.delete(this) || users.size > 0) return;
+    void shared?.then((lab) => lab.close()).catch(() => {}); // a lab that did not start holds nothing
+    shared = undefined;
+  }
+
+  async #open(lab: Lab, { model, files }: Wishes, watch: Parameters<Lab["open"]>[1] & object): Promise<Model> {
+    const from = [files ?? String(model)];
+    if (this.#model && same(this.#model.from, from)) return this.#model.value;
+    this.#forgetModel();
+    if (!files && !model) throw new MkaError("bad-argument", T.element.noModel, T.element.noModelHint);
+    const source = files ?? (model instanceof URL ? model : await builtInModel(model as BuiltInName, watch));
+    this.#model = { from, value: await lab.open(source, watch) };
+    return this.#model.value;
+  }
+
+  async #calibrate(model: Model, wishes: Wishes, watch: Parameters<Model["calibrate"]>[0] & object): Promise<Calibration> {
+    const from = [wishes.text, String(wishes.textSource), wishes.seed];
+    if (this.#calibration && same(this.#calibration.from, from)) return this.#calibration.value;
+    this.#forgetCalibration();
+    const text = wishes.textSource ? await fetchText(wishes.textSource, watch.signal) : wishes.text;
+    const own = text === undefined ? {} : { text };
+    const fits = text === undefined ? WINDOW : Math.floor(text.length / OWN.charactersPerToken / OWN.windows);
+    const window = Math.min(WINDOW, model.summary.positions, Math.max(OWN.least, fits));
+    const options = { ...own, sequences: SEQUENCES, window, rows: ROWS, seed: wishes.seed };
+    this.#calibration = { from, value: await model.calibrate({ ...options, ...watch }) };
+    return this.#calibration.value;
+  }
+
+  #forgetModel(): void {
+    this.#forgetCalibration();
+    this.#model?.value.close();
+    this.#model = undefined;
+  }
+
+  #forgetCalibration(): void {
+    this.#calibration?.value.close();
+    this.#calibration = undefined;
+  }
+}
+
+/** The options of the merge; undefined where nothing goes. */
+function choicesOf(lab: Lab, { layers }: Summary, { method, remove, picked }: Wishes): Parameters<Model["merge"]>[0] | undefined {
+  const within = picked.filter((boundary) => boundary < layers - 1);
+  if (within.length > 0) return { selection: "manual", pairs: pairsOf(within) };
+  const preset = lab.presets.find(({ name }) => name === (method || lab.presets[0]?.name));
+  if (!preset) {
+    const names = lab.presets.map(({ name }) => name).join(", ");
+    throw new MkaError("bad-argument", T.element.noMethod(method), T.element.noMethodHint(names));
+  }
+  const most = mostRemovable(layers, preset.options);
+  const wanted = Math.min(most, remove ?? Math.max(1, Math.round(layers / 5)));
+  return wanted > 0 ? { preset: preset.name, remove: wanted } : undefined;
+}
+
+async function fetchText(url: URL | string, signal: AbortSignal | undefined): Promise<string> {
+  if (!(url instanceof URL)) throw new MkaError("bad-argument", T.element.noText(url), T.element.noTextHint);
+  const fail = (reason: string): MkaError => new MkaError("network", `${url.href}: ${reason}`, T.element.noTextHint);
+  const response = await fetch(url, { signal }).catch((cause: unknown) => {
+    if (signal?.aborted) throw cause;
+    throw fail(String(cause));
+  });
+  if (!response.ok) throw fail(T.element.answered(response.status));
+  return response.text();
+}
+
+/** Both models write on from one beginning; yields both texts after each token. */
+async function* writing(model: Model, merged: MergedModel, seed: number, signal: AbortSignal): AsyncGenerator<NonNullable<Findings["written"]>> {
+  const written = { before: "", after: "" };
+  for (const [side, writer] of [["before", model], ["after", merged]] as const) {
+    for await (const token of writer.generate({ prompt: T.compare.promptDefault, tokens: WRITTEN, seed, signal })) {
+      written[side] += token.text;
+      yield { ...written };
+    }
+  }
+}
+
+function same(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((value, at) => value === b[at]);
+}

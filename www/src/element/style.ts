@@ -1,0 +1,14 @@
+/** The style sheet of all elements of a page; made once. A sheet of this kind is no inline style: no policy forbids it. */
+import controls from "../page/style/controls.css?inline";
+import pictures from "../page/style/sheet.css?inline";
+import own from "./element.css?inline";
+
+let made: CSSStyleSheet | undefined;
+
+export function sheet(): CSSStyleSheet {
+  if (!made) {
+    made = new CSSStyleSheet();
+    made.replaceSync(`${controls}${pictures}${own}`);
+  }
+  return made;
+}

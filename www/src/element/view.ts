@@ -1,0 +1,254 @@
+/**
+ * What <mka-lab> shows, from its state. Everything that will be shown has its place from the start, so that nothing moves
+ * when it comes. The charts themselves are drawn by pictures.ts.
+ */
+import { html, nothing, type TemplateResult } from "lit-html";
+import { styleMap } from "lit-html/directives/style-map.js";
+import type { MkaError } from "../api/error";
+import type { Comparison, Progress, Summary } from "../api/types";
+import { rampGradient } from "../page/charts/colour";
+import { bytes, figure, parameters, percent } from "../page/format";
+import { T } from "../page/texts";
+import type { Panel } from "./attributes";
+import type { MkaLabStatus } from "./mka-lab";
+import type { Findings } from "./run";
+
+type View = TemplateResult | typeof nothing;
+
+export interface Shown {
+  panels: readonly Panel[];
+  findings: Findings;
+  status: MkaLabStatus;
+  job: keyof typeof T.status.jobs | undefined;
+  progress: Progress | undefined;
+  error: MkaError | undefined;
+  /** Said by the polite live region. */
+  news: string;
+  /** What the pointer or the focus is on. */
+  cell: { a: number; b: number } | undefined;
+  /** Boundaries that were picked on the map, in order. */
+  picked: number[];
+  touring: boolean;
+  /** Which panel is explained. */
+  tour: number;
+}
+
+export interface Actions {
+  run: () => void;
+  cancel: () => void;
+  step: (tour: number) => void;
+}
+
+/** The state of an element that has not run. */
+export function blank(): Shown {
+  return {
+    panels: [],
+    findings: {},
+    status: "idle",
+    job: undefined,
+    progress: undefined,
+    error: undefined,
+    news: "",
+    cell: undefined,
+    picked: [],
+    touring: false,
+    tour: 0,
+  };
+}
+
+export function view(shown: Shown, actions: Actions): TemplateResult {
+  const words = T.element;
+  const { status, findings, panels } = shown;
+  const begun = status === "running" || findings.before !== undefined;
+  return html`
+    <div class="frame" part="frame" role="group" aria-label=${words.label}>
+      <header part="header"><slot name="heading"><p class="title" part="title">${words.title}</p></slot></header>
+      <div class="controls" part="controls">
+        ${status === "running"
+          ? html`<button type="button" part="button" id="cancel" @click=${actions.cancel}>${T.status.cancel}</button>`
+          : html`<button type="button" part="button" id="run" class="primary" @click=${actions.run}>
+              ${begun ? words.again : words.run}
+            </button>`}
+        <div class="now">
+          <p role="status" part="status">${shown.news || (begun ? "" : words.ready)}</p>
+          ${bar(shown)}
+        </div>
+      </div>
+      <div role="alert">${trouble(shown.error)}</div>
+      ${shown.touring ? tour(shown, actions) : nothing}
+      <div class="stage">
+        <div class="panels" part="panels" ?inert=${!begun}>
+          ${panels.map((panel, at) => html`
+            <section
+              class="one ${shown.touring && at === step(shown) ? "explained" : ""}"
+              part="panel"
+              id=${panel}
+              aria-labelledby="${panel}-title"
+            >
+              <p class="panel-title" part="panel-title" id="${panel}-title">${words.panels[panel]}</p>
+              ${PANEL[panel](shown)}
+            </section>
+          `)}
+        </div>
+        <div class="fallback" part="fallback" ?hidden=${begun}><slot></slot></div>
+      </div>
+      <footer part="footer"><slot name="footer"><p class="note">${T.privacy}</p></slot></footer>
+    </div>
+  `;
+}
+
+/** Where the run is: a bar that is always there, and empty where nothing runs. */
+function bar({ status, job, progress }: Shown): View {
+  if (status !== "running") return html`<div class="track"></div>`;
+  const share = progress && progress.total > 0 ? progress.done / progress.total : undefined;
+  return html`
+    <div
+      class="track ${share === undefined ? "unknown" : ""}"
+      part="progress"
+      role="progressbar"
+      aria-label=${T.status.jobs[job ?? "start"]}
+      aria-valuenow=${share === undefined ? nothing : Math.round(share * 100)}
+    >
+      <i style=${styleMap({ transform: `scaleX(${share ?? 0.3})` })}></i>
+    </div>
+  `;
+}
+
+function trouble(error: MkaError | undefined): View {
+  if (!error) return nothing;
+  return html`<div class="trouble" part="error"><p>${error.message}</p><p>${error.hint}</p></div>`;
+}
+
+/** The panel that is explained; the number of panels may have changed since it was chosen. */
+function step({ tour, panels }: Shown): number {
+  return Math.min(tour, panels.length - 1);
+}
+
+function tour(shown: Shown, { step: go }: Actions): View {
+  const words = T.element;
+  const { panels } = shown;
+  const at = step(shown);
+  const panel = panels[at];
+  if (!panel) return nothing;
+  return html`
+    <div class="tour" part="tour">
+      <p aria-live="polite"><b>${words.panels[panel]}.</b> ${words.tour[panel]}</p>
+      <div class="row">
+        <button type="button" part="button" aria-disabled=${at === 0} @click=${() => go(Math.max(0, at - 1))}>${words.back}</button>
+        <span>${words.stepOf(at + 1, panels.length)}</span>
+        <button
+          type="button"
+          part="button"
+          aria-disabled=${at === panels.length - 1}
+          @click=${() => go(Math.min(panels.length - 1, at + 1))}
+        >
+          ${words.next}
+        </button>
+      </div>
+    </div>
+  `;
+}
+
+const PANEL: Record<Panel, (shown: Shown) => View> = {
+  summary: ({ findings }) => summary(findings.before, findings.after, findings.evaluation),
+  similarity,
+  influence: ({ findings }) => html`
+    <p class="note">${T.look.influenceNote}</p>
+    <div class="chart strip-chart" part="chart" data-chart="influence"></div>
+    ${values(T.look.influence, findings.influence)}
+  `,
+  generation: ({ findings }) => html`
+    <div class="texts">
+      ${written(T.compare.before, findings.written?.before)} ${written(T.compare.after, findings.written?.after)}
+    </div>
+  `,
+};
+
+/** What it was, what it is, what that cost. */
+function summary(before: Summary | undefined, after: Summary | undefined, evaluation: Comparison | undefined): View {
+  const words = T.compare;
+  const change = (from: number | undefined, to: number | undefined): string | undefined =>
+    from === undefined || to === undefined ? undefined : percent(to / from - 1);
+  const row = (name: string, cells: (string | undefined)[]): View =>
+    html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td>${cell ?? T.none}</td>`)}</tr>`;
+  const size = (name: string, key: "layers" | "bytes" | "parameters", say: (value: number) => string): View =>
+    row(name, [before && say(before[key]), after && say(after[key]), change(before?.[key], after?.[key])]);
+  return html`
+    <table class="before-after" part="table">
+      <thead>
+        <tr>${words.head.map((name) => (name ? html`<th scope="col">${name}</th>` : html`<td></td>`))}</tr>
+      </thead>
+      <tbody>
+        ${size(words.layers, "layers", String)} ${size(words.size, "bytes", bytes)} ${size(words.parameters, "parameters", parameters)}
+        ${row(words.perplexity, [evaluation && figure(evaluation.dense.perplexity), evaluation && figure(evaluation.merged.perplexity), change(evaluation?.dense.perplexity, evaluation?.merged.perplexity)])}
+        ${row(words.kl, ["", evaluation && figure(evaluation.kl), ""])}
+        ${row(words.top1, ["", evaluation && `${(evaluation.top1Agreement * 100).toFixed(1)}\u00a0%`, ""])}
+      </tbody>
+    </table>
+    <p class="note measured">${evaluation ? words.predictions(evaluation.tokens) : words.notMeasured}</p>
+  `;
+}
+
+function similarity({ findings, cell }: Shown): View {
+  const matrix = findings.similarity;
+  const value = matrix && cell && matrix.values[cell.a * matrix.layers + cell.b];
+  const layers = Array.from({ length: matrix?.layers ?? 0 }, (_, layer) => layer);
+  return html`
+    <p class="reading" aria-hidden="true">
+      ${cell && value !== undefined
+        ? html`<span>${T.look.cell(cell.a, cell.b)}</span><b>${value.toFixed(5)}</b>`
+        : html`<span>${matrix ? T.look.hover : ""}</span>`}
+    </p>
+    <div class="chart square ${matrix ? "" : "blank"}" part="chart" data-chart="similarity"></div>
+    <div class="legend" aria-hidden="true">
+      <span>${T.look.low}</span><i style=${styleMap({ background: rampGradient() })}></i><span>${T.look.high}</span>
+    </div>
+    <details>
+      <summary>${T.look.table}</summary>
+      <div class="scroll" tabindex="0" role="region" aria-label=${T.look.table}>
+        <table class="numbers" part="table">
+          <caption>${T.look.measures.npib}. ${T.look.tableCaption}</caption>
+          <thead>
+            <tr><th scope="col">${T.look.layer}</th>${layers.map((b) => html`<th scope="col">${b}</th>`)}</tr>
+          </thead>
+          <tbody>
+            ${layers.map((a) => html`
+              <tr>
+                <th scope="row">${a}</th>
+                ${layers.map((b) => html`<td>${matrix?.values[a * layers.length + b]?.toFixed(4)}</td>`)}
+              </tr>
+            `)}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  `;
+}
+
+/** One value for each layer, as a table. */
+function values(name: string, list: Float32Array | undefined): View {
+  return html`
+    <details>
+      <summary>${T.look.table}</summary>
+      <div class="scroll" tabindex="0" role="region" aria-label=${name}>
+        <table class="numbers" part="table">
+          <thead><tr><th scope="col">${T.look.layer}</th><th scope="col">${name}</th></tr></thead>
+          <tbody>
+            ${Array.from(list ?? [], (value, layer) => html`<tr><th scope="row">${layer}</th><td>${value.toFixed(4)}</td></tr>`)}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  `;
+}
+
+function written(title: string, text: string | undefined): View {
+  return html`
+    <div class="written">
+      <p class="note">${title}</p>
+      <p class="text" tabindex="0" role="group" aria-label=${title}>
+        <span class="prompt">${T.compare.promptDefault}</span>${text ?? ""}
+      </p>
+    </div>
+  `;
+}
