@@ -10,7 +10,6 @@ mod families;
 mod serve;
 mod settings;
 mod site;
-mod size;
 mod system;
 mod tools;
 

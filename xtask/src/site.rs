@@ -8,14 +8,14 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, npm, root, run, target_dir};
 use crate::settings::Settings;
-use crate::{book, size, tools};
+use crate::{book, tools};
 
 /// The folder that gets hosted.
 pub fn folder() -> PathBuf {
     root().join("www/dist")
 }
 
-/// Builds everything and prints what it weighs.
+/// Builds everything. The service worker comes last: it holds the hashes of all other files.
 pub fn build(settings: &Settings) -> Result<()> {
     tools::for_build(settings)?;
     wasm(settings)?;
@@ -23,8 +23,6 @@ pub fn build(settings: &Settings) -> Result<()> {
     run(&mut npm(["run", "--silent", "build"])?)?;
     book::build(&folder())?;
     run(&mut npm(["run", "--silent", "offline"])?)?;
-    let weight = size::first_load(&folder())?;
-    weight.print(settings.budget.first_load_gzip_bytes);
     println!("   the site is in {}", folder().display());
     Ok(())
 }

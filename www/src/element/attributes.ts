@@ -4,7 +4,7 @@
  */
 
 /** What can be shown, in the order in which it is shown. */
-export const PANELS = ["summary", "similarity", "influence", "generation"] as const;
+export const PANELS = ["summary", "similarity", "manifold", "influence", "stack", "perplexity", "generation"] as const;
 export type Panel = (typeof PANELS)[number];
 const USUAL: readonly Panel[] = ["summary", "similarity"];
 

@@ -8,6 +8,7 @@ import type { ModelFiles } from "../api/source";
 import type { Comparison, LayerMatrix, Progress, Recipe, Summary } from "../api/types";
 import { T } from "../page/texts";
 import { addressOf, modelOf, type Panel, panelsOf, removeOf, seedOf, type Theme, themeOf } from "./attributes";
+import type { Pictures } from "./pictures";
 import { Run } from "./running";
 import { sheet } from "./style";
 import { blank, type Shown, view } from "./view";
@@ -58,18 +59,16 @@ export class MkaLabElement extends HTMLElement {
     this.#inView = entries.at(-1)?.isIntersecting ?? false;
     this.#begin();
   }, { rootMargin: AHEAD });
-  readonly #sized = new ResizeObserver(() => void this.#draw());
   #inView = false;
   /** A run is wanted: nothing was run yet, or something that matters has changed since. */
   #due = true;
   #changed = false;
   #files: ModelFiles | undefined;
-  #pictures: typeof import("./pictures") | undefined;
+  #pictures: Pictures | undefined;
 
   connectedCallback(): void {
     this.#root.adoptedStyleSheets = [sheet()];
     this.#seen.observe(this);
-    this.#sized.observe(this);
     this.#update();
   }
 
@@ -78,7 +77,6 @@ export class MkaLabElement extends HTMLElement {
     queueMicrotask(() => {
       if (this.isConnected) return;
       this.#seen.disconnect();
-      this.#sized.disconnect();
       this.#inView = false;
       this.#forget();
       void this.#run.close();
@@ -93,7 +91,7 @@ export class MkaLabElement extends HTMLElement {
       this.#forget();
     }
     // A panel may show what the last run had no reason to find out.
-    if (name === "panels" && this.panels.includes("generation") && !this.#shown.findings.written) this.#due = true;
+    if (name === "panels" && this.panels.some((panel) => !this.#shown.panels.includes(panel))) this.#due = true;
     if (this.#changed || !this.isConnected) return;
     this.#changed = true; // several changes in a row are one
     queueMicrotask(() => {
@@ -230,7 +228,7 @@ export class MkaLabElement extends HTMLElement {
         remove: this.removeLayers,
         picked: shown.picked,
         seed: this.seed,
-        write: this.panels.includes("generation"),
+        panels: this.panels,
       },
       {
         onProgress: (job, progress) => {
@@ -302,36 +300,46 @@ export class MkaLabElement extends HTMLElement {
       view(shown, {
         run: () => this.#ask(),
         cancel: () => this.cancel(),
-        step: (tour) => {
-          shown.tour = tour;
-          this.#update();
-        },
+        step: (tour) => this.#change({ tour }),
+        showLayer: (layer) => this.#change({ layer }),
       }),
       this.#root,
     );
     void this.#draw();
   }
 
-  /** The charts; their module is loaded when there is something to draw. */
+  #change(change: Partial<Shown>): void {
+    Object.assign(this.#shown, change);
+    this.#update();
+  }
+
+  /** The pictures; their module is loaded when there is something to draw. */
   async #draw(): Promise<void> {
     const shown = this.#shown;
-    if (!shown.findings.before) return;
+    if (!this.#pictures && !shown.findings.before) return;
     try {
-      this.#pictures ??= await import("./pictures");
+      this.#pictures ??= await this.#makePictures();
     } catch {
       return; // the tables say the same; the next change tries again
     }
-    this.#pictures.draw(this.#root, shown, {
-      onCell: (cell) => {
-        shown.cell = cell;
-        this.#update();
-      },
+    this.#pictures.show(shown);
+  }
+
+  async #makePictures(): Promise<Pictures> {
+    const { Pictures } = await import("./pictures");
+    return (this.#pictures ??= new Pictures(this.#root, {
+      onCell: (cell) => this.#change({ cell }),
+      onLit: (lit) => this.#change({ lit }),
       onPick: (boundary) => {
-        const at = shown.picked.indexOf(boundary);
-        shown.picked = at < 0 ? [...shown.picked, boundary] : shown.picked.filter((other) => other !== boundary);
+        const { picked } = this.#shown;
+        this.#shown.picked = picked.includes(boundary) ? picked.filter((other) => other !== boundary) : [...picked, boundary];
         this.#ask();
       },
-    });
+      onRemoved: (removed) => {
+        this.removeLayers = removed;
+        this.#ask();
+      },
+    }));
   }
 }
 

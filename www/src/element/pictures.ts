@@ -1,47 +1,75 @@
-/** Draws the charts of <mka-lab> into their places, when what they show, or their width, has changed. Loaded with the first one. */
-import * as Plot from "@observablehq/plot";
-import { heatmap, type MapChart } from "../page/charts/heatmap";
-import { influenceChart } from "../page/charts/influence";
+/** The pictures of <mka-lab>: each made when its panel is there, and told what to show. Loaded when there is something to draw. */
+import { depthChart } from "../page/charts/depth";
+import { heatmap } from "../page/charts/heatmap";
+import { perplexityChart, type Series } from "../page/charts/perplexity";
+import { group, type Groups } from "../page/charts/rows";
+import { scatter } from "../page/charts/scatter";
+import { stackChart } from "../page/charts/stack";
+import { T } from "../page/texts";
+import type { Findings } from "./run";
 import type { Shown } from "./view";
 
 export interface Actions {
   onCell: (cell: Shown["cell"]) => void;
   /** The boundary between the layers i and i + 1 was chosen. */
   onPick: (boundary: number) => void;
+  /** The token at this row was pointed at. */
+  onLit: (row: number | undefined) => void;
+  onRemoved: (removed: number) => void;
 }
 
-/** What each place was last drawn from, and the map that is drawn there. */
-const drawn = new WeakMap<Element, { inputs: unknown[]; map?: MapChart }>();
+export class Pictures {
+  readonly #charts = {
+    similarity: heatmap(),
+    influence: depthChart(),
+    stack: stackChart(),
+    manifold: scatter(),
+    perplexity: perplexityChart(),
+  };
+  /** What a picture is told must be the same object while it means the same. */
+  readonly #groups = remembered((rows: NonNullable<Findings["rows"]>): Groups => group(rows, "token", T.element.groups));
+  readonly #series = remembered((points: NonNullable<Findings["depths"]>): Series[] => [{ method: "", title: T.element.method, points }]);
+  readonly #nameOf = remembered((rows: NonNullable<Findings["rows"]>) => (row: number) => T.element.token(rows, row));
 
-export function draw(root: ShadowRoot, { findings, picked }: Shown, { onCell, onPick }: Actions): void {
-  const { similarity, influence } = findings;
-  into(root, "similarity", similarity && [similarity], (width) =>
-    similarity && heatmap(Plot, { matrix: similarity, measure: "npib", width, onCell, onPick }),
-  )?.mark(picked);
-  into(root, "influence", influence && [influence], (width) => influence && { element: influenceChart(Plot, influence, width) });
-}
+  constructor(readonly root: ShadowRoot, readonly actions: Actions) {}
 
-/** Draws where that is due; returns the map that stands there. */
-function into(
-  root: ShadowRoot,
-  name: string,
-  inputs: unknown[] | undefined,
-  make: (width: number) => MapChart | { element: Element } | undefined,
-): MapChart | undefined {
-  const place = root.querySelector(`[data-chart="${name}"]`);
-  if (!place) return undefined;
-  if (!inputs) {
-    if (drawn.delete(place)) place.replaceChildren();
-    return undefined;
+  show({ findings, picked, layer, lit }: Shown): void {
+    const { onCell, onPick, onLit, onRemoved } = this.actions;
+    const { before, similarity, influence, recipe, maps, rows, depths, stands } = findings;
+    for (const [name, { element }] of Object.entries(this.#charts)) {
+      const place = this.root.querySelector(`[data-chart="${name}"]`);
+      if (place && element.parentElement !== place) place.replaceChildren(element);
+    }
+    const charts = this.#charts;
+    charts.similarity.show(similarity && { matrix: similarity, measure: "npib", picked, onCell, onPick });
+    charts.influence.show(influence && { values: influence, label: T.look.influence, nameOf: layerName, colour: "influence" });
+    charts.stack.show(before && stands ? { layers: before.layers, steps: recipe?.steps ?? NONE } : undefined);
+    charts.manifold.show(
+      maps && rows
+        ? {
+            clouds: maps,
+            groups: this.#groups(rows),
+            layer,
+            only: undefined,
+            lit,
+            label: T.element.manifold(layer),
+            nameOf: this.#nameOf(rows),
+            onLit,
+          }
+        : undefined,
+    );
+    charts.perplexity.show(depths && { series: this.#series(depths), removed: depths.at(-1)?.removed, onRemoved });
   }
-  if (place.clientWidth === 0) return undefined;
-  const before = drawn.get(place);
-  const now = [...inputs, place.clientWidth];
-  if (before && now.every((input, at) => input === before.inputs[at])) return before.map;
-  const chart = make(place.clientWidth);
-  if (!chart) return undefined;
-  place.replaceChildren(chart.element);
-  const map = "mark" in chart ? chart : undefined;
-  drawn.set(place, { inputs: now, ...(map && { map }) });
-  return map;
+}
+
+const NONE: readonly never[] = [];
+
+function layerName(layer: number): string {
+  return `${T.look.layer} ${layer}`;
+}
+
+/** `make` of the latest input, made once. */
+function remembered<Input, Output>(make: (input: Input) => Output): (input: Input) => Output {
+  let last: { input: Input; output: Output } | undefined;
+  return (input) => (last?.input === input ? last : (last = { input, output: make(input) })).output;
 }

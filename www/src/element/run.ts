@@ -15,12 +15,15 @@ import {
   type ModelFiles,
   type Progress,
   type Recipe,
+  type RowTexts,
   type Summary,
 } from "#mka";
 import { mostRemovable, pairsOf } from "../page/rules";
 import { heldOut } from "../page/heldout";
 import { T } from "../page/texts";
-import type { BuiltInName } from "./attributes";
+import { type Piece, pieces } from "../page/charts/difference";
+import { align, type Cloud, leading } from "../page/charts/procrustes";
+import type { BuiltInName, Panel } from "./attributes";
 
 const SEQUENCES = 16;
 const WINDOW = 256;
@@ -44,7 +47,8 @@ export interface Wishes {
   /** Boundaries between neighbours that were picked by hand; any of them stand in for `method` and `remove`. */
   picked: readonly number[];
   seed: number;
-  write: boolean;
+  /** What is shown: some panels need more than the others. */
+  panels: readonly Panel[];
 }
 
 /** What has been found out so far. */
@@ -52,10 +56,19 @@ export interface Findings {
   before?: Summary;
   influence?: Float32Array;
   similarity?: LayerMatrix;
+  /** The map of each layer, laid over one another, and the tokens behind their points. */
+  maps?: Cloud[];
+  rows?: RowTexts;
+  /** It is decided what is merged: `recipe`, or nothing. */
+  stands?: true;
   after?: Summary;
   recipe?: Recipe;
   evaluation?: Comparison;
+  /** Perplexities of the method, from the model as it was to what was asked for. */
+  depths?: { removed: number; perplexity: number }[];
   written?: { before: string; after: string };
+  /** What both texts say, and what only one of them does; when both are written. */
+  differences?: Piece[];
 }
 
 export interface Watch {
@@ -107,17 +120,33 @@ export class Session {
     const similarity = await calibration.similarity("npib", look);
     onFound({ similarity });
 
+    if (wishes.panels.includes("manifold")) onFound(await manifolds(calibration, model.summary.layers, look));
+
     const choices = choicesOf(lab, model.summary, wishes);
-    if (!choices) return;
+    if (!choices) return onFound({ stands: true });
     const merged = await model.merge({ ...choices, calibration, ...step("merge") });
     try {
-      onFound({ after: merged.summary, recipe: merged.recipe });
+      onFound({ after: merged.summary, recipe: merged.recipe, stands: true });
       const text = heldOut(await builtInTexts(signal));
-      const evaluation = await merged.evaluate({ text, sequences: HELD_OUT, ...step("compare") });
+      const held = { text, sequences: HELD_OUT };
+      const evaluation = await merged.evaluate({ ...held, ...step("compare") });
       onFound({ evaluation });
-      if (wishes.write) {
+      if (wishes.panels.includes("perplexity")) {
+        const depths = [{ removed: 0, perplexity: evaluation.dense.perplexity }];
+        for (const lesser of lesserThan(choices)) {
+          const other = await model.merge({ ...lesser.choices, calibration, ...step("merge") });
+          const { perplexity } = (await other.evaluate({ ...held, ...step("compare") })).merged;
+          other.close();
+          depths.push({ removed: lesser.removed, perplexity });
+        }
+        depths.push({ removed: merged.recipe.steps.length, perplexity: evaluation.merged.perplexity });
+        onFound({ depths });
+      }
+      if (wishes.panels.includes("generation")) {
         step("write");
-        for await (const written of writing(model, merged, wishes.seed, signal)) onFound({ written });
+        let written: Findings["written"];
+        for await (written of writing(model, merged, wishes.seed, signal)) onFound({ written });
+        if (written) onFound({ differences: pieces(written.before, written.after) });
       }
     } finally {
       merged.close();
@@ -179,6 +208,25 @@ function choicesOf(lab: Lab, { layers }: Summary, { method, remove, picked }: Wi
   const most = mostRemovable(layers, preset.options);
   const wanted = Math.min(most, remove ?? Math.max(1, Math.round(layers / 5)));
   return wanted > 0 ? { preset: preset.name, remove: wanted } : undefined;
+}
+
+/** The same method with fewer layers removed, or the first of the picked pairs. */
+function lesserThan(choices: NonNullable<ReturnType<typeof choicesOf>>): { removed: number; choices: typeof choices }[] {
+  const most = choices.pairs?.length ?? choices.remove ?? 1;
+  return Array.from({ length: most - 1 }, (_, at) => {
+    const removed = at + 1;
+    return { removed, choices: choices.pairs ? { ...choices, pairs: choices.pairs.slice(0, removed) } : { ...choices, remove: removed } };
+  });
+}
+
+/** The first two coordinates of each layer's diffusion map, each turned towards the one before it. */
+async function manifolds(calibration: Calibration, layers: number, watch: Parameters<Calibration["embedding"]>[1]): Promise<Findings> {
+  const clouds: Cloud[] = [];
+  for (let layer = 0; layer < layers; layer += 1) {
+    const { values, dimensions } = await calibration.embedding(layer, watch);
+    clouds.push(leading(values, dimensions, 2));
+  }
+  return { maps: align(clouds), rows: await calibration.rows(watch) };
 }
 
 async function fetchText(url: URL | string, signal: AbortSignal | undefined): Promise<string> {

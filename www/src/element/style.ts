@@ -1,6 +1,7 @@
 /** The style sheet of all elements of a page; made once. A sheet of this kind is no inline style: no policy forbids it. */
+import charts from "../page/style/charts.css?inline";
 import controls from "../page/style/controls.css?inline";
-import pictures from "../page/style/sheet.css?inline";
+import parts from "../page/style/sheet.css?inline";
 import own from "./element.css?inline";
 
 let made: CSSStyleSheet | undefined;
@@ -8,7 +9,7 @@ let made: CSSStyleSheet | undefined;
 export function sheet(): CSSStyleSheet {
   if (!made) {
     made = new CSSStyleSheet();
-    made.replaceSync(`${controls}${pictures}${own}`);
+    made.replaceSync(`${controls}${parts}${charts}${own}`);
   }
   return made;
 }

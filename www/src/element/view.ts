@@ -3,10 +3,15 @@
  * when it comes. The charts themselves are drawn by pictures.ts.
  */
 import { html, nothing, type TemplateResult } from "lit-html";
+import { live } from "lit-html/directives/live.js";
 import { styleMap } from "lit-html/directives/style-map.js";
 import type { MkaError } from "../api/error";
 import type { Comparison, Progress, Summary } from "../api/types";
 import { rampGradient } from "../page/charts/colour";
+import { cellValue, pairsTable } from "../page/charts/heatmap";
+import { perplexityTable } from "../page/charts/perplexity";
+import { stackTable } from "../page/charts/stack";
+import type { Table } from "../page/charts/table";
 import { bytes, figure, parameters, percent } from "../page/format";
 import { T } from "../page/texts";
 import type { Panel } from "./attributes";
@@ -28,6 +33,9 @@ export interface Shown {
   cell: { a: number; b: number } | undefined;
   /** Boundaries that were picked on the map, in order. */
   picked: number[];
+  /** Whose manifold is shown, and the row of the token that is lit in it. */
+  layer: number;
+  lit: number | undefined;
   touring: boolean;
   /** Which panel is explained. */
   tour: number;
@@ -37,6 +45,7 @@ export interface Actions {
   run: () => void;
   cancel: () => void;
   step: (tour: number) => void;
+  showLayer: (layer: number) => void;
 }
 
 /** The state of an element that has not run. */
@@ -51,6 +60,8 @@ export function blank(): Shown {
     news: "",
     cell: undefined,
     picked: [],
+    layer: 0,
+    lit: undefined,
     touring: false,
     tour: 0,
   };
@@ -86,7 +97,7 @@ export function view(shown: Shown, actions: Actions): TemplateResult {
               aria-labelledby="${panel}-title"
             >
               <p class="panel-title" part="panel-title" id="${panel}-title">${words.panels[panel]}</p>
-              ${PANEL[panel](shown)}
+              ${PANEL[panel](shown, actions)}
             </section>
           `)}
         </div>
@@ -149,20 +160,29 @@ function tour(shown: Shown, { step: go }: Actions): View {
   `;
 }
 
-const PANEL: Record<Panel, (shown: Shown) => View> = {
+const PANEL: Record<Panel, (shown: Shown, actions: Actions) => View> = {
   summary: ({ findings }) => summary(findings.before, findings.after, findings.evaluation),
   similarity,
-  influence: ({ findings }) => html`
-    <p class="note">${T.look.influenceNote}</p>
-    <div class="chart strip-chart" part="chart" data-chart="influence"></div>
-    ${values(T.look.influence, findings.influence)}
+  manifold,
+  influence: ({ findings: { influence } }) => html`
+    ${place("influence")}
+    ${table(influence && { caption: T.look.influence, head: [T.look.layer, T.look.influenceAxis], rows: Array.from(influence, (value, layer) => [layer, value]) })}
+  `,
+  stack: ({ findings: { before, recipe } }) => html`
+    ${place("stack")} ${table(before && recipe && stackTable({ layers: before.layers, steps: recipe.steps }))}
+  `,
+  perplexity: ({ findings: { depths } }) => html`
+    ${place("perplexity")} ${table(depths && perplexityTable([{ method: "", title: T.compare.perplexity, points: depths }]))}
   `,
   generation: ({ findings }) => html`
-    <div class="texts">
-      ${written(T.compare.before, findings.written?.before)} ${written(T.compare.after, findings.written?.after)}
-    </div>
+    <div class="texts">${text(T.compare.before, findings, "before")} ${text(T.compare.after, findings, "after")}</div>
   `,
 };
+
+/** Where pictures.ts puts a picture; as high as it will be. */
+function place(chart: keyof typeof T.element.panels): View {
+  return html`<div class="place" part="chart" data-chart=${chart}></div>`;
+}
 
 /** What it was, what it is, what that cost. */
 function summary(before: Summary | undefined, after: Summary | undefined, evaluation: Comparison | undefined): View {
@@ -191,64 +211,75 @@ function summary(before: Summary | undefined, after: Summary | undefined, evalua
 
 function similarity({ findings, cell }: Shown): View {
   const matrix = findings.similarity;
-  const value = matrix && cell && matrix.values[cell.a * matrix.layers + cell.b];
-  const layers = Array.from({ length: matrix?.layers ?? 0 }, (_, layer) => layer);
   return html`
     <p class="reading" aria-hidden="true">
-      ${cell && value !== undefined
-        ? html`<span>${T.look.cell(cell.a, cell.b)}</span><b>${value.toFixed(5)}</b>`
+      ${matrix && cell
+        ? html`<span>${T.look.cell(cell.a, cell.b)}</span><b>${cellValue(matrix, cell.a, cell.b)}</b>`
         : html`<span>${matrix ? T.look.hover : ""}</span>`}
     </p>
-    <div class="chart square ${matrix ? "" : "blank"}" part="chart" data-chart="similarity"></div>
+    ${place("similarity")}
     <div class="legend" aria-hidden="true">
       <span>${T.look.low}</span><i style=${styleMap({ background: rampGradient() })}></i><span>${T.look.high}</span>
     </div>
-    <details>
-      <summary>${T.look.table}</summary>
-      <div class="scroll" tabindex="0" role="region" aria-label=${T.look.table}>
-        <table class="numbers" part="table">
-          <caption>${T.look.measures.npib}. ${T.look.tableCaption}</caption>
-          <thead>
-            <tr><th scope="col">${T.look.layer}</th>${layers.map((b) => html`<th scope="col">${b}</th>`)}</tr>
-          </thead>
-          <tbody>
-            ${layers.map((a) => html`
-              <tr>
-                <th scope="row">${a}</th>
-                ${layers.map((b) => html`<td>${matrix?.values[a * layers.length + b]?.toFixed(4)}</td>`)}
-              </tr>
-            `)}
-          </tbody>
-        </table>
-      </div>
-    </details>
+    ${table(matrix && pairsTable(matrix, "npib"))}
   `;
 }
 
-/** One value for each layer, as a table. */
-function values(name: string, list: Float32Array | undefined): View {
+function manifold({ findings: { maps, rows }, layer, lit }: Shown, { showLayer }: Actions): View {
+  const most = (maps?.length ?? 1) - 1;
+  return html`
+    <p class="reading" aria-hidden="true">${rows && lit !== undefined ? T.element.token(rows, lit) : maps ? T.element.pointAt : ""}</p>
+    ${place("manifold")}
+    <label class="slider">
+      <span>${T.look.layer}</span><output>${layer}</output>
+      <input
+        type="range"
+        min="0"
+        max=${most}
+        ?disabled=${!maps}
+        .value=${live(String(Math.min(layer, most)))}
+        @input=${(event: Event) => showLayer((event.target as HTMLInputElement).valueAsNumber)}
+      />
+    </label>
+  `;
+}
+
+/** The values of a picture, for those who would rather read them. */
+function table(values: Table | undefined): View {
   return html`
     <details>
-      <summary>${T.look.table}</summary>
-      <div class="scroll" tabindex="0" role="region" aria-label=${name}>
-        <table class="numbers" part="table">
-          <thead><tr><th scope="col">${T.look.layer}</th><th scope="col">${name}</th></tr></thead>
-          <tbody>
-            ${Array.from(list ?? [], (value, layer) => html`<tr><th scope="row">${layer}</th><td>${value.toFixed(4)}</td></tr>`)}
-          </tbody>
-        </table>
-      </div>
+      <summary>${T.picture.table}</summary>
+      ${values
+        ? html`
+            <div class="scroll" tabindex="0" role="region" aria-label=${values.caption}>
+              <table class="numbers" part="table">
+                <caption>${values.caption}</caption>
+                <thead><tr>${values.head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+                <tbody>
+                  ${values.rows.map(([first, ...others]) => html`
+                    <tr><th scope="row">${first}</th>${others.map((value) => html`<td>${typeof value === "number" && !Number.isInteger(value) ? figure(value) : value}</td>`)}</tr>
+                  `)}
+                </tbody>
+              </table>
+            </div>
+          `
+        : html`<p class="note">${T.picture.empty}</p>`}
     </details>
   `;
 }
 
-function written(title: string, text: string | undefined): View {
+/** What one of them wrote. When both have, what only one of them says is marked. */
+function text(title: string, { written, differences }: Findings, side: "before" | "after"): View {
+  const own = differences?.filter((piece) => piece.side === "both" || piece.side === side);
+  const marked = own?.map(({ text, side }) =>
+    side === "both" ? text : side === "before" ? html`<del>${text}</del>` : html`<ins>${text}</ins>`,
+  );
   return html`
     <div class="written">
       <p class="note">${title}</p>
-      <p class="text" tabindex="0" role="group" aria-label=${title}>
-        <span class="prompt">${T.compare.promptDefault}</span>${text ?? ""}
-      </p>
+      <p class="text" tabindex="0" role="group" aria-label=${title}
+        ><span class="prompt">${T.compare.promptDefault}</span>${marked ?? written?.[side] ?? ""}</p
+      >
     </div>
   `;
 }

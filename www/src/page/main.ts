@@ -9,6 +9,7 @@ import { acceptDrops } from "./drop";
 import { followState, openLink } from "./link";
 import { watchParts } from "./part";
 import { refreshKept } from "./actions/remote";
+import { keepForOffline } from "./offline";
 import { onUpdate, state } from "./state";
 import { T } from "./texts";
 import { restoreTheme } from "./theme";
@@ -27,3 +28,5 @@ acceptDrops();
 watchParts(root);
 void openLink();
 void refreshKept();
+// When the page itself is there: what is kept takes nothing from it.
+addEventListener("load", () => void keepForOffline());

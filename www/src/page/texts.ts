@@ -424,14 +424,29 @@ export const T = {
     panels: {
       summary: "What it cost",
       similarity: "How alike the layers are",
-      influence: "What each block does",
+      manifold: "The manifold of a layer",
+      influence: "How much each block does",
+      stack: "What became of the layers",
+      perplexity: "Perplexity by depth",
       generation: "Both write on",
     },
+    manifold: (layer: number) => `The manifold of layer ${layer}: a point for each token, close together where the layer treats them alike.`,
+    pointAt: "Point at a token, or move with the arrow keys",
+    token: ({ before, texts, after }: { before: readonly string[]; texts: readonly string[]; after: readonly string[] }, row: number) =>
+      `…${before[row] ?? ""}[${texts[row] ?? ""}]${after[row] ?? ""}…`,
+    groups: { other: "others", range: (from: number, to: number) => (from === to ? String(from) : `${from} to ${to}`) },
+    method: "This method",
     tour: {
       summary:
         "The merged model is smaller, and it predicts worse. Perplexity says how many tokens it hesitates between at each step; KL divergence how far its predictions are from the original's; agreement how often both guess the same token. All three are measured on a text that played no part in the merge.",
       similarity:
         "Each layer's activations are drawn as a diffusion map: tokens that the layer treats alike lie close together. A cell says how much information the maps of two layers share. A bright cell next to the diagonal is a pair of neighbours that do nearly the same work: choose one, and that pair is merged.",
+      manifold:
+        "A point for each token of the calibration text, drawn where the layer's diffusion map puts it, in two of its eight dimensions. Move through the layers: each map is turned so that it lies over the one before it, so a point moves because the layer moved it.",
+      stack:
+        "The layers before, above, and after, below. Bands show which layer went into which survivor, and with which weight; a cross marks a layer that was dropped.",
+      perplexity:
+        "What it costs to remove one layer, two, and so on, up to what was asked for. The scale is logarithmic; the first point is the model as it was.",
       influence:
         "How far each block turns the stream that it is given, on a logarithmic scale. A block with little influence can go with little harm. It is a control: it knows nothing of what the layers share.",
       generation:
