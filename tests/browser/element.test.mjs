@@ -137,7 +137,7 @@ test("a change runs again with autorun; more layers than can go, none at all, ow
   assert.equal(other.layers, 4);
   assert.notEqual(other.calibration.idsSha256, own.calibration?.idsSha256);
   await run({ panels: "generation" });
-  const [before, after] = await page.locator("#a .written .text").allInnerTexts();
+  const [before, after] = await page.locator("#a .written p").allInnerTexts();
   assert.ok(before.length > 60 && after.length > 60 && before !== after);
   assert.deepEqual(problems, []);
   await page.close();

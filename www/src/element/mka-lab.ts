@@ -283,8 +283,8 @@ export class MkaLabElement extends HTMLElement {
   /** Ends what runs; what was found does not hold any more. */
   #forget(): void {
     this.#run.cancel();
-    const { picked, tour } = this.#shown;
-    Object.assign(this.#shown, blank(), { picked, tour });
+    const { picked, tour, layer, fallback } = this.#shown;
+    Object.assign(this.#shown, blank(), { picked, tour, layer, fallback });
     this.#due = true;
   }
 
@@ -302,6 +302,10 @@ export class MkaLabElement extends HTMLElement {
         cancel: () => this.cancel(),
         step: (tour) => this.#change({ tour }),
         showLayer: (layer) => this.#change({ layer }),
+        slotted: ({ target }) => {
+          const nodes = (target as HTMLSlotElement).assignedNodes();
+          this.#change({ fallback: nodes.some((node) => node instanceof Element || node.textContent?.trim()) });
+        },
       }),
       this.#root,
     );

@@ -7,7 +7,7 @@ import { scatter } from "../page/charts/scatter";
 import { stackChart } from "../page/charts/stack";
 import { T } from "../page/texts";
 import type { Findings } from "./run";
-import type { Shown } from "./view";
+import { layerOf, type Shown } from "./view";
 
 export interface Actions {
   onCell: (cell: Shown["cell"]) => void;
@@ -33,7 +33,9 @@ export class Pictures {
 
   constructor(readonly root: ShadowRoot, readonly actions: Actions) {}
 
-  show({ findings, picked, layer, lit }: Shown): void {
+  show(shown: Shown): void {
+    const { findings, picked, lit } = shown;
+    const layer = layerOf(shown);
     const { onCell, onPick, onLit, onRemoved } = this.actions;
     const { before, similarity, influence, recipe, maps, rows, depths, stands } = findings;
     for (const [name, { element }] of Object.entries(this.#charts)) {

@@ -34,9 +34,11 @@ export interface Shown {
   /** Boundaries that were picked on the map, in order. */
   picked: number[];
   /** Whose manifold is shown, and the row of the token that is lit in it. */
-  layer: number;
+  layer: number | undefined;
   lit: number | undefined;
   touring: boolean;
+  /** Whether the page gave something to be seen until it has run. */
+  fallback: boolean;
   /** Which panel is explained. */
   tour: number;
 }
@@ -46,6 +48,7 @@ export interface Actions {
   cancel: () => void;
   step: (tour: number) => void;
   showLayer: (layer: number) => void;
+  slotted: (event: Event) => void;
 }
 
 /** The state of an element that has not run. */
@@ -60,9 +63,10 @@ export function blank(): Shown {
     news: "",
     cell: undefined,
     picked: [],
-    layer: 0,
+    layer: undefined,
     lit: undefined,
     touring: false,
+    fallback: false,
     tour: 0,
   };
 }
@@ -101,7 +105,7 @@ export function view(shown: Shown, actions: Actions): TemplateResult {
             </section>
           `)}
         </div>
-        <div class="fallback" part="fallback" ?hidden=${begun}><slot></slot></div>
+        <div class="fallback" part="fallback" ?hidden=${begun || !shown.fallback}><slot @slotchange=${actions.slotted}></slot></div>
       </div>
       <footer part="footer"><slot name="footer"><p class="note">${T.privacy}</p></slot></footer>
     </div>
@@ -225,19 +229,27 @@ function similarity({ findings, cell }: Shown): View {
   `;
 }
 
-function manifold({ findings: { maps, rows }, layer, lit }: Shown, { showLayer }: Actions): View {
+/** The layer whose manifold is shown: one in the middle, until another is chosen. */
+export function layerOf({ findings: { maps }, layer }: Shown): number {
+  const count = maps?.length ?? 1;
+  return Math.min(layer ?? Math.floor(count / 2), count - 1);
+}
+
+function manifold(shown: Shown, { showLayer }: Actions): View {
+  const { findings: { maps, rows }, lit } = shown;
+  const layer = layerOf(shown);
   const most = (maps?.length ?? 1) - 1;
   return html`
     <p class="reading" aria-hidden="true">${rows && lit !== undefined ? T.element.token(rows, lit) : maps ? T.element.pointAt : ""}</p>
     ${place("manifold")}
     <label class="slider">
-      <span>${T.look.layer}</span><output>${layer}</output>
+      <span>${T.look.layer}</span><output>${maps ? layer : T.none}</output>
       <input
         type="range"
         min="0"
         max=${most}
         ?disabled=${!maps}
-        .value=${live(String(Math.min(layer, most)))}
+        .value=${live(String(layer))}
         @input=${(event: Event) => showLayer((event.target as HTMLInputElement).valueAsNumber)}
       />
     </label>
@@ -275,11 +287,13 @@ function text(title: string, { written, differences }: Findings, side: "before" 
     side === "both" ? text : side === "before" ? html`<del>${text}</del>` : html`<ins>${text}</ins>`,
   );
   return html`
-    <div class="written">
+    <div>
       <p class="note">${title}</p>
-      <p class="text" tabindex="0" role="group" aria-label=${title}
-        ><span class="prompt">${T.compare.promptDefault}</span>${marked ?? written?.[side] ?? ""}</p
-      >
+      <div class="written">
+        <p tabindex="0" role="group" aria-label=${title}
+          ><span class="prompt">${T.compare.promptDefault}</span>${marked ?? written?.[side] ?? ""}</p
+        >
+      </div>
     </div>
   `;
 }
