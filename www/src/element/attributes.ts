@@ -41,11 +41,19 @@ export function themeOf(value: string | null): Theme {
   return THEMES.find((theme) => theme === word) ?? "";
 }
 
-/** Name of a built-in model, or the address of a folder; undefined: neither. */
-export function modelOf(value: string | null, base: string): BuiltInName | URL | undefined {
+/** Name on a model hub, which the interface checks. */
+export type HubName = `hub:${string}`;
+
+/** Name of a built-in model or of one on a hub, or the address of a folder; undefined: none of them. */
+export function modelOf(value: string | null, base: string): BuiltInName | HubName | URL | undefined {
   const word = (value ?? "").trim();
   if (word === "") return "demo";
-  return BUILT_IN.find((name) => name === word) ?? addressOf(word, base);
+  if (word.startsWith("hub:")) return word as HubName;
+  return isBuiltIn(word) ? word : addressOf(word, base);
+}
+
+export function isBuiltIn(model: unknown): model is BuiltInName {
+  return (BUILT_IN as readonly unknown[]).includes(model);
 }
 
 /** An address that can be fetched. */

@@ -23,7 +23,7 @@ import { heldOut } from "../page/heldout";
 import { T } from "../page/texts";
 import { type Piece, pieces } from "../page/charts/difference";
 import { align, type Cloud, leading } from "../page/charts/procrustes";
-import type { BuiltInName, Panel } from "./attributes";
+import { type BuiltInName, type HubName, isBuiltIn, type Panel } from "./attributes";
 
 const SEQUENCES = 16;
 const WINDOW = 256;
@@ -36,7 +36,7 @@ const WRITTEN = 60;
 
 /** What to run. Everything is valid by itself; what it means for the model is decided here. */
 export interface Wishes {
-  model: BuiltInName | URL | undefined;
+  model: BuiltInName | HubName | URL | undefined;
   /** Files that stand in for `model`. */
   files: ModelFiles | undefined;
   text: string | undefined;
@@ -165,8 +165,8 @@ export class Session {
     const from = [files ?? String(model)];
     if (this.#model && same(this.#model.from, from)) return this.#model.value;
     this.#forgetModel();
-    if (!files && !model) throw new MkaError("bad-argument", T.element.noModel, T.element.noModelHint);
-    const source = files ?? (model instanceof URL ? model : await builtInModel(model as BuiltInName, watch));
+    const source = files ?? (isBuiltIn(model) ? await builtInModel(model, watch) : model);
+    if (!source) throw new MkaError("bad-argument", T.element.noModel, T.element.noModelHint);
     this.#model = { from, value: await lab.open(source, watch) };
     return this.#model.value;
   }

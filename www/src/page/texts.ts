@@ -458,7 +458,7 @@ export const T = {
     notInDocument: "This <mka-lab> is in no document.",
     notInDocumentHint: "Put it into the page first, then run it.",
     noModel: "The attribute model names no model.",
-    noModelHint: 'Give "demo", "stories260k", or the address (http or https) of a folder with a model in it.',
+    noModelHint: 'Give "demo", "stories260k", hub:owner/name, or the address (http or https) of a folder with a model in it.',
     noMethod: (name: string) => `There is no method ${name}.`,
     noMethodHint: (names: string) => `Methods are ${names}.`,
     noText: (address: string) => `The attribute text-src is no address: ${address}`,

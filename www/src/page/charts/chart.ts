@@ -36,7 +36,8 @@ export function chart<Input extends object>(
       busy = false;
     }
     if (!wanted) clear();
-    else void redraw(); // what came in between
+    else if (wanted !== now.input) void redraw(); // what came in between
+    else requestAnimationFrame(() => void redraw()); // a picture that changes its own width must not stop the page
   };
   const clear = (): void => {
     if (drawn) element.replaceChildren();
