@@ -17,6 +17,11 @@ export interface Listed {
   whole?: Blob;
 }
 
+/** Weights are read one tensor after the other: what is kept anyway is brought in larger steps than are asked for. */
+const AHEAD = 8 << 20;
+/** Reads below this are looks at the header or samples: they bring no more than their piece. */
+const SMALL = 64 << 10;
+
 type Part = Uint8Array<ArrayBuffer> | Blob;
 
 export class RemoteFile implements SourceFile {
@@ -26,6 +31,8 @@ export class RemoteFile implements SourceFile {
   #version: string;
   /** Of a server that ignores ranges and sends the whole file; kept as a blob, not as an array. */
   #whole: Blob | undefined;
+  /** Ends when the pieces that are being brought are there. */
+  #bringing: Promise<void> = Promise.resolve();
 
   constructor(
     readonly host: Host,
@@ -66,21 +73,43 @@ export class RemoteFile implements SourceFile {
         at = until;
         continue;
       }
-      // As far as nothing is kept; in whole pieces where they are to be.
-      let behind = index + 1;
-      while (behind * PIECE < end && !drawer?.has(behind)) behind += 1;
-      const until = Math.min(end, behind * PIECE);
       if (drawer?.shelf.keeping) {
-        for await (const [piece, bytes] of this.#pieces(index, behind)) {
-          await drawer.put(piece, bytes);
-          const from = piece * PIECE;
-          yield bytes.subarray(Math.max(0, at - from), until - from);
+        const release = await this.#turn();
+        try {
+          if (drawer.has(index)) continue; // it was just brought
+          const behind = this.#missing(index, Math.ceil(Math.max(end, end - start < SMALL ? 0 : at + AHEAD) / PIECE));
+          for await (const [piece, bytes] of this.#pieces(index, behind)) {
+            await drawer.put(piece, bytes);
+            const from = piece * PIECE;
+            if (from >= end) continue;
+            yield bytes.subarray(Math.max(0, at - from), end - from);
+            at = Math.min(end, from + bytes.byteLength);
+          }
+        } finally {
+          release();
         }
       } else {
+        const until = Math.min(end, this.#missing(index, Math.ceil(end / PIECE)) * PIECE);
         yield* this.#network(at, until);
+        at = until;
       }
-      at = until;
     }
+  }
+
+  /** The first piece behind `index` that is kept, or `limit`. */
+  #missing(index: number, limit: number): number {
+    let behind = index + 1;
+    while (behind < limit && behind * PIECE < this.size && !this.drawer?.has(behind)) behind += 1;
+    return behind;
+  }
+
+  /** Waits until no other read brings pieces: they may be the same ones. The result ends the turn. */
+  async #turn(): Promise<() => void> {
+    const before = this.#bringing;
+    let release: () => void = () => {};
+    this.#bringing = new Promise((resolve) => (release = resolve));
+    await before;
+    return release;
   }
 
   /** Keeps what came whole when it was looked for, and the small files: an export needs them, a run does not. */

@@ -17,6 +17,7 @@ import { mkaError } from "./errors";
 interface WorkerFileHandle extends FileSystemFileHandle {
   createSyncAccessHandle(): Promise<{
     write(bytes: Uint8Array, options: { at: number }): number;
+    truncate(size: number): void;
     flush(): void;
     close(): void;
   }>;
@@ -54,6 +55,9 @@ export class Shelf {
     if (!all) return undefined;
     const name = await shelfName(manifest.source, manifest.hub);
     return alone(name, async () => {
+      const there = await all.getDirectoryHandle(name).catch(() => undefined);
+      const known = there && (await readManifest(there));
+      if (there && known?.version === manifest.version) return Shelf.#open(name, there, known); // another tab was faster
       await remove(all, name);
       const folder = await all.getDirectoryHandle(name, { create: true });
       await write(folder, "model.json", new TextEncoder().encode(JSON.stringify(manifest)));
@@ -154,6 +158,7 @@ async function write(folder: FileSystemDirectoryHandle, name: string, bytes: Uin
   try {
     const access = await handle.createSyncAccessHandle();
     try {
+      access.truncate(0); // a crash may have left a longer one
       if (access.write(bytes, { at: 0 }) < bytes.length) throw new DOMException("it was cut off", "QuotaExceededError");
       access.flush();
     } finally {
