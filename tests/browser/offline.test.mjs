@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { DIST, launch } from "./chromium.mjs";
 import { PAGES } from "./helpers.mjs";
+import { hub } from "./hub.mjs";
 import { serve } from "./server.mjs";
 
 const OFFLINE = fileURLToPath(new URL("../../www/scripts/offline.mjs", import.meta.url));
@@ -76,6 +77,30 @@ test("after one visit the page and a run of the demo work without a network", as
   });
   assert.deepEqual(parts, { status: 206, length: 10, range: "bytes 10-19/4892456", beyond: 416 });
   assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a model of a hub that is kept runs with neither the page's server nor the hub", async () => {
+  const stories = join(folder, "stories");
+  await cp(join(DIST, "models/stories260k"), stories, { recursive: true });
+  const [server, remote] = await Promise.all([serve(mounts()), hub({ "tiny/stories": { folder: stories } })]);
+  const url = address(server);
+  const context = await browser.newContext();
+  const use = async () => {
+    const page = await visit(context, url);
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    return page.evaluate(async (hub) => {
+      const { Lab } = await import("./mka.js");
+      const lab = await Lab.create({ backend: "cpu" });
+      const model = await lab.open("hub:tiny/stories", { hub, keep: true });
+      const { perplexity } = await model.evaluate({ text: "Once upon a time there was a little dog. ".repeat(9), window: 32, sequences: 1 });
+      lab.close();
+      return perplexity;
+    }, remote.url);
+  };
+  const wanted = await use();
+  await Promise.all([server.close(), remote.close()]);
+  assert.equal(await use(), wanted);
   await context.close();
 });
 

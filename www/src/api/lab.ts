@@ -1,10 +1,10 @@
 /** The lab: one worker, one engine, any number of models. */
 import { Connection } from "./connection";
 import { openModel, type Model } from "./model";
-import { forget, stored, type StoredModel } from "./stored";
+import { forget, stored } from "./stored";
 import { toSource, type ModelFiles } from "./source";
 import type { MkaError } from "./error";
-import type { Backend, Memory, OpenOptions, Preset } from "./types";
+import type { Backend, Memory, OpenOptions, Preset, StoredModel } from "./types";
 
 /** What the worker tells once it runs. */
 interface Engine {

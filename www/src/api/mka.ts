@@ -16,5 +16,5 @@ export { MkaError, type MkaErrorCode } from "./error";
 export { Lab } from "./lab";
 export { MergedModel, Model, type MergeOptions } from "./model";
 export { HUB, type ModelFiles } from "./source";
-export { forget, stored, type StoredModel } from "./stored";
+export { forget, stored } from "./stored";
 export type * from "./types";

@@ -2,11 +2,10 @@
 import * as kept from "../store/kept";
 import { MkaError } from "./error";
 import { HUB, named } from "./source";
-
-export type { StoredModel } from "../store/kept";
+import type { StoredModel } from "./types";
 
 /** The models that are kept in this browser, the largest first. */
-export function stored(): Promise<kept.StoredModel[]> {
+export function stored(): Promise<StoredModel[]> {
   return kept.stored();
 }
 

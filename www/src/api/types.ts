@@ -50,6 +50,22 @@ export interface OpenOptions extends Watch {
   hub?: string;
 }
 
+/** A model that is kept in this browser. Sizes in bytes. */
+export interface StoredModel {
+  /** What `open` and `forget` take. */
+  source: string;
+  /** The hub's address, where the source is a name on a hub; `open` and `forget` take it as an option. */
+  hub?: string;
+  /** The commit that is kept, where the source is a name on a hub. */
+  commit?: string;
+  /** What is kept of it. */
+  bytes: number;
+  /** Its full size. */
+  total: number;
+  /** All of it is kept: nothing of it needs the network. */
+  complete: boolean;
+}
+
 export type EvaluateOptions = wasm.EvaluateOptions & Watch;
 export type CalibrateOptions = wasm.CalibrateOptions & Watch;
 export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };
