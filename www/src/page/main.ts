@@ -4,6 +4,7 @@ import "./style/controls.css";
 import "./style/frame.css";
 import "./style/sheet.css";
 import "./style/charts.css";
+import "./style/tour.css";
 import { render } from "lit-html";
 import { acceptDrops } from "./drop";
 import { followState, openLink } from "./link";
@@ -13,15 +14,18 @@ import { keepForOffline } from "./offline";
 import { onUpdate, state } from "./state";
 import { T } from "./texts";
 import { restoreTheme } from "./theme";
+import { drawTour, restoreTour } from "./tour/tour";
 import { page } from "./view/page";
 import { shareDone } from "./view/status";
 
 const root = document.getElementById("page") as HTMLElement;
 
 restoreTheme();
+restoreTour();
 onUpdate(() => {
   render(page(), root);
   document.title = state.job ? T.working(T.title, T.status.jobs[state.job.name], shareDone()) : T.title;
+  drawTour();
   followState();
 });
 acceptDrops();

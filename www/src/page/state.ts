@@ -70,6 +70,8 @@ export interface State {
   share: { autorun: boolean; copied: boolean } | undefined;
   /** The step of the tour that is shown. */
   tour: TourStep | undefined;
+  /** Where the tour was left. */
+  tourLeft: TourStep | undefined;
 
   /** `options` may hold a token: they live here and nowhere else. `remote`: named by the user, on the network. */
   source: { files: ModelFiles; name: string; options: OpenOptions; remote: boolean } | undefined;
@@ -133,6 +135,7 @@ export const state: State = {
   textMissing: false,
   share: undefined,
   tour: undefined,
+  tourLeft: undefined,
   source: undefined,
   model: undefined,
   calibrateText: { own: false, text: "" },

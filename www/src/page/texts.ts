@@ -1,4 +1,4 @@
-/** Every text of the page, in one place: a translation is a copy of this file. */
+/** Every text of the page, in one place; only the tour's are in texts/tour.ts, since they come later. A translation is a copy of both. */
 import { bytes, count, figure, percent } from "./format";
 
 export const T = {
@@ -11,6 +11,12 @@ export const T = {
   skip: "Skip to the model",
   parts: "Parts of the page",
   none: "—",
+
+  tour: {
+    enter: "Take the tour",
+    resume: (step: number, steps: number) => `Resume the tour at step ${step} of ${steps}`,
+    toPanel: "Back to the tour",
+  },
 
   link: {
     share: "Share this state",

@@ -1,15 +1,18 @@
-/** The steps of the tour, in order, by the names that they have in the address; and what each points at, by its id. */
+/** The steps of the tour, in order, by the names that they have in the address, and the parts of the page that they are about. */
 
-export const STEPS = [
-  "activations",
-  "distances",
-  "kernel",
-  "map",
-  "information",
-  "matrix",
-  "merging",
-  "failure",
-  "repair",
-  "evaluation",
-] as const;
-export type TourStep = (typeof STEPS)[number];
+/** What each step is about, by ids: the first that is on the page is shown. */
+export const TARGETS = {
+  activations: ["run-calibrate", "calibrate"],
+  distances: ["manifold", "look"],
+  kernel: ["map-options", "look"],
+  map: ["manifold", "look"],
+  information: ["measure", "look"],
+  matrix: ["map", "look"],
+  merging: ["stack", "merge"],
+  failure: ["preset", "merge"],
+  repair: ["repair", "merge"],
+  evaluation: ["before-after", "compare"],
+} as const;
+
+export type TourStep = keyof typeof TARGETS;
+export const STEPS = Object.keys(TARGETS) as TourStep[];

@@ -46,7 +46,7 @@ export function lookPanel(): View {
       chart: influence,
       table: blocks && (() => depthTable(words.influence, words.influenceAxis, blocks)),
     })}
-    <details>
+    <details id="map-options">
       <summary>${words.options}</summary>
       ${mapOptions()}
     </details>

@@ -6,6 +6,8 @@ import { goToPart, type Part, PARTS } from "../part";
 import { state, type Theme, update } from "../state";
 import { T } from "../texts";
 import { setTheme } from "../theme";
+import { STEPS } from "../tour/steps";
+import { enterTour } from "../tour/tour";
 import { button, selectField, trouble, type View } from "./parts";
 
 export function masthead(): View {
@@ -26,7 +28,9 @@ export function masthead(): View {
           <h1>${T.title}</h1>
         </div>
         <p>${T.tagline} <b>${T.privacy}</b></p>
-        <div class="row">${button(T.link.share, openShare, { off: false, id: "share-open" })}</div>
+        <div class="row">
+          ${tourButton()} ${button(T.link.share, openShare, { off: false, id: "share-open" })}
+        </div>
       </div>
       <div class="engine">
         <p class="engine-now"><span class="lamp ${lab ? "on" : ""}"></span>${engineText}</p>
@@ -42,6 +46,17 @@ export function masthead(): View {
       </div>
     </header>
   `;
+}
+
+/** Into the tour; while it runs, to its panel. */
+function tourButton(): View {
+  const { tour, tourLeft } = state;
+  const label = tour ? T.tour.toPanel : tourLeft ? T.tour.resume(STEPS.indexOf(tourLeft) + 1, STEPS.length) : T.tour.enter;
+  const go = (): void => {
+    if (tour) document.getElementById("tour-title")?.focus();
+    else enterTour();
+  };
+  return button(label, go, { primary: true, off: false, id: "tour-open" });
 }
 
 function openShare(): void {

@@ -1,0 +1,60 @@
+/**
+ * Entering, leaving and resuming the tour. Its panel and its words are loaded when it is first entered. Must not know what
+ * the steps say.
+ */
+import { state, update } from "../state";
+import { STEPS, type TourStep } from "./steps";
+
+const KEY = "mka-tour";
+
+let panel: Promise<typeof import("./panel")> | undefined;
+
+/** Enters the tour where it was left, or at its beginning. */
+export function enterTour(): void {
+  goToStep(state.tourLeft ?? STEPS[0] as TourStep);
+}
+
+export function goToStep(step: TourStep): void {
+  state.tour = step;
+  update();
+}
+
+/** The step is kept for the next time; behind the last one the tour begins anew. */
+export function leaveTour(done = false): void {
+  keep(done ? undefined : state.tour);
+  state.tour = undefined;
+  update();
+  document.getElementById("tour-open")?.focus();
+}
+
+export function restoreTour(): void {
+  try {
+    const kept = localStorage.getItem(KEY);
+    state.tourLeft = STEPS.find((step) => step === kept);
+  } catch {
+    // Storage may be forbidden: then the tour begins at its first step.
+  }
+}
+
+/** Called after the page was drawn. */
+export function drawTour(): void {
+  if (!state.tour && !panel) return;
+  panel ??= import("./panel").catch((error: unknown) => {
+    panel = undefined; // the next step tries again
+    throw error;
+  });
+  void panel.then(({ drawPanel }) => drawPanel(), () => {
+    state.tour = undefined;
+    update();
+  });
+}
+
+function keep(step: TourStep | undefined): void {
+  state.tourLeft = step;
+  try {
+    if (step) localStorage.setItem(KEY, step);
+    else localStorage.removeItem(KEY);
+  } catch {
+    // As above.
+  }
+}
