@@ -9,9 +9,11 @@ const { chromium } = require("playwright-core");
 /** The built page. */
 export const DIST = process.env.MKA_DIST ?? fileURLToPath(new URL("../../www/dist", import.meta.url));
 
+export const CHROMIUM = process.env.MKA_CHROMIUM ?? "/usr/bin/chromium";
+
 export function launch() {
   return chromium.launch({
-    executablePath: process.env.MKA_CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: CHROMIUM,
     args: [
       "--headless=new",
       "--no-sandbox",

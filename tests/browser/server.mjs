@@ -1,5 +1,6 @@
 // A static file server for the tests: MIME types, range requests, CORS, a base path, and a record of what was asked for.
 import { createReadStream } from "node:fs";
+import { createGzip } from "node:zlib";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -23,9 +24,10 @@ const LONG = 10_000;
 /**
  * Serves folders: `mounts` is { "/path/": "folder" }, the longest path wins. `ranges: false` imitates a server that
  * answers every request with the whole file. `delay` holds each answer back, in milliseconds. While `broken` of the result
- * is true, the connection breaks off in the middle of every answer that is long.
+ * is true, the connection breaks off in the middle of every answer that is long. `host` compresses, and lets what has a hash
+ * in its name be cached for ever, as hosts of static files do.
  */
-export async function serve(mounts, { ranges = true, cors = true, delay = 0 } = {}) {
+export async function serve(mounts, { ranges = true, cors = true, delay = 0, host = false } = {}) {
   const paths = Object.keys(mounts).sort((a, b) => b.length - a.length);
   const requests = [];
   const faults = { broken: false };
@@ -51,6 +53,14 @@ export async function serve(mounts, { ranges = true, cors = true, delay = 0 } = 
       return;
     }
     if (range) headers["Content-Range"] = `bytes ${start}-${end}/${info.size}`;
+    if (host) {
+      headers["Cache-Control"] = /-[\w-]{8}\.\w+$/.test(file) ? "public, max-age=31536000, immutable" : "no-cache";
+      if (!range && extname(file) in TYPES && extname(file) !== ".png" && /gzip/.test(request.headers["accept-encoding"] ?? "")) {
+        response.writeHead(200, { ...headers, "Content-Encoding": "gzip" });
+        createReadStream(file).pipe(createGzip()).pipe(response);
+        return;
+      }
+    }
     response.writeHead(range ? 206 : 200, { ...headers, "Content-Length": end - start + 1 });
     if (request.method === "HEAD") response.end();
     else if (faults.broken && end - start > LONG) {
