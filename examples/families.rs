@@ -66,9 +66,13 @@ async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
         let Differences { logits, hidden, loss } = worst;
         record[engine] = json!({ "logits": logits, "hidden": hidden, "loss": loss });
     }
-    let model = open(&labs[0], folder, "config.json").await?;
-    for (name, alpha, repair) in MERGES {
-        record["merges"][name] = merge(&model, &ids(&reference), alpha, repair, &out.join(name)).await?.into();
+    for (style, suffix) in [("config.json", ""), ("config.v4.json", "-v4")] {
+        let model = open(&labs[0], folder, style).await?;
+        for (name, alpha, repair) in MERGES {
+            let name = format!("{name}{suffix}");
+            let loss = merge(&model, &ids(&reference), alpha, repair, &out.join(&name)).await?;
+            record["merges"][name] = loss.into();
+        }
     }
     Ok(record)
 }

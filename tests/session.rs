@@ -238,6 +238,24 @@ fn llama_by_another_name_is_opened_with_a_warning() {
     });
     let error = block_on(lab.open(&files, &Task::silent())).err().unwrap().to_string();
     assert!(error.contains("residual_multiplier") && error.contains("gpt_neox"), "{error}");
+
+    // What is missing, or is there and would not be used, is named.
+    for (files, named) in [
+        (support::miniature::olmo2(), "model.layers.0.input_layernorm.weight"),
+        (support::miniature::qwen3(), "model.layers.0.self_attn.k_norm.weight"),
+    ] {
+        let config: serde_json::Value = serde_json::from_slice(support::content(&files, "config.json")).unwrap();
+        let mut config = config.as_object().unwrap().clone();
+        config.insert("model_type".into(), "granite".into());
+        config.retain(|key, _| key != "layer_types" && key != "max_window_layers");
+        let config = serde_json::Value::from(config).to_string();
+        let mut opened = support::sources(&files);
+        opened.retain(|file| file.name() != "config.json" && file.name() != "config.v4.json");
+        opened.push(source("config.json", config.as_bytes()));
+        let error = block_on(lab.open(&opened, &Task::silent())).err().unwrap();
+        assert_eq!(error.code(), "unsupported-family");
+        assert!(error.to_string().contains(named), "{error}");
+    }
 }
 
 #[test]

@@ -241,7 +241,10 @@ async fn kinds(files: Files) {
     assert!(config.get("sliding_window_pattern").is_none());
 
     let mixed = model.merge(&merge_options((1, 2), Some(0.5)), None, &Task::silent()).await.unwrap();
-    assert!(mixed.summary().warnings.iter().any(|warning| warning.contains("block 1")));
+    assert!(mixed.summary().warnings.iter().any(|warning| warning.contains("saw (block 1)")));
+    let model = open(&lab("cpu").await, &sources(&support::miniature::smollm3())).await;
+    let mixed = model.merge(&merge_options((1, 2), Some(0.5)), None, &Task::silent()).await.unwrap();
+    assert!(mixed.summary().warnings.iter().any(|warning| warning.contains("rotary positions")));
 }
 
 /// Positions that were not learned cannot be run.
@@ -281,6 +284,8 @@ macro_rules! on_both_engines {
 }
 
 on_both_engines!(
+    llama,
+    llama_sharded,
     llama_linear,
     llama_dynamic,
     llama_yarn,

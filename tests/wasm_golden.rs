@@ -12,8 +12,8 @@ use mka_lab::interface::{
 use mka_lab::session::{Calibration, Model};
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
-use serde_json::Value;
-use support::{Files, Golden, Surgery, content, lab, open, source, sources};
+
+use support::{Files, Golden, Surgery, lab, open, sources};
 
 #[cfg(target_arch = "wasm32")]
 wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
@@ -135,38 +135,9 @@ async fn surgery(model: &Rc<Model>, calibration: &Calibration, golden: &Golden, 
     }
 }
 
-/// The logits of a miniature, with both styles of its configuration.
-async fn miniature(backend: &str, files: Files) {
-    let reference: Value = serde_json::from_slice(content(&files, "reference.json")).unwrap();
-    let lab = lab(backend).await;
-    for style in ["config.json", "config.v4.json"] {
-        let mut opened = sources(&files);
-        opened.retain(|file| !file.name().starts_with("config"));
-        opened.push(source("config.json", content(&files, style)));
-        let model = open(&lab, &opened).await;
-        let input = Input { text: reference["text"].as_str().map(Into::into), ..Input::default() };
-        let (ids, logits) = model.logits(&input, &Task::silent()).await.unwrap();
-        let numbers = |key: &str| -> Vec<f64> {
-            reference[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
-        };
-        assert_eq!(ids.iter().map(|id| f64::from(*id)).collect::<Vec<_>>(), numbers("input_ids"));
-        let expected = numbers("logits_last");
-        let largest = expected.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-        assert_eq!(logits.len(), expected.len());
-        for (found, expected) in logits.iter().zip(&expected) {
-            let off = (f64::from(*found) - expected).abs();
-            assert!(off < 1e-4 * largest, "{backend}, {style}: {found} instead of {expected}");
-        }
-    }
-}
-
 everywhere! {
     stories260k_on_the_cpu: run("cpu", support::stories260k(), Golden::stories260k(), CPU, 1e-3);
     stories260k_on_webgpu: run("webgpu", support::stories260k(), Golden::stories260k(), WEBGPU, 1e-3);
     demo_on_the_cpu: run("cpu", support::demo(), Golden::demo(), CPU, 2e-3);
     demo_on_webgpu: run("webgpu", support::demo(), Golden::demo(), WEBGPU, 2e-3);
-    llama_on_the_cpu: miniature("cpu", support::llama());
-    llama_on_webgpu: miniature("webgpu", support::llama());
-    llama_in_shards_on_the_cpu: miniature("cpu", support::llama_sharded());
-    llama_in_shards_on_webgpu: miniature("webgpu", support::llama_sharded());
 }

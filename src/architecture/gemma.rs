@@ -1,7 +1,7 @@
 //! Gemma 2 and 3 (text): local and global blocks, gains stored less 1, norms in front of and behind every part, soft caps.
 
 use super::llama::{Biases, frame};
-use super::options::{activation, cap, head, refuse_flag};
+use super::options::{activation, cap, head, positive, refuse_flag};
 use super::rope::Rope;
 use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
 use crate::error::Result;
@@ -55,11 +55,11 @@ fn normed(files: &Files<'_>, family: &'static str, rule: impl Fn(usize) -> Layer
         LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(0) },
     };
     let norm = |role, name| Norm { role, name, size: frame.hidden };
-    let scalar = config.number_or("query_pre_attn_scalar", 256.0)?;
+    let scalar = positive("query_pre_attn_scalar", config.number_or("query_pre_attn_scalar", 256.0)?)?;
     Ok(Description {
         embedding_scale: (frame.hidden as f64).sqrt() as f32,
         gain_offset: 1.0,
-        attention_scale: (1.0 / scalar.sqrt()) as f32,
+        attention_scale: (1.0 / f64::from(scalar).sqrt()) as f32,
         activation: activation(config, "hidden_activation", "gelu_pytorch_tanh")?,
         layer_options: layers::kinds(config, frame.layers, rule)?.into_iter().map(options).collect(),
         norms: vec![

@@ -91,9 +91,16 @@ pub fn cap(config: &Config, key: &str, default: Option<f64>) -> Result<Option<f3
         Some(Value::Null) => None,
         given => Some(number(key, given, None)?),
     };
-    match cap {
-        Some(cap) if cap <= 0.0 => Err(Error::config(format!("{key} is {cap}, expected a positive number"))),
-        _ => Ok(cap.map(|cap| cap as f32)),
+    cap.map(|cap| positive(key, cap)).transpose()
+}
+
+/// The number of `key`, which must be positive, and neither too small nor too large for `f32`.
+pub fn positive(key: &str, value: f64) -> Result<f32> {
+    let narrow = value as f32;
+    if narrow > 0.0 && narrow.is_finite() {
+        Ok(narrow)
+    } else {
+        Err(Error::config(format!("{key} is {value}, expected a positive number")))
     }
 }
 

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
 use super::{RepairMap, Survivor, Survivors};
-use crate::architecture::{Description, NormKind, Projection, Role, readable_dtype};
+use crate::architecture::{Description, LayerOptions, NormKind, Projection, Role, readable_dtype};
 use crate::checkpoint::config::Config;
 use crate::checkpoint::source::MemorySource;
 use crate::checkpoint::{Checkpoint, StoredTensor};
@@ -184,17 +184,29 @@ fn can_fold(description: &Description, norm: Role) -> bool {
     readers.peek().is_some() && (description.norm == NormKind::Rms || readers.all(|p| p.bias))
 }
 
-/// A warning for the user when a block that sees few positions is averaged with one that sees all.
-pub fn mixed_kinds(description: &Description, survivors: &Survivors) -> Option<String> {
-    let kind = |layer: usize| description.layer_options.get(layer).map(|options| options.kind);
-    let mixed = survivors.blocks().iter().filter(|s| s.terms.iter().any(|(layer, _)| kind(*layer) != kind(s.layer)));
-    let mixed: Vec<String> = mixed.map(|survivor| survivor.layer.to_string()).collect();
-    (!mixed.is_empty()).then(|| {
-        format!(
-            "Blocks that see all positions and blocks that see the last ones only were merged; the result sees what the kept one saw (block {}).",
-            mixed.join(", ")
-        )
-    })
+/// Warnings for the user when a block that sees few positions is averaged with one that sees all, or one that rotates with one that does not.
+pub fn mixed_kinds(description: &Description, survivors: &Survivors) -> Vec<String> {
+    let options = |layer: usize| description.layer_options.get(layer);
+    let mixed = |differ: fn(&LayerOptions, &LayerOptions) -> bool| {
+        let differ = |layer, kept| options(layer).zip(options(kept)).is_some_and(|(a, b)| differ(a, b));
+        let blocks = survivors.blocks().iter();
+        let mixed = blocks.filter(|kept| kept.terms.iter().any(|(layer, _)| differ(*layer, kept.layer)));
+        mixed.map(|survivor| survivor.layer.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let seen = mixed(|a, b| a.kind != b.kind);
+    let rotated = mixed(|a, b| a.rope.is_some() != b.rope.is_some());
+    let mut warnings = Vec::new();
+    if !seen.is_empty() {
+        warnings.push(format!(
+            "Blocks that see all positions and blocks that see the last ones only were merged; the result sees what the kept one saw (block {seen})."
+        ));
+    }
+    if !rotated.is_empty() {
+        warnings.push(format!(
+            "Blocks with and without rotary positions were merged; the result is as the kept one was (block {rotated})."
+        ));
+    }
+    warnings
 }
 
 /// Names of the input's tensors in whose place the merged model has one: index of the block in the merged model, and part.

@@ -33,21 +33,7 @@ pub fn stories260k() -> Files {
     embed!("www/public/models/stories260k": "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 }
 
-/// The random-weight miniature, with both styles of its configuration and what transformers makes of it.
-pub fn llama() -> Files {
-    embed!("tests/fixtures/llama": "config.json", "config.v4.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "reference.json")
-}
-
-/// The same in shards.
-pub fn llama_sharded() -> Files {
-    embed!(
-        "tests/fixtures/llama-sharded": "config.json", "config.v4.json", "model.safetensors.index.json", "model-00001-of-00004.safetensors",
-        "model-00002-of-00004.safetensors", "model-00003-of-00004.safetensors", "model-00004-of-00004.safetensors",
-        "tokenizer.json", "tokenizer_config.json", "reference.json",
-    )
-}
-
-/// Miniatures of the other families: random weights, both styles of the configuration, and what transformers makes of them.
+/// Miniatures of the families: random weights, both styles of the configuration, and what transformers makes of them.
 pub mod miniature {
     use super::Files;
 
@@ -70,7 +56,17 @@ pub mod miniature {
         };
     }
 
+    /// The Llama in shards.
+    pub fn llama_sharded() -> Files {
+        embed!(
+            "tests/fixtures/llama-sharded": "config.json", "config.v4.json", "model.safetensors.index.json", "model-00001-of-00004.safetensors",
+            "model-00002-of-00004.safetensors", "model-00003-of-00004.safetensors", "model-00004-of-00004.safetensors",
+            "tokenizer.json", "tokenizer_config.json", "reference.json",
+        )
+    }
+
     miniatures! {
+        llama: "llama",
         llama_linear: "llama-linear",
         llama_dynamic: "llama-dynamic",
         llama_yarn: "llama-yarn",
