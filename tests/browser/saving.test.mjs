@@ -73,6 +73,8 @@ beforeEach(async () => {
 
 afterEach(() => context.close());
 
+/** The job starts after the picker has answered. */
+const saved = () => page.waitForFunction(() => /Saved/.test(document.querySelector(".status .doing").innerText));
 const names = () => page.evaluate(() => names());
 const shardsOf = (files) => files.filter(([name, size]) => /^model-0000\d-of-00004\.safetensors$/.test(name) && size === SHARD);
 const limit = async (quotaSize) =>
@@ -81,10 +83,10 @@ const limit = async (quotaSize) =>
 test("a folder gets every file, slice by slice", async () => {
   assert.match(await page.locator("#files-note").innerText(), /16\d\sMB/);
   await page.click("#save-folder");
-  await idle(page);
-  const saved = await names();
-  assert.equal(shardsOf(saved).length, SHARDS);
-  for (const name of ["config.json", "tokenizer.json", "recipe.json", "README.md", "model.safetensors.index.json"]) assert.ok(saved.some(([found]) => found === name), name);
+  await saved();
+  const found = await names();
+  assert.equal(shardsOf(found).length, SHARDS);
+  for (const name of ["config.json", "tokenizer.json", "recipe.json", "README.md", "model.safetensors.index.json"]) assert.ok(found.some(([there]) => there === name), name);
   assert.ok((await page.evaluate(() => largest)) <= 4 << 20, "never more than a slice at once");
 });
 
@@ -136,7 +138,7 @@ test("a full disk is told, what was written is removed, and what was there befor
 
 test("an archive is streamed into a file", async () => {
   await page.click("#download-zip");
-  await idle(page);
+  await saved();
   const [[name, size]] = await names();
   assert.match(name, /^stories260k-4-layers\.zip$/);
   assert.ok(size > SHARDS * SHARD);
