@@ -251,6 +251,9 @@ test("two tabs keep the same model at the same time", async () => {
 test("a full disk ends the keeping, not the run, and says what to do", async () => {
   const session = await context.newCDPSession(page);
   const limit = (quotaSize) => session.send("Storage.overrideQuotaForOrigin", { origin: new URL(server.url("/")).origin, ...(quotaSize && { quotaSize }) });
+  await limit(1);
+  await open({ keep: true });
+  assert.deepEqual(await page.evaluate(() => warnings.splice(0).map(({ code }) => code)), ["storage"]);
   await limit(20_000_000);
   await open({ keep: true });
   const perplexity = await measure();
@@ -278,6 +281,18 @@ test("a full disk ends the keeping, not the run, and says what to do", async () 
   await limit(undefined);
   await download();
   assert.ok((await stored())[0].complete);
+});
+
+test("a server without ranges: the whole file comes once, is told when it is large, and can be kept", async () => {
+  remote.faults.push({ path: /large/, times: -1, ignoreRange: true });
+  await open({ keep: true });
+  await measure();
+  assert.equal(remote.weights().length, 1);
+  const [{ code, message }] = await page.evaluate(() => warnings);
+  assert.equal(code, "network");
+  assert.match(message, /no parts of files.*4\d MB/);
+  assert.ok((await stored())[0].complete || (await download()) && (await stored())[0].complete);
+  assert.equal(remote.weights().length, 1);
 });
 
 test("a model from files has nothing to download", async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, opened, watchedPage } from "./helpers.mjs";
+import { faults, idle, opened, watchedPage } from "./helpers.mjs";
 import { COMMIT, hub, TOKEN } from "./hub.mjs";
 import { serve } from "./server.mjs";
 
@@ -60,9 +60,11 @@ test("a name opens a model, which is kept, opened without its hub after a reload
   await open("hub:tiny/demo");
   await opened(page);
   assert.match(await page.locator("#facts").innerText(), new RegExp(COMMIT.slice(0, 10)));
+  await page.waitForSelector(".kept li");
   const [row] = await rows();
   assert.match(row, /hub:tiny\/demo\s+\d+\.\d+\sMB, complete.*open now/s);
   assert.equal(await page.locator("#download-all").count(), 0, "all of it is there");
+  assert.deepEqual(await faults(page), []);
   await open("hub:tiny/other");
   await page.waitForFunction(() => document.querySelectorAll(".kept li").length === 2);
   await idle(page);

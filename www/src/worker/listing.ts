@@ -1,6 +1,6 @@
 /** Finds the files of a model: in a folder behind a URL, or in any place that can say whether it has a file. */
 import { type Answer, ask, Patience } from "./network";
-import { type Host, isMissing, networkError } from "./refusals";
+import { type Host, isMissing, networkError, sentWhole } from "./refusals";
 import type { Listed } from "./remote";
 
 /** Where a model's files lie. */
@@ -101,11 +101,13 @@ export async function head(host: Host, name: string, url: string, optional: bool
   if (answer.status === 416) return { name, url, size: 0, whole: new Blob([]) }; // an empty file has no first byte
   if (answer.status === 200) {
     let first: Answer | undefined = answer;
-    return whole(name, url, async (patience) => {
+    const file = await whole(name, url, async (patience) => {
       const now = first ?? (await ask(host, url, { patience }));
       first = undefined;
       return now;
     });
+    if (file) sentWhole(host, url, file.size);
+    return file;
   }
   answer.cancel();
   if (!isFile(answer)) return undefined;

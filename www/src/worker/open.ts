@@ -5,7 +5,7 @@ import { mkaError } from "./errors";
 import { hubHead, hubPlace, listHub } from "./hub";
 import { folderPlace, head, listFolder, type Place } from "./listing";
 import { type Listed, RemoteFile } from "./remote";
-import { notKept, Shelf } from "./shelf";
+import { failed, notKept, Shelf } from "./shelf";
 import { fromBlob, type SourceFile } from "./source";
 
 /** A model's files, and what is known of where they come from. */
@@ -39,30 +39,32 @@ interface Contents {
 
 async function openRemote(source: RemoteSource, told: Told): Promise<Opened> {
   const { keep, commit } = source;
-  let found = await Shelf.find(source.source, hubOf(source));
+  let found = await Shelf.find(source.source, hubOf(source)).catch(() => undefined); // what can't be read is not there
   // What is kept is of another version than this model, which was opened before: it is not ours to replace.
   if (commit && found && found.manifest.commit !== commit) found = undefined;
-  const contents = await tableOfContents(source, found);
+  const contents = await tableOfContents(source, found, told);
   const { manifest, place, listed } = contents;
   let { shelf } = contents;
-  const begin = async (): Promise<Shelf | undefined> => {
-    shelf ??= await Shelf.create(manifest);
-    if (shelf) shelf.onTrouble = told;
-    await shelf?.begin();
+  const files = listed.map((file, at) => new RemoteFile(place.host, file, shelf?.drawers[at]));
+  const begin = async (): Promise<Shelf> => {
+    shelf ??= await Shelf.create(manifest).catch((cause: unknown) => {
+      throw failed(source.source, listed.reduce((sum, { size }) => sum + size, 0), cause);
+    });
+    if (!shelf) throw notKept(source.source, "this browser keeps no files for this page");
+    for (const [at, file] of files.entries()) file.drawer = shelf.drawers[at];
+    shelf.onTrouble = told;
+    await shelf.begin();
     return shelf;
   };
-  if (keep && !(await begin())) told(notKept(source.source, "this browser keeps no files for this page"));
-  const files = (): RemoteFile[] => listed.map((file, at) => new RemoteFile(place.host, file, shelf?.drawers[at]));
-  const opened = files();
-  for (const file of opened) await file.keepSmall();
+  if (keep) await begin().catch(told);
+  for (const file of files) await file.keepSmall();
   return {
-    files: opened,
+    files,
     commit: manifest.commit,
     async download(onProgress) {
       const there = await begin();
-      if (!there) throw notKept(source.source, "this browser keeps no files for this page");
       const total = there.missing;
-      for (const file of files()) {
+      for (const file of files) {
         for await (const _ of file.parts(0, file.size)) {
           if (there.trouble) throw there.trouble;
           onProgress(total - there.missing, total);
@@ -74,16 +76,16 @@ async function openRemote(source: RemoteSource, told: Told): Promise<Opened> {
 }
 
 /** From the network; from what is kept where there is none, or where all is kept. */
-async function tableOfContents(source: RemoteSource, found: Shelf | undefined): Promise<Contents> {
+async function tableOfContents(source: RemoteSource, found: Shelf | undefined, told: Told): Promise<Contents> {
   const kept = (shelf: Shelf): Contents => {
     const { manifest } = shelf;
-    const place = placeOf(source, manifest.commit);
+    const place = placeOf(source, told, manifest.commit);
     const listed = manifest.files.map(({ name, size }) => ({ name, size, url: place.address(name) }));
     return { place, manifest, listed, shelf };
   };
   if (found && navigator.onLine === false) return kept(found);
   try {
-    const { listed, place, commit } = await list(source, found);
+    const { listed, place, commit } = await list(source, found, told);
     if (!listed) return kept(found as Shelf);
     const version = commit ?? (await versionOf(listed));
     if (found?.manifest.version === version) return { ...kept(found), listed };
@@ -104,21 +106,23 @@ interface Listing {
   listed?: Listed[];
 }
 
-async function list(source: RemoteSource, found: Shelf | undefined): Promise<Listing> {
+async function list(source: RemoteSource, found: Shelf | undefined, told: Told): Promise<Listing> {
   if (!("repository" in source)) {
-    const place = placeOf(source);
+    const place = placeOf(source, told);
     const listed = await listFolder(place);
     // A list made beforehand does not tell whether the files are still the same.
     return { place, listed: source.keep || found ? await looked(place, listed) : listed };
   }
-  const { config, commit } = await hubHead(placeOf(source, source.commit));
-  const place = placeOf(source, commit ?? source.commit);
+  const { config, commit } = await hubHead(placeOf(source, told, source.commit));
+  const place = placeOf(source, told, commit ?? source.commit);
   if (commit && commit === found?.manifest.version) return { place, commit };
   return { place, commit, listed: await listHub(place, source, commit, config) };
 }
 
-function placeOf(source: RemoteSource, commit?: string): Place {
-  return "repository" in source ? hubPlace(source, source.token, commit) : folderPlace(source.folder, source.token);
+function placeOf(source: RemoteSource, told: Told, commit?: string): Place {
+  const place = "repository" in source ? hubPlace(source, source.token, commit) : folderPlace(source.folder, source.token);
+  place.host.told = told;
+  return place;
 }
 
 function hubOf(source: RemoteSource): string | undefined {

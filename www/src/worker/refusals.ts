@@ -11,7 +11,12 @@ export interface Host {
   token?: string | undefined;
   /** On a hub: the page where a person reads about the model and accepts its licence. */
   page?: string;
+  /** Hears what the user should know and what stops nothing. */
+  told?: (warning: PlainError) => void;
 }
+
+/** Files below this size come fast enough as a whole. */
+const LARGE = 16e6;
 
 /** A network error; `unreachable` where no answer came at all. */
 export interface NetworkError extends PlainError {
@@ -20,6 +25,13 @@ export interface NetworkError extends PlainError {
 
 export function networkError(where: string, reason: string, hint = "Check the address and the connection, then try again."): NetworkError {
   return mkaError("network", `${where}: ${reason}`, hint);
+}
+
+/** The server sent a whole file where a part was asked for. */
+export function sentWhole(host: Host, url: string, size: number): void {
+  if (size < LARGE) return;
+  const reason = `the server sends no parts of files, so all ${Math.round(size / 1e6)} MB of it were downloaded at once`;
+  host.told?.(networkError(url, reason, "It works all the same. A server that answers range requests gives only what is needed, when it is needed."));
 }
 
 /** No answer: offline, no such server, or one that does not let this page read. `open` tells whether the server is there at all. */

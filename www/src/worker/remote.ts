@@ -2,7 +2,7 @@
 import { gathered } from "../gather";
 import { PIECE, pieceLength } from "../store/kept";
 import { type Answer, ask, Patience } from "./network";
-import { type Host, isMissing, networkError } from "./refusals";
+import { type Host, isMissing, networkError, sentWhole } from "./refusals";
 import type { Drawer } from "./shelf";
 import type { SourceFile } from "./source";
 
@@ -37,7 +37,8 @@ export class RemoteFile implements SourceFile {
   constructor(
     readonly host: Host,
     { name, url, size, version = "", whole }: Listed,
-    readonly drawer?: Drawer,
+    /** Where its pieces are kept; may come later. */
+    public drawer?: Drawer,
   ) {
     this.name = name;
     this.size = size;
@@ -177,6 +178,7 @@ export class RemoteFile implements SourceFile {
   async #all(answer: Answer): Promise<Blob> {
     const whole = await answer.blob();
     if (whole.size !== this.size) throw this.#changed(`it has ${whole.size} bytes where ${this.size} were announced`);
+    sentWhole(this.host, this.#url, whole.size);
     return whole;
   }
 

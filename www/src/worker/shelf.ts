@@ -144,9 +144,8 @@ export class Drawer {
       });
       this.found.add(index);
     } catch (cause) {
-      const { name, message } = cause as DOMException;
-      if (name === "NotFoundError") shelf.keeping = false; // the user has just deleted it
-      else shelf.stop(name === "QuotaExceededError" ? noRoom(shelf.manifest.source, shelf.missing) : notKept(shelf.manifest.source, message));
+      if ((cause as DOMException).name === "NotFoundError") shelf.keeping = false; // the user has just deleted it
+      else shelf.stop(failed(shelf.manifest.source, shelf.missing, cause));
     }
   }
 }
@@ -169,6 +168,12 @@ async function write(folder: FileSystemDirectoryHandle, name: string, bytes: Uin
     await remove(folder, part).catch(() => {}); // the error itself says more
     throw error;
   }
+}
+
+/** Why a write failed, of a model of which so many bytes are missing. */
+export function failed(source: string, missing: number, cause: unknown): PlainError {
+  const { name, message } = cause as DOMException;
+  return name === "QuotaExceededError" ? noRoom(source, missing) : notKept(source, message);
 }
 
 function noRoom(source: string, needed: number, room?: number): PlainError {
