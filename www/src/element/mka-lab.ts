@@ -302,6 +302,7 @@ export class MkaLabElement extends HTMLElement {
         cancel: () => this.cancel(),
         step: (tour) => this.#change({ tour }),
         showLayer: (layer) => this.#change({ layer }),
+        remove: (layers) => this.#removeSo(layers),
         slotted: ({ target }) => {
           const nodes = (target as HTMLSlotElement).assignedNodes();
           this.#change({ fallback: nodes.some((node) => node instanceof Element || node.textContent?.trim()) });
@@ -310,6 +311,11 @@ export class MkaLabElement extends HTMLElement {
       this.#root,
     );
     void this.#draw();
+  }
+
+  #removeSo(layers: number): void {
+    this.removeLayers = layers;
+    this.#ask();
   }
 
   #change(change: Partial<Shown>): void {
@@ -339,10 +345,7 @@ export class MkaLabElement extends HTMLElement {
         this.#shown.picked = picked.includes(boundary) ? picked.filter((other) => other !== boundary) : [...picked, boundary];
         this.#ask();
       },
-      onRemoved: (removed) => {
-        this.removeLayers = removed;
-        this.#ask();
-      },
+      onRemoved: (removed) => this.#removeSo(removed),
     }));
   }
 }

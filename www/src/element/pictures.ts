@@ -60,7 +60,7 @@ export class Pictures {
           }
         : undefined,
     );
-    charts.perplexity.show(depths && { series: this.#series(depths), removed: depths.at(-1)?.removed, onRemoved });
+    charts.perplexity.show(depths && { series: this.#series(depths), removed: recipe?.steps.length, onRemoved });
   }
 }
 

@@ -33,6 +33,8 @@ const HELD_OUT = 8;
 /** A text of one's own is cut into about so many windows at least, and a window has at least so many tokens. */
 const OWN = { windows: 4, least: 16, charactersPerToken: 4 };
 const WRITTEN = 60;
+/** Perplexity by depth is measured for so many layers removed at least, where so many can go. */
+const AHEAD = 5;
 
 /** What to run. Everything is valid by itself; what it means for the model is decided here. */
 export interface Wishes {
@@ -64,7 +66,7 @@ export interface Findings {
   after?: Summary;
   recipe?: Recipe;
   evaluation?: Comparison;
-  /** Perplexities of the method, from the model as it was to what was asked for. */
+  /** Perplexities of the method with no layer removed, with one, and so on. */
   depths?: { removed: number; perplexity: number }[];
   written?: { before: string; after: string };
   /** What both texts say, and what only one of them does; when both are written. */
@@ -130,16 +132,22 @@ export class Session {
       const text = heldOut(await builtInTexts(signal));
       const held = { text, sequences: HELD_OUT };
       const evaluation = await merged.evaluate({ ...held, ...step("compare") });
+      const costOf = async (choices: Choices): Promise<Comparison["merged"]> => {
+        const other = await model.merge({ ...choices, calibration, ...step("merge") });
+        try {
+          return (await other.evaluate({ ...held, ...step("compare") })).merged;
+        } finally {
+          other.close();
+        }
+      };
       onFound({ evaluation });
       if (wishes.panels.includes("perplexity")) {
         const depths = [{ removed: 0, perplexity: evaluation.dense.perplexity }];
-        for (const lesser of lesserThan(choices)) {
-          const other = await model.merge({ ...lesser.choices, calibration, ...step("merge") });
-          const { perplexity } = (await other.evaluate({ ...held, ...step("compare") })).merged;
-          other.close();
-          depths.push({ removed: lesser.removed, perplexity });
+        for (const depth of depthsOf(choices, mostOf(lab, model.summary, choices))) {
+          const same = depth.removed === merged.recipe.steps.length;
+          const { perplexity } = same ? evaluation.merged : await costOf(depth.choices);
+          depths.push({ removed: depth.removed, perplexity });
         }
-        depths.push({ removed: merged.recipe.steps.length, perplexity: evaluation.merged.perplexity });
         onFound({ depths });
       }
       if (wishes.panels.includes("generation")) {
@@ -196,26 +204,33 @@ export class Session {
   }
 }
 
+type Choices = Parameters<Model["merge"]>[0];
+
 /** The options of the merge; undefined where nothing goes. */
-function choicesOf(lab: Lab, { layers }: Summary, { method, remove, picked }: Wishes): Parameters<Model["merge"]>[0] | undefined {
-  const within = picked.filter((boundary) => boundary < layers - 1);
+function choicesOf(lab: Lab, summary: Summary, { method, remove, picked }: Wishes): Choices | undefined {
+  const within = picked.filter((boundary) => boundary < summary.layers - 1);
   if (within.length > 0) return { selection: "manual", pairs: pairsOf(within) };
-  const preset = lab.presets.find(({ name }) => name === (method || lab.presets[0]?.name));
-  if (!preset) {
-    const names = lab.presets.map(({ name }) => name).join(", ");
-    throw new MkaError("bad-argument", T.element.noMethod(method), T.element.noMethodHint(names));
-  }
-  const most = mostRemovable(layers, preset.options);
-  const wanted = Math.min(most, remove ?? Math.max(1, Math.round(layers / 5)));
-  return wanted > 0 ? { preset: preset.name, remove: wanted } : undefined;
+  const preset = method || lab.presets[0]?.name;
+  const most = mostOf(lab, summary, { preset });
+  const wanted = Math.min(most, remove ?? Math.max(1, Math.round(summary.layers / 5)));
+  return wanted > 0 ? { preset, remove: wanted } : undefined;
 }
 
-/** The same method with fewer layers removed, or the first of the picked pairs. */
-function lesserThan(choices: NonNullable<ReturnType<typeof choicesOf>>): { removed: number; choices: typeof choices }[] {
-  const most = choices.pairs?.length ?? choices.remove ?? 1;
-  return Array.from({ length: most - 1 }, (_, at) => {
+/** How many layers these choices can remove. */
+function mostOf(lab: Lab, { layers }: Summary, { preset, pairs }: Choices): number {
+  if (pairs) return pairs.length;
+  const options = lab.presets.find(({ name }) => name === preset)?.options;
+  if (options) return mostRemovable(layers, options);
+  const names = lab.presets.map(({ name }) => name).join(", ");
+  throw new MkaError("bad-argument", T.element.noMethod(preset ?? ""), T.element.noMethodHint(names));
+}
+
+/** The same method with one layer removed, two, and so on: as many as were asked for, and a few more to look ahead. */
+function depthsOf(choices: Choices, most: number): { removed: number; choices: Choices }[] {
+  const { pairs, remove = 1 } = choices;
+  return Array.from({ length: Math.min(most, Math.max(remove, AHEAD)) }, (_, at) => {
     const removed = at + 1;
-    return { removed, choices: choices.pairs ? { ...choices, pairs: choices.pairs.slice(0, removed) } : { ...choices, remove: removed } };
+    return { removed, choices: pairs ? { ...choices, pairs: pairs.slice(0, removed) } : { ...choices, remove: removed } };
   });
 }
 

@@ -48,6 +48,7 @@ export interface Actions {
   cancel: () => void;
   step: (tour: number) => void;
   showLayer: (layer: number) => void;
+  remove: (layers: number) => void;
   slotted: (event: Event) => void;
 }
 
@@ -175,8 +176,9 @@ const PANEL: Record<Panel, (shown: Shown, actions: Actions) => View> = {
   stack: ({ findings: { before, recipe } }) => html`
     ${place("stack")} ${table(before && recipe && stackTable({ layers: before.layers, steps: recipe.steps }))}
   `,
-  perplexity: ({ findings: { depths } }) => html`
-    ${place("perplexity")} ${table(depths && perplexityTable([{ method: "", title: T.compare.perplexity, points: depths }]))}
+  perplexity: ({ findings: { depths, recipe } }, actions) => html`
+    ${place("perplexity")} ${slider(T.merge.remove, recipe?.steps.length, [1, depths && depths.length - 1], "change", actions.remove)}
+    ${table(depths && perplexityTable([{ method: "", title: T.compare.perplexity, points: depths }]))}
   `,
   generation: ({ findings }) => html`
     <div class="texts">${text(T.compare.before, findings, "before")} ${text(T.compare.after, findings, "after")}</div>
@@ -238,19 +240,34 @@ export function layerOf({ findings: { maps }, layer }: Shown): number {
 function manifold(shown: Shown, { showLayer }: Actions): View {
   const { findings: { maps, rows }, lit } = shown;
   const layer = layerOf(shown);
-  const most = (maps?.length ?? 1) - 1;
   return html`
     <p class="reading" aria-hidden="true">${rows && lit !== undefined ? T.element.token(rows, lit) : maps ? T.element.pointAt : ""}</p>
     ${place("manifold")}
+    ${slider(T.look.layer, maps && layer, [0, maps && maps.length - 1], "input", showLayer)}
+  `;
+}
+
+/** Told of each value on the way (`input`), or of the one that was let go at (`change`). It keeps the focus while there is no value. */
+function slider(
+  name: string,
+  value: number | undefined,
+  [least, most]: [number, number | undefined],
+  when: "input" | "change",
+  set: (value: number) => void,
+): View {
+  const tell = (event: Event): void => {
+    if (event.type === when) set((event.target as HTMLInputElement).valueAsNumber);
+  };
+  return html`
     <label class="slider">
-      <span>${T.look.layer}</span><output>${maps ? layer : T.none}</output>
+      <span>${name}</span><output>${value ?? T.none}</output>
       <input
         type="range"
-        min="0"
-        max=${most}
-        ?disabled=${!maps}
-        .value=${live(String(layer))}
-        @input=${(event: Event) => showLayer((event.target as HTMLInputElement).valueAsNumber)}
+        min=${least}
+        max=${most ?? least}
+        .value=${live(String(value ?? least))}
+        @input=${tell}
+        @change=${tell}
       />
     </label>
   `;

@@ -452,7 +452,7 @@ export const T = {
       stack:
         "The layers before, above, and after, below. Bands show which layer went into which survivor, and with which weight; a cross marks a layer that was dropped.",
       perplexity:
-        "What it costs to remove one layer, two, and so on, up to what was asked for. The scale is logarithmic; the first point is the model as it was.",
+        "What it costs to remove one layer, two, and so on. The scale is logarithmic, and the first point is the model as it was. Choose how many layers go, and they are merged.",
       influence:
         "How far each block turns the stream that it is given, on a logarithmic scale. A block with little influence can go with little harm. It is a control: it knows nothing of what the layers share.",
       generation:
