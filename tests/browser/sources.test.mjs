@@ -1,6 +1,6 @@
 // Where a model may come from: folders behind URLs on servers of several manners, files in folders, another origin.
 import assert from "node:assert/strict";
-import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -89,6 +89,38 @@ test("a model in shards behind a URL gives the logits of transformers", async ()
   const largest = Math.max(...wanted.map(Math.abs));
   assert.equal(found.length, wanted.length);
   wanted.forEach((value, at) => assert.ok(Math.abs(value - found[at]) <= 1e-4 * largest, `logit ${at}`));
+});
+
+test("weights behind the first 4 GiB of a file are read right, and kept right", async () => {
+  const far = join(folder, "far");
+  await cp(join(folder, "bare"), far, { recursive: true });
+  const plainFile = await readFile(join(far, "model.safetensors"));
+  const start = 8 + Number(plainFile.readBigUInt64LE(0));
+  const header = JSON.parse(plainFile.toString("utf8", 8, start));
+  const hole = 4.5 * 2 ** 30;
+  for (const [name, tensor] of Object.entries(header)) if (name !== "__metadata__") tensor.data_offsets = tensor.data_offsets.map((at) => at + hole);
+  const json = Buffer.from(JSON.stringify({ ...header, hole: { dtype: "U8", shape: [hole], data_offsets: [0, hole] } }));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  const file = await open(join(far, "model.safetensors"), "w"); // sparse: the hole takes no room
+  await file.write(Buffer.concat([length, json]), 0, undefined, 0);
+  await file.write(plainFile.subarray(start), 0, undefined, 8 + json.length + hole);
+  await file.close();
+  const wanted = await measure(plain.url("/models/bare/"));
+  assert.equal(await measure(plain.url("/models/far/")), wanted);
+  const kept = await page.evaluate(async ([url, text]) => {
+    const found = [];
+    for (const keep of [true, false]) {
+      const model = await lab.open(url, { keep });
+      found.push((await model.evaluate({ text, window: 32, sequences: 1 })).perplexity);
+      model.close();
+    }
+    const [{ total, bytes }] = await lab.stored();
+    await lab.forget(url);
+    return { found, total, bytes };
+  }, [plain.url("/models/far/"), TEXT]);
+  assert.deepEqual(kept.found, [wanted, wanted]);
+  assert.ok(kept.total > hole && kept.bytes < 100e6);
 });
 
 test("a connection that breaks off in every long answer is taken up again where it broke", async () => {

@@ -361,6 +361,7 @@ export const T = {
     download: (name: string) => `Download ${name}`,
     recipe: "The recipe",
     notYet: "Merge first, and the files appear here.",
+    noPicker: "This browser can't write into a folder of yours: it gathers an archive in its temporary storage first. The single files below go straight to the disk.",
     full: "the disk is full",
     notWritten: (name: string, reason: string) => `${name} could not be written: ${reason}`,
     notWrittenHint: "Make room or choose another place, then try again. Nothing of it was left behind.",

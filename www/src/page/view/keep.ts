@@ -7,6 +7,9 @@ import { state } from "../state";
 import { T } from "../texts";
 import { busy, button, panel, trouble, type View } from "./parts";
 
+/** Bytes that a browser does not like to gather in its temporary storage. */
+const LARGE = 1e9;
+
 export function keepPanel(): View {
   const words = T.keep;
   const { files, merged } = state;
@@ -20,6 +23,7 @@ export function keepPanel(): View {
       ${canSaveFolder ? button(words.folder, told(saveFolder), { off, id: "save-folder" }) : nothing}
     </div>
     ${trouble("keep")}
+    ${!canSaveFolder && total > LARGE ? html`<p class="note">${words.noPicker}</p>` : nothing}
     <p class="note" id="files-note">${files ? words.total(files.length, total) : words.notYet}</p>
     ${files
       ? html`
