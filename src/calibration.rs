@@ -141,7 +141,7 @@ pub struct Sample {
 /// [`Error::NotFinite`] when an activation is not a number, [`Error::Cancelled`], or what reading and computing fail with.
 pub async fn calibrate(model: &Transformer, sample: &Sample, meter: &Meter, task: &Task) -> Result<Activations> {
     let stream = model.embed(&sample.windows, task).await?;
-    let mut collector = Collector::new(model, sample, Vec::new(), meter);
+    let mut collector = Collector::new(model, sample, Vec::new(), meter)?;
     model.observe(&stream, &mut collector).await?;
     run(model, stream, 0, Vec::new(), collector, task).await
 }
@@ -164,7 +164,7 @@ pub async fn calibrate_again(
         return calibrate(model, sample, meter, task).await;
     };
     let stream = stream.fork(model.engine.as_ref())?;
-    let collector = Collector::new(model, sample, before.states[..=layer].to_vec(), meter);
+    let collector = Collector::new(model, sample, before.states[..=layer].to_vec(), meter)?;
     run(model, stream, layer, streams, collector, task).await
 }
 
@@ -233,7 +233,7 @@ struct Collector {
 
 impl Collector {
     /// `known` are the matrices of the first layers, which will not be written.
-    fn new(model: &Transformer, sample: &Sample, known: Vec<Rc<Parked>>, meter: &Meter) -> Self {
+    fn new(model: &Transformer, sample: &Sample, known: Vec<Rc<Parked>>, meter: &Meter) -> Result<Self> {
         let (rows, columns) = (sample.chosen.len(), model.description.hidden);
         let window = sample.windows.first().map_or(0, Vec::len);
         let per_chunk = windows_per_chunk(model.engine.as_ref(), window);
@@ -244,8 +244,10 @@ impl Collector {
             targets.push(target);
         }
         let mut states = known;
-        states.resize_with(model.description.layers + 1, || Rc::new(Parked::zeros(rows * columns * 4, meter)));
-        Self { wanted, rows, columns, states, broken: None }
+        while states.len() <= model.description.layers {
+            states.push(Rc::new(Parked::zeros(rows * columns * 4, meter)?));
+        }
+        Ok(Self { wanted, rows, columns, states, broken: None })
     }
 }
 

@@ -111,7 +111,7 @@ async fn predictions(
         let mut normed = Vec::new();
         for (model, stream) in streams {
             let states = model.normed(stream, index).await?;
-            normed.push(engine.park(engine.gather(&states, &predicting)?));
+            normed.push(engine.park(engine.gather(&states, &predicting)?)?);
         }
         let targets: Vec<u32> = group.iter().flat_map(|ids| ids[1..].to_vec()).collect();
         let state = start_state(engine, targets.len())?;

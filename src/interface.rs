@@ -344,3 +344,40 @@ pub struct Memory {
     /// The same at its peak.
     pub device_peak: f64,
 }
+
+/// For what an estimate is made.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct EstimateOptions {
+    /// Windows of the calibration, 32 unless given.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub sequences: Option<usize>,
+    /// Tokens of each, 256 unless given, or as many as the model has positions.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub window: Option<usize>,
+    /// Rows kept, 512 unless given.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub rows: Option<usize>,
+}
+
+/// What running a model will take: times in seconds, sizes in bytes. Right within a factor of two on a machine that does nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Estimate {
+    /// A calibration.
+    pub calibrate_seconds: f64,
+    /// Averaging one pair of layers.
+    pub merge_seconds: f64,
+    /// Measuring the model on as many tokens; a merged one beside it takes about twice as long.
+    pub evaluate_seconds: f64,
+    /// Memory at the peak, in all.
+    pub peak_bytes: f64,
+    /// Bytes that each pass reads anew, since they do not fit the budget.
+    pub read_again: f64,
+    /// Bytes a second from the files to the engine, as measured.
+    pub read_rate: f64,
+    /// Billions of floating-point operations a second on these weights and so many tokens, as measured.
+    pub gflops: f64,
+}

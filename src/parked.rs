@@ -6,6 +6,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use crate::error::{Error, Result};
+
 /// Counts the bytes that are held somewhere, and the most that were ever held at once.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Rc<(Cell<u64>, Cell<u64>)>);
@@ -55,8 +57,18 @@ pub struct Parked {
 #[cfg(target_arch = "wasm32")]
 impl Parked {
     /// `length` zero bytes, counted by `meter`.
-    pub fn zeros(length: usize, meter: &Meter) -> Self {
-        Self { bytes: js_sys::Uint8Array::new_with_length(length as u32), _held: meter.hold(length as u64) }
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when the browser refuses an array of this length.
+    pub fn zeros(length: usize, meter: &Meter) -> Result<Self> {
+        use wasm_bindgen::JsCast;
+        // The constructor throws where there is no room; an exception that passes through wasm would leave the call hanging.
+        let array = js_sys::Reflect::get(&js_sys::global(), &"Uint8Array".into())
+            .and_then(|class| class.dyn_into::<js_sys::Function>())
+            .and_then(|class| js_sys::Reflect::construct(&class, &js_sys::Array::of1(&(length as f64).into())))
+            .and_then(|array| array.dyn_into::<js_sys::Uint8Array>().map_err(Into::into));
+        let bytes = array.map_err(|_| no_room(length))?;
+        Ok(Self { bytes, _held: meter.hold(length as u64) })
     }
 
     /// Length in bytes.
@@ -84,8 +96,14 @@ impl Parked {
 #[cfg(not(target_arch = "wasm32"))]
 impl Parked {
     /// `length` zero bytes, counted by `meter`.
-    pub fn zeros(length: usize, meter: &Meter) -> Self {
-        Self { bytes: vec![0; length].into(), _held: meter.hold(length as u64) }
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when there is no room.
+    pub fn zeros(length: usize, meter: &Meter) -> Result<Self> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length).map_err(|_| no_room(length))?;
+        bytes.resize(length, 0);
+        Ok(Self { bytes: bytes.into(), _held: meter.hold(length as u64) })
     }
 
     /// Length in bytes.
@@ -119,10 +137,13 @@ impl Parked {
     }
 
     /// Parks a copy of `values`.
-    pub fn from_f32(values: &[f32], meter: &Meter) -> Self {
-        let parked = Self::zeros(size_of_val(values), meter);
+    ///
+    /// # Errors
+    /// As [`Parked::zeros`].
+    pub fn from_f32(values: &[f32], meter: &Meter) -> Result<Self> {
+        let parked = Self::zeros(size_of_val(values), meter)?;
         parked.write(0, bytemuck::cast_slice(values));
-        parked
+        Ok(parked)
     }
 
     /// All values, back on the heap. Only for what [`Parked::from_f32`] made.
@@ -133,6 +154,10 @@ impl Parked {
     }
 }
 
+fn no_room(length: usize) -> Error {
+    Error::OutOfMemory { what: format!("there is no room for another {} MiB", length.div_ceil(1 << 20)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +166,7 @@ mod tests {
     fn values_come_back_and_the_meter_counts() {
         let meter = Meter::default();
         {
-            let parked = Parked::from_f32(&[1.0, 2.0, 3.0], &meter);
+            let parked = Parked::from_f32(&[1.0, 2.0, 3.0], &meter).unwrap();
             assert_eq!(parked.to_f32(), [1.0, 2.0, 3.0]);
             assert_eq!((meter.now(), parked.len()), (12, 12));
             let mut tail = [9u8; 8];

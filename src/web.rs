@@ -16,7 +16,7 @@ use wasm_bindgen::prelude::*;
 use crate::error::Error;
 use crate::evaluate::Measured;
 use crate::interface::{
-    Comparison, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions, SimilarityOptions, Summary,
+    Comparison, Estimate, EstimateOptions, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions, SimilarityOptions, Summary,
     Token,
 };
 use crate::merge::presets::{PRESETS, Preset};
@@ -148,9 +148,25 @@ impl WebTask {
 
 #[wasm_bindgen(js_class = Lab)]
 impl WebLab {
-    /// Starts an engine: `"auto"`, `"webgpu"` or `"cpu"`.
-    pub async fn create(backend: String) -> Result<WebLab, JsValue> {
-        session::Lab::create(&backend).await.map(Self).map_err(to_js_error)
+    /// Starts an engine: `"auto"`, `"webgpu"` or `"cpu"`; `memory` is what the browser says the machine has, in bytes.
+    pub async fn create(backend: String, memory: Option<f64>) -> Result<WebLab, JsValue> {
+        let lab = session::Lab::create(&backend).await.map_err(to_js_error)?;
+        if let Some(memory) = memory {
+            lab.derive_budget(memory as u64).map_err(to_js_error)?;
+        }
+        Ok(Self(lab))
+    }
+
+    /// Bytes of weights that may be on the engine at once.
+    #[wasm_bindgen(getter)]
+    pub fn budget(&self) -> f64 {
+        self.0.budget() as f64
+    }
+
+    /// Sets the budget, in bytes.
+    #[wasm_bindgen(js_name = setBudget)]
+    pub fn set_budget(&self, bytes: f64) -> Result<(), JsValue> {
+        self.0.set_budget(bytes as u64).map_err(to_js_error)
     }
 
     /// `"webgpu"` or `"cpu"`.
@@ -214,6 +230,16 @@ impl WebModel {
     #[wasm_bindgen(getter, unchecked_return_type = "Recipe | undefined")]
     pub fn recipe(&self) -> Result<JsValue, JsValue> {
         self.0.recipe().map_or(Ok(JsValue::UNDEFINED), to_js)
+    }
+
+    /// What running this model will take, from its headers and a quick measurement.
+    #[wasm_bindgen(unchecked_return_type = "Estimate")]
+    pub async fn estimate(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "EstimateOptions")] options_: JsValue,
+        task: &WebTask,
+    ) -> Result<JsValue, JsValue> {
+        to_js::<Estimate>(&self.0.estimate(&options(options_)?, &task.0).await.map_err(to_js_error)?)
     }
 
     /// The ids of a text and the logits after the last of them.

@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Header> {
-        pollster::block_on(read_header(&MemorySource::new("model.safetensors", bytes, &Meter::default())))
+        pollster::block_on(read_header(&MemorySource::new("model.safetensors", bytes, &Meter::default()).unwrap()))
     }
 
     fn refused(bytes: &[u8], words: &str) {

@@ -4,6 +4,7 @@
 //! not know what a tensor is for, nor anything of compute.
 
 pub mod config;
+pub mod fresh;
 pub mod header;
 pub mod kind;
 pub mod source;

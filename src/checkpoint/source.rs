@@ -53,10 +53,13 @@ pub struct MemorySource {
 
 impl MemorySource {
     /// Keeps a copy of `bytes`, counted by `meter`.
-    pub fn new(name: impl Into<String>, bytes: &[u8], meter: &Meter) -> Self {
-        let parked = Parked::zeros(bytes.len(), meter);
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when there is no room.
+    pub fn new(name: impl Into<String>, bytes: &[u8], meter: &Meter) -> Result<Self> {
+        let parked = Parked::zeros(bytes.len(), meter)?;
         parked.write(0, bytes);
-        Self::from_parked(name, parked)
+        Ok(Self::from_parked(name, parked))
     }
 
     /// Takes bytes that are parked already.

@@ -8,7 +8,7 @@ use super::*;
 use crate::parked::Meter;
 
 fn file(name: &str, bytes: &[u8]) -> Source {
-    Rc::new(MemorySource::new(name, bytes, &Meter::default()))
+    Rc::new(MemorySource::new(name, bytes, &Meter::default()).unwrap())
 }
 
 fn weights(tensors: &[(&str, &[f32])]) -> Vec<u8> {

@@ -157,7 +157,7 @@ pub trait Compute {
     fn read<'a>(&'a self, tensor: &'a Tensor) -> Pending<'a, Vec<f32>>;
 
     /// Moves a tensor out of the WebAssembly heap until [`Compute::unpark`]; nothing to do where it is on a device.
-    fn park(&self, tensor: Tensor) -> Tensor;
+    fn park(&self, tensor: Tensor) -> Result<Tensor>;
 
     /// A copy of a parked tensor that operations can use.
     fn unpark(&self, tensor: &Tensor) -> Result<Tensor>;

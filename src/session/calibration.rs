@@ -60,6 +60,7 @@ impl Model {
         }
         let sample = Rc::new(Sample { windows, chosen });
         let activations = calibrate(&self.transformer, &sample, &self.lab.meter, task).await?;
+        warnings.extend(empty_blocks(&self.transformer));
         let info = CalibrationInfo {
             layers: activations.layers(),
             rows: sample.chosen.len(),
@@ -75,6 +76,15 @@ impl Model {
         let (others, maps) = Default::default();
         Ok(Calibration { lab, transformer, tokenizer, activations, sample, drawn, info, others, maps })
     }
+}
+
+/// A warning for the user when blocks turned out to be nothing but zeros.
+fn empty_blocks(transformer: &Transformer) -> Option<String> {
+    let blocks = transformer.empty_blocks();
+    let list = blocks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!blocks.is_empty()).then(|| {
+        format!("All weights of these blocks are zero: {list}. They pass their input on; if nobody emptied them on purpose, the download is broken.")
+    })
 }
 
 impl Calibration {

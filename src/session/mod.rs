@@ -4,6 +4,7 @@
 //! [`Origin`]. This module must not know the web.
 
 mod calibration;
+mod estimate;
 mod input;
 mod measured;
 mod merging;
@@ -35,8 +36,13 @@ use crate::transformer::{Transformer, WeightStore};
 pub use calibration::Calibration;
 pub use rows::{Row, Spread};
 
-/// Bytes of weights that stay on the engine for the next pass; the rest is read again.
-const RESIDENT_BYTES: u64 = 1 << 30;
+/// Bytes of weights that are on the engine at once, where nothing is known of the machine; what does not fit is read again in each pass.
+const DEFAULT_BUDGET: u64 = 1 << 30;
+/// The share of the machine's memory that the budget may take: one part in so many. A browser tells a rounded figure and rarely more than 8 GiB; the
+/// page, the input's cache and the other tabs want their share.
+const SHARE_OF_MEMORY: u64 = 8;
+/// The least and the most that the budget can be set to. One block is always on the engine, whatever the budget.
+const BUDGETS: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 
 /// An engine and what is kept on it.
 pub struct Lab {
@@ -88,7 +94,7 @@ impl Lab {
                 return Err(Error::argument("backend", reason));
             }
         };
-        let weights = Rc::new(WeightStore::new(engine.clone(), RESIDENT_BYTES));
+        let weights = Rc::new(WeightStore::new(engine.clone(), DEFAULT_BUDGET));
         Ok(Rc::new(Self { engine, weights, meter: Meter::default(), reason }))
     }
 
@@ -100,6 +106,32 @@ impl Lab {
     /// Why this engine runs.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// Bytes of weights that may be on the engine at once. It shrinks when memory runs out.
+    pub fn budget(&self) -> u64 {
+        self.weights.budget()
+    }
+
+    /// Sets the budget; what is beyond it is let go of.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] for less than a MiB or more than a TiB.
+    pub fn set_budget(&self, bytes: u64) -> Result<()> {
+        if !BUDGETS.contains(&bytes) {
+            let reason = format!("is {bytes} bytes, expected {} to {}", BUDGETS.start(), BUDGETS.end());
+            return Err(Error::argument("budget", reason));
+        }
+        self.weights.set_budget(bytes);
+        Ok(())
+    }
+
+    /// Derives the budget from the memory of the machine, in bytes.
+    ///
+    /// # Errors
+    /// As [`Lab::set_budget`].
+    pub fn derive_budget(&self, memory: u64) -> Result<()> {
+        self.set_budget(memory / SHARE_OF_MEMORY)
     }
 
     /// Memory now and at the peak. `wasm` is the size of the WebAssembly memory, which never shrinks.

@@ -13,7 +13,7 @@ use crate::task::Task;
 use crate::transformer::{Decoder, Sampler};
 
 /// A default calibration, for the estimate of memory: windows, tokens of each, rows kept.
-const DEFAULT_CALIBRATION: (u64, u64, u64) = (32, 256, 512);
+pub(super) const DEFAULT_CALIBRATION: (u64, u64, u64) = (32, 256, 512);
 
 /// WebAssembly memory of the program and a tokenizer, before anything is computed.
 const PROGRAM_BYTES: u64 = 24 << 20;
@@ -22,17 +22,15 @@ impl Model {
     /// The facts of the model.
     pub fn summary(&self) -> Summary {
         let (d, checkpoint) = (&self.transformer.description, &self.transformer.checkpoint);
-        let size = |names: Vec<(String, Vec<u64>)>| {
+        let count = |names: Vec<(String, Vec<u64>)>| {
             let found = names.iter().filter_map(|(name, _)| checkpoint.tensors.get(name));
             found.fold((0, 0), |(count, bytes), tensor| {
                 (count + tensor.shape.iter().product::<u64>(), bytes + tensor.bytes)
             })
         };
-        let blocks: Vec<(u64, u64)> = (0..d.layers).map(|layer| size(d.block_tensors(layer))).collect();
-        let outer = size(d.outer_tensors());
-        let sum = |pick: fn(&(u64, u64)) -> u64| blocks.iter().map(pick).sum::<u64>();
-        let (block_parameters, block_bytes) = (sum(|b| b.0), sum(|b| b.1));
-        let bytes = block_bytes + outer.1;
+        let blocks = (0..d.layers).map(|layer| count(d.block_tensors(layer)));
+        let (block_parameters, block_bytes) = blocks.fold((0, 0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
+        let outer_parameters = count(d.outer_tensors()).0;
         let described = d.tensors();
         let matrices = described.iter().filter(|(_, shape)| shape.len() > 1);
         let mut dtypes = matrices.filter_map(|(name, _)| checkpoint.tensors.get(name)).map(|tensor| tensor.dtype);
@@ -49,32 +47,36 @@ impl Model {
             kv_heads: d.kv_heads,
             vocabulary: d.vocabulary,
             positions: d.positions,
-            parameters: (block_parameters + outer.0) as f64,
-            bytes: bytes as f64,
+            parameters: (block_parameters + outer_parameters) as f64,
+            bytes: self.transformer.sizes().all as f64,
             block_parameters: block_parameters as f64 / layers,
             block_bytes: block_bytes as f64 / layers,
             dtype,
             tied: d.head.is_none(),
-            peak_bytes: self.peak_bytes(bytes, blocks.iter().map(|block| block.1).max().unwrap_or(0)) as f64,
+            peak_bytes: self.peak_bytes(DEFAULT_CALIBRATION) as f64,
             warnings: self.warnings.clone(),
             tensors: self.origin.as_ref().map(Origin::proof),
         }
     }
 
-    /// Memory that calibrating, merging and evaluating with default options are expected to take at most: the program, resident weights, the
-    /// block at work and the next one, the streams that are kept, the rows, what a block computes on one chunk, and logits of two models.
-    fn peak_bytes(&self, weights: u64, block: u64) -> u64 {
+    /// Memory that calibrating on so many windows, of so many tokens, with so many rows kept, then merging and evaluating are expected to take at
+    /// most: the program, the weights within the budget, the streams that are kept, the rows, what a block computes on one chunk, and logits of
+    /// two models.
+    pub(super) fn peak_bytes(&self, (sequences, window, rows): (u64, u64, u64)) -> u64 {
         let d = &self.transformer.description;
         let info = self.lab.engine.info();
-        let (sequences, window, rows) = DEFAULT_CALIBRATION;
+        let sizes = self.transformer.sizes();
         let row_bytes = 4 * d.hidden as u64;
         let stream = row_bytes * sequences * window;
         let streams = stream * 2 + crate::calibration::STREAM_BUDGET.min(stream * d.layers as u64);
         let widest = d.projections.iter().map(|p| p.rows).max().unwrap_or(0);
         let tile = self.transformer.head_tiles().first().map_or(0, |tile| tile.len());
-        let working = 4 * info.chunk_tokens as u64 * (3 * widest + 4 * d.hidden + 2 * tile) as u64;
+        let chunk = (info.chunk_tokens as u64).max(window).min(sequences * window);
+        let working = 4 * chunk * (3 * widest + 4 * d.hidden + 2 * tile) as u64;
         let kept_rows = row_bytes * rows * (d.layers as u64 + 1);
-        PROGRAM_BYTES + weights.min(super::RESIDENT_BYTES) + 2 * block + streams + kept_rows + working
+        // A merged model's own blocks come on top of the original's.
+        let weights = (sizes.all + sizes.block).min(self.lab.budget()).max(sizes.block);
+        PROGRAM_BYTES + weights + streams + kept_rows + working
     }
 
     /// The record of how it was merged; none for a model that was not.

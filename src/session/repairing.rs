@@ -71,7 +71,7 @@ impl Model {
             _ => Some(evaluate(&current, None, &windows[fitted..], task).await?.dense.nll),
         };
         for ridge in [ridge, ridge * SECOND_TRY] {
-            let map = RepairMap { step: number, values: Parked::from_f32(&sums.solve(ridge)?, &self.lab.meter) };
+            let map = RepairMap { step: number, values: Parked::from_f32(&sums.solve(ridge)?, &self.lab.meter)? };
             survivors.set_repair(index, Some(Rc::new(map)));
             let Some(before) = before else { return Ok(Some(ridge)) };
             let (repaired, _) = self.merged(survivors, measured.norms(), task).await?;
@@ -154,7 +154,7 @@ impl Origin {
             let mut bytes = vec![0; map.values.len()];
             map.values.read(0, &mut bytes);
             let name = format!("T.{}", map.step);
-            let source = Rc::new(MemorySource::new(name.clone(), &bytes, meter));
+            let source = Rc::new(MemorySource::new(name.clone(), &bytes, meter)?);
             let (dtype, bytes) = (safetensors::Dtype::F32, bytes.len() as u64);
             tensors.insert(name, StoredTensor { dtype, shape: shape.clone(), source, start: 0, bytes });
         }
@@ -176,7 +176,7 @@ pub(super) fn read_maps(bytes: &[u8], shape: &[usize], meter: &Meter) -> Result<
         if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != shape {
             return Err(bad(format!("{name} is {:?} {:?}, expected F32 {shape:?}", tensor.dtype(), tensor.shape())));
         }
-        let values = Parked::zeros(tensor.data().len(), meter);
+        let values = Parked::zeros(tensor.data().len(), meter)?;
         values.write(0, tensor.data());
         maps.insert(step, Rc::new(RepairMap { step, values }));
     }

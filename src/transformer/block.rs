@@ -31,6 +31,8 @@ pub struct Block {
     scale: f32,
     norms: Vec<(Role, NormWeights)>,
     linears: Vec<(Role, Linear)>,
+    /// True when all its matrices are zero, so that it passes the stream on.
+    pub empty: bool,
 }
 
 /// Keys and values of the positions that one layer has seen: `[capacity, kv_heads * head_size]` each.
@@ -123,9 +125,15 @@ impl Block {
             norms.push((norm.role, NormWeights::load(weights, checkpoint, description, &name).await?));
         }
         let mut linears = Vec::new();
+        let (mut zeros, mut some) = (None, false);
         for projection in &description.projections {
             let name = description.block_tensor(layer, projection.name, "weight");
-            let weight = weights.projection(&name, checkpoint.tensor(&name)?, projection).await?;
+            let loaded = weights.projection(&name, checkpoint.tensor(&name)?, projection).await?;
+            match loaded.zeros {
+                true => zeros = Some(name.clone()),
+                false => some = true,
+            }
+            let weight = loaded.matrix;
             let mut bias = None;
             if projection.bias {
                 let name = description.block_tensor(layer, projection.name, "bias");
@@ -133,8 +141,13 @@ impl Block {
             }
             linears.push((projection.role, Linear { weight, bias }));
         }
+        // A block of zeros is one that somebody emptied; a single matrix of zeros is a download that stopped half-way.
+        if let Some(name) = zeros.as_ref().filter(|_| some) {
+            let found = "all its values are zero, others of its block are not".into();
+            return Err(Error::NotFinite { what: format!("the tensor {name}"), found });
+        }
         let options = description.layer_options.get(layer).copied().unwrap_or(LayerOptions::GLOBAL);
-        Ok(Self { options, scale: description.attention_scale_of(layer), norms, linears })
+        Ok(Self { options, scale: description.attention_scale_of(layer), norms, linears, empty: zeros.is_some() })
     }
 
     /// Runs the stream x `[sequences * length, hidden]` through the block, in place.

@@ -3,15 +3,17 @@
 //! A [`Stream`] holds the hidden states of all windows between two blocks; block l's weights are loaded, all of the stream runs through it, and
 //! block l + 1 is being read meanwhile. This module must not know what the states are for: nothing of MKA, nothing of the web.
 
+mod ahead;
 mod block;
 mod generate;
+mod rates;
 mod weights;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::pin::pin;
 use std::rc::Rc;
-
-use futures_lite::future::zip;
 
 use crate::architecture::rope::Rope;
 use crate::architecture::{Description, Learned, Narrow, readable_dtype};
@@ -22,6 +24,7 @@ use crate::task::{Step, Task};
 pub use block::Linear;
 use block::{Block, NormWeights, Pass, Positions, product};
 pub use generate::{Decoder, Sampler};
+pub use rates::Rates;
 pub use weights::{WeightStore, read_values};
 
 /// Rows of the vocabulary that are multiplied at once: logits of 1,024 tokens then take 16 MB.
@@ -41,6 +44,18 @@ pub struct Transformer {
     /// The model's shapes and names.
     pub description: Description,
     weights: Rc<WeightStore>,
+    sizes: Sizes,
+    /// Blocks that turned out to be nothing but zeros.
+    empty: RefCell<BTreeSet<usize>>,
+}
+
+/// Bytes of a model's weights as they are stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// All that the model uses.
+    pub all: u64,
+    /// Its largest block.
+    pub block: u64,
 }
 
 /// The hidden states of some windows of equal length between two blocks: `x[l]`, all positions.
@@ -85,7 +100,7 @@ impl Stream {
             *index == 0 || rest.is_some()
         };
         let copy = |(_, chunk): (usize, &Chunk)| {
-            Ok(Chunk { states: engine.park(engine.unpark(&chunk.states)?), sequences: chunk.sequences })
+            Ok(Chunk { states: engine.park(engine.unpark(&chunk.states)?)?, sequences: chunk.sequences })
         };
         let chunks = self.chunks.iter().enumerate().take_while(fits).map(copy).collect::<Result<_>>()?;
         Ok(Self { chunks, window: self.window })
@@ -136,7 +151,25 @@ impl Transformer {
         description: Description,
     ) -> Result<Self> {
         description.check(&checkpoint)?;
-        Ok(Self { engine, checkpoint, description, weights })
+        let bytes = |names: Vec<(String, Vec<u64>)>| -> u64 {
+            names.iter().filter_map(|(name, _)| checkpoint.tensors.get(name)).map(|tensor| tensor.bytes).sum()
+        };
+        let blocks: Vec<u64> = (0..description.layers).map(|layer| bytes(description.block_tensors(layer))).collect();
+        let sizes = Sizes {
+            all: blocks.iter().sum::<u64>() + bytes(description.outer_tensors()),
+            block: blocks.iter().copied().max().unwrap_or(0),
+        };
+        Ok(Self { engine, checkpoint, description, weights, sizes, empty: RefCell::default() })
+    }
+
+    /// Bytes of the weights.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Blocks that were read and are nothing but zeros: they pass the stream on as it is.
+    pub fn empty_blocks(&self) -> Vec<usize> {
+        self.empty.borrow().iter().copied().collect()
     }
 
     /// The embeddings of windows of equal length: `x[0]`.
@@ -149,7 +182,7 @@ impl Transformer {
         let mut chunks = Vec::new();
         for group in windows.chunks(windows_per_chunk(self.engine.as_ref(), window)) {
             let states = self.embed_rows(&group.concat(), window, 0).await?;
-            chunks.push(Chunk { states: self.engine.park(states), sequences: group.len() });
+            chunks.push(Chunk { states: self.engine.park(states)?, sequences: group.len() });
             self.engine.pace().await?;
             task.check()?;
         }
@@ -227,6 +260,9 @@ impl Transformer {
 
     /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer. `step` counts blocks.
     ///
+    /// The next block is read while one is at work, as far as the budget allows. When memory runs out, the budget is halved and the block is
+    /// run again: the stream changes only when a block is done.
+    ///
     /// # Errors
     /// [`Error::Cancelled`], or what reading and computing fail with.
     pub async fn forward(
@@ -239,20 +275,41 @@ impl Transformer {
     ) -> Result<()> {
         let ropes = self.rope_tables(stream.window)?;
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
+        self.weights.make_room(self.sizes.all, self.sizes.block);
         let mut next = None;
-        for layer in layers.clone() {
+        let mut layer = layers.start;
+        while layer < layers.end {
             let block = match next.take() {
                 Some(block) => block,
-                None => self.load_block(layer).await?,
+                None => self.load_block(layer).await,
             };
             let ahead = layer + 1;
-            let work = run_block(&pass, &block, stream, ahead, &mut observer);
-            let read =
-                async { if layers.contains(&ahead) { self.load_block(ahead).await.map(Some) } else { Ok(None) } };
-            let (done, loaded) = zip(work, read).await;
-            done?;
-            next = loaded?;
-            step.advance(1)?;
+            let room = self.weights.loaded() + self.weights.room_ahead(self.sizes.block);
+            let mut read = pin!(self.load_block(ahead));
+            let done = match block {
+                Err(error) => Err(error),
+                Ok(block) => {
+                    let work = run_block(&pass, &block, stream, ahead, &mut observer);
+                    let may_read = || layers.contains(&ahead) && self.weights.loaded() <= room;
+                    let (done, read) = ahead::beside(pin!(work), read.as_mut(), may_read).await;
+                    next = read;
+                    done
+                }
+            };
+            match done {
+                Ok(chunks) => {
+                    stream.chunks = chunks;
+                    layer = ahead;
+                    step.advance(1)?;
+                    if next.is_none() && layers.contains(&ahead) {
+                        next = Some(read.await);
+                    }
+                }
+                Err(error) => {
+                    next = None;
+                    self.weights.give_up_half(error)?;
+                }
+            }
         }
         Ok(())
     }
@@ -328,7 +385,7 @@ impl Transformer {
     pub async fn head_tile(&self, tile: Range<usize>) -> Result<Linear> {
         let d = &self.description;
         let name = d.head.as_ref().unwrap_or(&d.embedding);
-        let weight = self.weights.matrix(name, self.checkpoint.tensor(name)?, tile.clone(), false).await?;
+        let weight = self.weights.matrix(name, self.checkpoint.tensor(name)?, tile.clone()).await?.matrix;
         let bias = match &d.head_bias {
             None => None,
             Some(name) => {
@@ -387,7 +444,15 @@ impl Transformer {
     }
 
     async fn load_block(&self, layer: usize) -> Result<Block> {
-        Block::load(&self.weights, &self.checkpoint, &self.description, layer).await
+        let block = Block::load(&self.weights, &self.checkpoint, &self.description, layer).await?;
+        if block.empty {
+            self.empty.borrow_mut().insert(layer);
+            if self.empty.borrow().len() == self.description.layers {
+                let found = "all their values are zero".into();
+                return Err(Error::NotFinite { what: "the matrices of the model's blocks".into(), found });
+            }
+        }
+        Ok(block)
     }
 
     fn rope_tables(&self, positions: usize) -> Result<Vec<Tensor>> {
@@ -396,24 +461,30 @@ impl Transformer {
     }
 }
 
-/// Runs all chunks of a stream through one block; `layer` is the index of the stream behind it.
+/// All chunks of a stream behind one block; `layer` is the index of the stream that they make.
 async fn run_block(
     pass: &Pass<'_>,
     block: &Block,
-    stream: &mut Stream,
+    stream: &Stream,
     layer: usize,
     observer: &mut Option<&mut dyn Observer>,
-) -> Result<()> {
-    for (index, chunk) in stream.chunks.iter_mut().enumerate() {
+) -> Result<Vec<Chunk>> {
+    let mut chunks = Vec::new();
+    for (index, chunk) in stream.chunks.iter().enumerate() {
         let mut states = pass.engine.unpark(&chunk.states)?;
         let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
         block.run(pass, &mut states, positions, None).await?;
         if let Some(observer) = observer {
             show(pass.engine, &states, layer, index, *observer).await?;
         }
-        chunk.states = pass.engine.park(states);
+        chunks.push(Chunk { states: pass.engine.park(states)?, sequences: chunk.sequences });
     }
-    Ok(())
+    if let Some(last) = chunks.last() {
+        // A device tells late that it had no room; what is read from it is there.
+        let last = pass.engine.unpark(&last.states)?;
+        pass.engine.read(&pass.engine.gather(&last, &[0])?).await?;
+    }
+    Ok(chunks)
 }
 
 async fn show(

@@ -15,28 +15,103 @@ use crate::error::{Error, Result};
 const CHUNK_BYTES: usize = 4 << 20;
 /// A matrix that is stored the other way round is turned in pieces of about this many bytes; all of it is read for each.
 const TURNED_BYTES: usize = 16 << 20;
+/// A budget below this is not halved any more: the engine has no room for anything.
+const LEAST_BUDGET: u64 = 1 << 20;
 
 /// Where a weight comes from: the address of its source and its first byte. Two models that share a tensor share its upload.
 type Key = (*const (), u64);
 
 struct Resident<T> {
     source: Weak<dyn ByteSource>,
-    value: Rc<T>,
+    value: T,
     bytes: u64,
+}
+
+/// A matrix, and whether all its values are zero.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The weights.
+    pub matrix: Rc<Matrix>,
+    /// True when there is nothing but zeros.
+    pub zeros: bool,
 }
 
 /// Loads weights onto an engine and keeps those that fit the budget.
 pub struct WeightStore {
     engine: Rc<dyn Compute>,
+    /// Bytes of weights that may be on the engine together: those that stay, the block at work, and what is read ahead.
     budget: Cell<u64>,
-    matrices: RefCell<HashMap<Key, Resident<Matrix>>>,
-    vectors: RefCell<HashMap<Key, Resident<Tensor>>>,
+    /// What of the budget is kept free for the block at work and the next one.
+    reserve: Cell<u64>,
+    /// Bytes of all matrices that were ever loaded.
+    loaded: Cell<u64>,
+    matrices: RefCell<HashMap<Key, Resident<Loaded>>>,
+    vectors: RefCell<HashMap<Key, Resident<Rc<Tensor>>>>,
 }
 
 impl WeightStore {
-    /// A store that keeps at most `budget` bytes of weights resident.
+    /// A store that has at most `budget` bytes of weights on the engine at once, or as little as one block needs.
     pub fn new(engine: Rc<dyn Compute>, budget: u64) -> Self {
-        Self { engine, budget: budget.into(), matrices: RefCell::default(), vectors: RefCell::default() }
+        Self {
+            engine,
+            budget: budget.into(),
+            reserve: Cell::default(),
+            loaded: Cell::default(),
+            matrices: RefCell::default(),
+            vectors: RefCell::default(),
+        }
+    }
+
+    /// Bytes of weights that may be on the engine together.
+    pub fn budget(&self) -> u64 {
+        self.budget.get()
+    }
+
+    /// Changes the budget, and lets go of what is beyond it.
+    pub fn set_budget(&self, bytes: u64) {
+        self.budget.set(bytes);
+        self.shrink();
+    }
+
+    /// Says how large the model at work is: all its weights, and its largest block. Where not everything fits, room is kept for the block at
+    /// work and the next one.
+    pub(super) fn make_room(&self, model: u64, block: u64) {
+        self.reserve.set(if model <= self.budget.get() { 0 } else { 2 * block });
+        self.shrink();
+    }
+
+    /// How many bytes of the next block may be read while a block of `block` bytes is at work.
+    pub(super) fn room_ahead(&self, block: u64) -> u64 {
+        self.budget.get().saturating_sub(block)
+    }
+
+    /// Bytes of all matrices that were ever loaded: grows as reading goes on.
+    pub(super) fn loaded(&self) -> u64 {
+        self.loaded.get()
+    }
+
+    /// After `error`: halves the budget, if the error is that memory ran out and there is something left to give up.
+    ///
+    /// # Errors
+    /// `error` otherwise.
+    pub(super) fn give_up_half(&self, error: Error) -> Result<()> {
+        if !matches!(error, Error::OutOfMemory { .. }) || self.budget.get() < LEAST_BUDGET {
+            return Err(error);
+        }
+        self.set_budget(self.budget.get() / 2);
+        Ok(())
+    }
+
+    /// Lets go of resident matrices until they leave the reserve free.
+    fn shrink(&self) {
+        let room = self.budget.get().saturating_sub(self.reserve.get());
+        let mut matrices = self.matrices.borrow_mut();
+        let mut held: u64 = matrices.values().map(|resident| resident.bytes).sum();
+        matrices.retain(|_, resident| {
+            let stays = held <= room;
+            held -= if stays { 0 } else { resident.bytes };
+            stays
+        });
     }
 
     /// Lets go of the weights of models that are closed.
@@ -48,14 +123,13 @@ impl WeightStore {
     /// The rows `rows` of a stored matrix `[_, columns]`.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when a weight is not finite, or, with `refuse_zeros`, when all are zero; or what reading and uploading fail with.
+    /// [`Error::NotFinite`] when a weight is not finite, or what reading and uploading fail with.
     pub async fn matrix(
         &self,
         name: &str,
         tensor: &StoredTensor,
         rows: std::ops::Range<usize>,
-        refuse_zeros: bool,
-    ) -> Result<Rc<Matrix>> {
+    ) -> Result<Loaded> {
         let dtype = readable_dtype(name, tensor)?;
         let columns = tensor.shape.last().copied().unwrap_or(0) as usize;
         let row_bytes = columns * dtype.size();
@@ -66,15 +140,25 @@ impl WeightStore {
         }
         let mut matrix = self.engine.matrix(rows.len(), columns, dtype)?;
         let zeros = self.write(name, tensor, rows.start, rows.len(), (&mut matrix, 0)).await?;
-        check_not_zero(name, zeros && refuse_zeros)?;
-        Ok(self.keep(tensor, key, matrix))
+        Ok(self.keep(tensor, key, matrix, zeros))
+    }
+
+    /// The first `lines` lines of a stored matrix, for a measurement: they are not kept.
+    ///
+    /// # Errors
+    /// As [`WeightStore::matrix`].
+    pub(super) async fn sample(&self, name: &str, tensor: &StoredTensor, lines: usize) -> Result<Matrix> {
+        let columns = tensor.shape.last().copied().unwrap_or(0) as usize;
+        let mut matrix = self.engine.matrix(lines, columns, readable_dtype(name, tensor)?)?;
+        self.write(name, tensor, 0, lines, (&mut matrix, 0)).await?;
+        Ok(matrix)
     }
 
     /// The weights of a projection `[rows, columns]`, from the tensor that it is stored in.
     ///
     /// # Errors
-    /// As [`WeightStore::matrix`]; weights that are all zero are refused.
-    pub async fn projection(&self, name: &str, tensor: &StoredTensor, part: &Projection) -> Result<Rc<Matrix>> {
+    /// As [`WeightStore::matrix`].
+    pub async fn projection(&self, name: &str, tensor: &StoredTensor, part: &Projection) -> Result<Loaded> {
         let dtype = readable_dtype(name, tensor)?;
         let row_bytes = if part.transposed { dtype.size() } else { part.columns * dtype.size() };
         let key = key_of(tensor, tensor.start + (part.first * row_bytes) as u64);
@@ -91,8 +175,7 @@ impl WeightStore {
             };
             row += count;
         }
-        check_not_zero(name, zeros)?;
-        Ok(self.keep(tensor, key, matrix))
+        Ok(self.keep(tensor, key, matrix, zeros))
     }
 
     /// Writes `count` stored rows from `first` on into the rows of a matrix from `row` on; true when all are zero.
@@ -152,12 +235,14 @@ impl WeightStore {
         Ok(zeros)
     }
 
-    /// Keeps a matrix for the next who asks, if the budget allows.
-    fn keep(&self, tensor: &StoredTensor, key: Key, matrix: Matrix) -> Rc<Matrix> {
+    /// Keeps a matrix for the next who asks, if the budget allows. A pass takes the blocks in turn, so what came first stays: what was used
+    /// last would go just before it is needed.
+    fn keep(&self, tensor: &StoredTensor, key: Key, matrix: Matrix, zeros: bool) -> Loaded {
         let bytes = (matrix.rows * matrix.columns * matrix.dtype.size()) as u64;
-        let value = Rc::new(matrix);
+        let value = Loaded { matrix: Rc::new(matrix), zeros };
+        self.loaded.set(self.loaded.get() + bytes);
         let held: u64 = self.matrices.borrow().values().map(|resident| resident.bytes).sum();
-        if held + bytes <= self.budget.get() {
+        if held + bytes + self.reserve.get() <= self.budget.get() {
             let source = Rc::downgrade(&tensor.source);
             self.matrices.borrow_mut().insert(key, Resident { source, value: value.clone(), bytes });
         }
@@ -195,7 +280,8 @@ impl WeightStore {
         let wanted = runs.iter().flat_map(|(first, count)| &stored[*first..first + count]);
         let values: Vec<f32> = wanted.map(|value| value + offset).collect();
         let value = Rc::new(self.engine.upload(1, &values)?);
-        let resident = Resident { source: Rc::downgrade(&tensor.source), value: value.clone(), bytes: tensor.bytes };
+        let source = Rc::downgrade(&tensor.source);
+        let resident = Resident { source, value: value.clone(), bytes: tensor.bytes };
         self.vectors.borrow_mut().insert(key, resident);
         Ok(value)
     }
@@ -203,14 +289,6 @@ impl WeightStore {
 
 fn key_of(tensor: &StoredTensor, start: u64) -> Key {
     (Rc::as_ptr(&tensor.source).cast(), start)
-}
-
-/// Fails when `zeros`.
-fn check_not_zero(name: &str, zeros: bool) -> Result<()> {
-    if zeros {
-        return Err(Error::NotFinite { what: format!("the tensor {name}"), found: "all its values are zero".into() });
-    }
-    Ok(())
 }
 
 /// Reads and decodes `length` bytes of a tensor, from byte `offset` of it on.

@@ -7,6 +7,7 @@ use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::checkpoint::fresh::BlobSource;
 use crate::checkpoint::source::{ByteSource, Source, check_range};
 use crate::checkpoint::write::{OutputFile, Segment};
 use crate::error::{Error, Pending, Result};
@@ -150,6 +151,10 @@ pub async fn blob(file: &OutputFile, task: &Task) -> Result<web_sys::Blob> {
 async fn add_range(parts: &Array, source: &Source, start: u64, end: u64) -> Result<()> {
     if let Some(file) = source.as_any().downcast_ref::<JsSource>() {
         parts.push(&file.wait(file.file.blob(start as f64, end as f64)).await?);
+        return Ok(());
+    }
+    if let Some(kept) = source.as_any().downcast_ref::<BlobSource>() {
+        parts.push(&kept.slice(start, end)?);
         return Ok(());
     }
     let mut at = start;

@@ -276,7 +276,7 @@ pub async fn statistics(gpu: &Gpu) {
 
 pub async fn rows_and_copies(gpu: &Gpu) {
     let x = gpu.upload(3, &values(9, 1)).unwrap();
-    let kept = gpu.park(x);
+    let kept = gpu.park(x).unwrap();
     let mut changed = gpu.unpark(&kept).unwrap();
     gpu.add(&mut changed, &kept).unwrap();
     let doubled: Vec<f32> = values(9, 1).iter().map(|value| value * 2.0).collect();

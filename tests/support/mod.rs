@@ -121,7 +121,7 @@ pub fn sources(files: &Files) -> Vec<Source> {
 
 /// One file as a source.
 pub fn source(name: &str, bytes: &[u8]) -> Source {
-    Rc::new(MemorySource::new(name, bytes, &Meter::default()))
+    Rc::new(MemorySource::new(name, bytes, &Meter::default()).unwrap())
 }
 
 /// An engine that must start.

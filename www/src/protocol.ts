@@ -4,6 +4,12 @@
  */
 import type { Memory, Progress, Token } from "./api/types";
 
+/** What the worker tells of itself with every reply, in bytes. */
+export interface Figures extends Memory {
+  /** Weights that may be on the engine at once. */
+  budget: number;
+}
+
 /** One file of a model folder that the page already has. */
 export interface NamedBlob {
   /** Path inside the folder, "/"-separated. */
@@ -44,8 +50,10 @@ export type Source = { files: NamedBlob[] } | RemoteSource;
 export type Method =
   | "create"
   | "productRate"
+  | "setBudget"
   | "open"
   | "download"
+  | "estimate"
   | "logits"
   | "evaluate"
   | "calibrate"
@@ -75,10 +83,10 @@ export interface PlainError {
 }
 
 export type Reply =
-  | { kind: "result"; id: number; value: unknown; memory: Memory }
-  | { kind: "error"; id: number; error: PlainError; memory: Memory }
-  | { kind: "progress"; id: number; progress: Progress; memory: Memory }
-  | { kind: "token"; id: number; token: Token; memory: Memory }
+  | { kind: "result"; id: number; value: unknown; memory: Figures }
+  | { kind: "error"; id: number; error: PlainError; memory: Figures }
+  | { kind: "progress"; id: number; progress: Progress; memory: Figures }
+  | { kind: "token"; id: number; token: Token; memory: Figures }
   /** Something on the side failed and the work goes on. */
   | { kind: "warning"; error: PlainError }
   /** The wasm instance is not usable any more. */

@@ -111,7 +111,7 @@ impl Compute for Cpu {
     }
 
     fn matrix(&self, rows: usize, columns: usize, dtype: Dtype) -> Result<Matrix> {
-        let bytes = Parked::zeros(rows * columns * dtype.size(), &self.meter);
+        let bytes = Parked::zeros(rows * columns * dtype.size(), &self.meter)?;
         Ok(Matrix { rows, columns, dtype, storage: MatrixStorage::Parked(bytes) })
     }
 
@@ -134,11 +134,11 @@ impl Compute for Cpu {
         })
     }
 
-    fn park(&self, mut tensor: Tensor) -> Tensor {
+    fn park(&self, mut tensor: Tensor) -> Result<Tensor> {
         if let TensorStorage::Host(values) = &tensor.storage {
-            tensor.storage = TensorStorage::Parked(Parked::from_f32(values, &self.meter));
+            tensor.storage = TensorStorage::Parked(Parked::from_f32(values, &self.meter)?);
         }
-        tensor
+        Ok(tensor)
     }
 
     fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {

@@ -247,7 +247,7 @@ fn rows_are_gathered_copied_parked_and_checked() {
     engine.copy_rows(&mut cache, 2, &x).unwrap();
     assert_eq!(get(&engine, &cache), [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     assert!(engine.copy_rows(&mut cache, 3, &x).is_err());
-    let parked = engine.park(x);
+    let parked = engine.park(x).unwrap();
     assert_eq!(engine.memory(), (24, 24));
     let mut back = engine.unpark(&parked).unwrap();
     engine.add(&mut back, &engine.upload(3, &[1.0; 6]).unwrap()).unwrap();

@@ -2,10 +2,10 @@
  * The page's end of the wire to the worker: one call at a time, cancelling past the queue, and a new worker where the old
  * one crashed or does not answer a cancel in time. It knows messages, not models.
  */
-import type { Method, Reply, Request } from "../protocol";
+import type { Figures, Method, Reply, Request } from "../protocol";
 import { abortError, crashError, MkaError, revive } from "./error";
 import { type Spawned, spawn } from "./spawn";
-import type { Memory, Progress, Token } from "./types";
+import type { Progress, Token } from "./types";
 
 /** How long the worker may take to answer a cancel before it is ended, in milliseconds. */
 const PATIENCE = 400;
@@ -28,7 +28,7 @@ export type Send = (method: Method, target: number, args: unknown[], options?: C
 
 export class Connection {
   /** The latest figures that the worker sent with its replies, in bytes. */
-  memory: Memory = { wasm: 0, wasmPeak: 0, device: 0, devicePeak: 0 };
+  memory: Figures = { wasm: 0, wasmPeak: 0, device: 0, devicePeak: 0, budget: 0 };
   /** Told what failed on the side while the work goes on. */
   onWarning: (warning: MkaError) => void = () => {};
   /** Counts the workers: a handle is only worth something in the epoch that it was made in. */

@@ -18,17 +18,21 @@ export class Lab {
   readonly #connection: Connection;
   readonly #engine: Engine;
 
-  private constructor(connection: Connection, engine: Engine) {
+  readonly #chosen: { budget?: number };
+
+  private constructor(connection: Connection, engine: Engine, chosen: { budget?: number }) {
     this.#connection = connection;
     this.#engine = engine;
+    this.#chosen = chosen;
   }
 
   /** Starts the worker and the engine. `auto` (the default) chooses; `webgpu` fails with `no-webgpu` where there is none. */
   static async create({ backend = "auto", signal }: { backend?: Backend; signal?: AbortSignal } = {}): Promise<Lab> {
     let engine: Engine | undefined;
     // A worker that takes the place of another one runs the engine that was chosen at first.
+    const chosen: { budget?: number } = {};
     const connection = new Connection(async (send) => {
-      engine = (await send("create", 0, [engine?.backend ?? backend])) as Engine;
+      engine = (await send("create", 0, [engine?.backend ?? backend, chosen.budget])) as Engine;
     });
     try {
       await connection.run(signal, async () => {});
@@ -36,7 +40,7 @@ export class Lab {
       connection.close();
       throw error;
     }
-    return new Lab(connection, engine as unknown as Engine);
+    return new Lab(connection, engine as unknown as Engine, chosen);
   }
 
   /** The engine that runs. */
@@ -92,7 +96,23 @@ export class Lab {
 
   /** Memory in bytes, as of the worker's latest message. */
   memory(): Memory {
-    return { ...this.#connection.memory };
+    const { budget: _, ...memory } = this.#connection.memory;
+    return memory;
+  }
+
+  /**
+   * Bytes of weights that may be on the engine at once, as of the worker's latest message. What fits stays there for the next
+   * pass, the rest is read again. At first it is an eighth of the memory that the browser says the machine has, or 1 GiB; it is
+   * halved when memory runs out.
+   */
+  get budget(): number {
+    return this.#connection.memory.budget;
+  }
+
+  /** Sets the budget, in bytes: at least 1 MiB. One block is always on the engine, whatever the budget. */
+  async setBudget(bytes: number): Promise<void> {
+    await this.#connection.run(undefined, (send) => send("setBudget", 0, [bytes]));
+    this.#chosen.budget = bytes;
   }
 
   /** Ends the worker and frees everything. */

@@ -10,6 +10,8 @@ import type {
   CalibrateOptions,
   CalibrationInfo,
   Comparison,
+  Estimate,
+  EstimateOptions,
   EvaluateOptions,
   Evaluation,
   GenerateOptions,
@@ -66,6 +68,15 @@ export class Model {
   async download(options: Watch = {}): Promise<void> {
     void navigator.storage?.persist?.().catch(() => {}); // the browser may say no, which changes nothing here
     await this.remote.call("download", [], options);
+  }
+
+  /**
+   * What a calibration on so many windows, merging a pair, and an evaluation of as many windows will take: from the headers, and a
+   * measurement of about a second on the model's own weights.
+   */
+  async estimate(options: EstimateOptions = {}): Promise<Estimate> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("estimate", [rest], watch)) as Estimate;
   }
 
   /** The logits after the last token of a text, or of token ids. */
@@ -138,6 +149,15 @@ export class MergedModel {
     /** What was done, as JSON: `model.merge({ recipe })` gives the same bytes again. */
     readonly recipe: Recipe,
   ) {}
+
+  /**
+   * What a calibration on so many windows, merging a pair, and an evaluation of as many windows will take: from the headers, and a
+   * measurement of about a second on the model's own weights.
+   */
+  async estimate(options: EstimateOptions = {}): Promise<Estimate> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("estimate", [rest], watch)) as Estimate;
+  }
 
   /** The logits after the last token of a text, or of token ids. */
   async logits(options: Input & Watch): Promise<Logits> {

@@ -8,6 +8,7 @@ export type {
   CalibrationInfo,
   Comparison,
   Embedding,
+  Estimate,
   Evaluation,
   Hidden,
   Input,
@@ -66,6 +67,7 @@ export interface StoredModel {
   complete: boolean;
 }
 
+export type EstimateOptions = wasm.EstimateOptions & Watch;
 export type EvaluateOptions = wasm.EvaluateOptions & Watch;
 export type CalibrateOptions = wasm.CalibrateOptions & Watch;
 export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };

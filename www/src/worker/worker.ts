@@ -3,11 +3,11 @@
  * handles' second life and the words of the interface are on the page's side.
  */
 import init, { Calibration, Lab, Model, Task } from "../wasm/mka_lab.js";
-import type { Method, PlainError, Reply, Request, Source } from "../protocol";
+import type { Figures, Method, PlainError, Reply, Request, Source } from "../protocol";
 import { isTrap, mkaError, plain } from "./errors";
 import { downloadRate, watchDownloads } from "./network";
 import { type Opened, openSource } from "./open";
-import type { Memory, Progress, Token } from "../api/types";
+import type { Progress, Token } from "../api/types";
 
 interface Call {
   id: number;
@@ -27,12 +27,16 @@ let lastHandle = 0;
 const running = new Map<number, AbortController>();
 
 const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>> = {
-  async create(_, [backend]) {
-    lab = await Lab.create(backend as string);
+  async create(_, [backend, budget]) {
+    lab = await Lab.create(backend as string, memoryOfTheMachine());
+    if (budget) lab.setBudget(budget as number);
     const { adapter, reason } = lab;
     return { backend: lab.backend, adapter, reason, presets: lab.presets() };
   },
   productRate: ({ task }, [m, n, k]) => theLab().productRate(m as number, n as number, k as number, task),
+  async setBudget(_, [bytes]) {
+    theLab().setBudget(bytes as number);
+  },
   async open({ task }, [source]) {
     const opened = await openSource(source as Source, (error) => post({ kind: "warning", error }));
     const made = madeModel(await theLab().open(opened.files, task));
@@ -46,6 +50,7 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
       report({ step: "download", done, total, unit: "bytes", secondsLeft });
     });
   },
+  estimate: ({ target, task }, [options]) => model(target).estimate(options as never, task),
   logits: ({ target, task }, [options]) => model(target).logits(options as never, task),
   evaluate: ({ target, task }, [options]) => model(target).evaluate(options as never, task),
   async calibrate({ target, task }, [options]) {
@@ -106,8 +111,15 @@ function calibrationOf(handle: number): Calibration {
   throw mkaError("bad-argument", "This calibration was closed.", "Calibrate again.");
 }
 
-function memory(): Memory {
-  return lab?.memory() ?? { wasm: 0, wasmPeak: 0, device: 0, devicePeak: 0 };
+function memory(): Figures {
+  if (!lab) return { wasm: 0, wasmPeak: 0, device: 0, devicePeak: 0, budget: 0 };
+  return { ...lab.memory(), budget: lab.budget };
+}
+
+/** What the browser says, in bytes; not all of them do. */
+function memoryOfTheMachine(): number | undefined {
+  const { deviceMemory } = navigator as { deviceMemory?: number };
+  return deviceMemory && deviceMemory * 2 ** 30;
 }
 
 function post(reply: Reply, transfer: Transferable[] = []): void {
