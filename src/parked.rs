@@ -93,6 +93,24 @@ impl Parked {
     }
 }
 
+#[cfg(target_arch = "wasm32")]
+impl Drop for Parked {
+    fn drop(&mut self) {
+        free(&self.bytes.buffer());
+    }
+}
+
+/// Gives the memory of a buffer back at once. The garbage collector lets hundreds of megabytes of dead buffers stand before it comes.
+#[cfg(target_arch = "wasm32")]
+pub fn free(buffer: &js_sys::ArrayBuffer) {
+    use wasm_bindgen::JsCast;
+    let transfer = js_sys::Reflect::get(buffer, &"transfer".into());
+    // An older browser has no such method: the buffer waits for the collector then.
+    if let Some(transfer) = transfer.ok().and_then(|method| method.dyn_into::<js_sys::Function>().ok()) {
+        let _ = transfer.call1(buffer, &0.into());
+    }
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 impl Parked {
     /// `length` zero bytes, counted by `meter`.

@@ -72,13 +72,14 @@ pub use blob::BlobSource;
 mod blob {
     use std::any::Any;
 
-    use js_sys::{Array, Uint8Array};
-    use wasm_bindgen::JsValue;
+    use js_sys::{Array, ArrayBuffer, Uint8Array};
+    use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
     use web_sys::Blob;
 
     use crate::checkpoint::source::{ByteSource, check_range};
     use crate::error::{Error, Pending, Result};
+    use crate::parked::free;
 
     /// The pieces of a Blob in the making.
     #[derive(Default)]
@@ -94,7 +95,8 @@ mod blob {
         /// Each piece is a Blob at once, so that its copy in memory can go.
         pub fn push(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
             let piece = Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(bytes)));
-            self.0.push(&piece.map_err(|thrown| failed(name, &thrown))?);
+            let piece = piece.map_err(|thrown| failed(name, &thrown))?;
+            self.0.push(&piece);
             Ok(())
         }
 
@@ -129,7 +131,9 @@ mod blob {
                 check_range(self, offset, length)?;
                 let slice = self.slice(offset, offset + length as u64)?;
                 let buffer = JsFuture::from(slice.array_buffer()).await;
-                let bytes = Uint8Array::new(&buffer.map_err(|thrown| failed(&self.name, &thrown))?).to_vec();
+                let buffer: ArrayBuffer = buffer.map_err(|thrown| failed(&self.name, &thrown))?.unchecked_into();
+                let bytes = Uint8Array::new(&buffer).to_vec();
+                free(&buffer);
                 if bytes.len() == length { Ok(bytes) } else { Err(failed(&self.name, &"it came back shorter".into())) }
             })
         }

@@ -37,10 +37,12 @@ pub use calibration::Calibration;
 pub use rows::{Row, Spread};
 
 /// Bytes of weights that are on the engine at once, where nothing is known of the machine; what does not fit is read again in each pass.
-const DEFAULT_BUDGET: u64 = 1 << 30;
-/// The share of the machine's memory that the budget may take: one part in so many. A browser tells a rounded figure and rarely more than 8 GiB; the
-/// page, the input's cache and the other tabs want their share.
-const SHARE_OF_MEMORY: u64 = 8;
+const DEFAULT_BUDGET: u64 = 512 << 20;
+/// The share of the machine's memory that the budget may take, one part in so many: of a GPU, and of the page, where a large model stays below
+/// 1.5 GB in all.
+const SHARE_OF_MEMORY: (u64, u64) = (4, 16);
+/// The most that is derived for weights in the page.
+const MOST_IN_THE_PAGE: u64 = 768 << 20;
 /// The least and the most that the budget can be set to. One block is always on the engine, whatever the budget.
 const BUDGETS: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 
@@ -126,12 +128,14 @@ impl Lab {
         Ok(())
     }
 
-    /// Derives the budget from the memory of the machine, in bytes.
+    /// Derives the budget from what the browser says of the machine's memory, in bytes: a rounded figure. How much a GPU has it does not say.
     ///
     /// # Errors
     /// As [`Lab::set_budget`].
     pub fn derive_budget(&self, memory: u64) -> Result<()> {
-        self.set_budget(memory / SHARE_OF_MEMORY)
+        let (of_gpu, of_page) = SHARE_OF_MEMORY;
+        let on_gpu = self.engine.info().backend == "webgpu" && !self.engine.info().software;
+        self.set_budget(if on_gpu { memory / of_gpu } else { (memory / of_page).min(MOST_IN_THE_PAGE) })
     }
 
     /// Memory now and at the peak. `wasm` is the size of the WebAssembly memory, which never shrinks.

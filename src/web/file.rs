@@ -11,6 +11,7 @@ use crate::checkpoint::fresh::BlobSource;
 use crate::checkpoint::source::{ByteSource, Source, check_range};
 use crate::checkpoint::write::{OutputFile, Segment};
 use crate::error::{Error, Pending, Result};
+use crate::parked::free;
 use crate::task::Task;
 
 /// New bytes leave the WebAssembly heap in pieces of at most this size.
@@ -24,7 +25,7 @@ export interface SourceFile {
   name: string;
   /** Length in bytes. */
   size: number;
-  /** `length` bytes from `offset` on. */
+  /** `length` bytes from `offset` on, in a buffer that the caller may do away with. */
   read(offset: number, length: number): Promise<ArrayBuffer>;
   /** The bytes `start` to `end` as a Blob, without reading them where that can be. */
   blob(start: number, end: number): Promise<Blob>;
@@ -103,7 +104,11 @@ impl ByteSource for JsSource {
                 return Ok(Vec::new());
             }
             let buffer = self.wait(self.file.read(offset as f64, length as f64)).await?;
-            let bytes = buffer.dyn_into::<ArrayBuffer>().map(|buffer| Uint8Array::new(&buffer).to_vec());
+            let bytes = buffer.dyn_into::<ArrayBuffer>().map(|buffer| {
+                let bytes = Uint8Array::new(&buffer).to_vec();
+                free(&buffer);
+                bytes
+            });
             bytes.ok().filter(|bytes| bytes.len() == length).ok_or_else(|| Error::Storage {
                 file: self.name.clone(),
                 reason: format!("other than the {length} bytes from {offset} on came back"),
@@ -154,7 +159,8 @@ async fn add_range(parts: &Array, source: &Source, start: u64, end: u64) -> Resu
         return Ok(());
     }
     if let Some(kept) = source.as_any().downcast_ref::<BlobSource>() {
-        parts.push(&kept.slice(start, end)?);
+        let slice = kept.slice(start, end)?;
+        parts.push(&slice);
         return Ok(());
     }
     let mut at = start;
