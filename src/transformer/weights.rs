@@ -124,12 +124,7 @@ impl WeightStore {
     ///
     /// # Errors
     /// [`Error::NotFinite`] when a weight is not finite, or what reading and uploading fail with.
-    pub async fn matrix(
-        &self,
-        name: &str,
-        tensor: &StoredTensor,
-        rows: std::ops::Range<usize>,
-    ) -> Result<Loaded> {
+    pub async fn matrix(&self, name: &str, tensor: &StoredTensor, rows: std::ops::Range<usize>) -> Result<Loaded> {
         let dtype = readable_dtype(name, tensor)?;
         let columns = tensor.shape.last().copied().unwrap_or(0) as usize;
         let row_bytes = columns * dtype.size();
