@@ -89,7 +89,7 @@ async fn open(lab: &Rc<Lab>, folder: &Path, style: &str) -> Done<Rc<Model>> {
             _ if name.starts_with("config") => continue,
             _ => name,
         };
-        files.push(Rc::new(MemorySource::new(name, &std::fs::read(&path)?, &Meter::default())));
+        files.push(Rc::new(MemorySource::new(name, &std::fs::read(&path)?, &Meter::default())?));
     }
     Ok(lab.open(&files, &Task::silent()).await?)
 }

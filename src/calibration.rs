@@ -74,11 +74,11 @@ impl Activations {
         let mut values = vec![0; rows.len() * bytes];
         let part = |states: &Rc<Parked>| {
             states.read(rows.start * bytes, &mut values);
-            let part = Parked::zeros(values.len(), meter);
+            let part = Parked::zeros(values.len(), meter)?;
             part.write(0, &values);
-            Rc::new(part)
+            Ok(Rc::new(part))
         };
-        let states = self.states.iter().map(part).collect();
+        let states = self.states.iter().map(part).collect::<Result<_>>()?;
         Ok(Self { rows: rows.len(), columns: self.columns, states, streams: Vec::new() })
     }
 }

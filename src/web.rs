@@ -16,8 +16,8 @@ use wasm_bindgen::prelude::*;
 use crate::error::Error;
 use crate::evaluate::Measured;
 use crate::interface::{
-    Comparison, Estimate, EstimateOptions, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions, SimilarityOptions, Summary,
-    Token,
+    Comparison, Estimate, EstimateOptions, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions,
+    SimilarityOptions, Summary, Token,
 };
 use crate::merge::presets::{PRESETS, Preset};
 use crate::merge::recipe::Recipe;

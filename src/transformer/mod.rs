@@ -254,8 +254,12 @@ impl Transformer {
     async fn project(&self, x: &Tensor, name: &str) -> Result<Tensor> {
         let tensor = self.checkpoint.tensor(name)?;
         let rows = tensor.shape.first().copied().unwrap_or(0) as usize;
-        let weight = self.weights.matrix(name, tensor, 0..rows, true).await?;
-        product(self.engine.as_ref(), &Task::silent(), x, &weight, None).await
+        let loaded = self.weights.matrix(name, tensor, 0..rows).await?;
+        if loaded.zeros {
+            let found = "all its values are zero".into();
+            return Err(Error::NotFinite { what: format!("the tensor {name}"), found });
+        }
+        product(self.engine.as_ref(), &Task::silent(), x, &loaded.matrix, None).await
     }
 
     /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer. `step` counts blocks.
