@@ -190,6 +190,7 @@ async fn repaired_behind_a_norm(files: Files, norm: &str, offset: f32) {
     let all = ids(&reference(&files));
     let plain = model.merge(&merge_options((1, 2), None), None, &Task::silent()).await.unwrap();
     let (mut squares, mut products) = (vec![0.0; map.len()], vec![0.0; map.len()]);
+    let (mut missed, mut missed_repaired) = (0.0, 0.0);
     for window in all.chunks_exact(18) {
         let (aim, before) = (streams(&model, window).await.unwrap(), streams(&plain, window).await.unwrap());
         let after = streams(&merged, window).await.unwrap();
@@ -202,9 +203,12 @@ async fn repaired_behind_a_norm(files: Files, norm: &str, offset: f32) {
                 let m = (repaired - x) / (f64::from(map[channel]) - 1.0);
                 squares[channel] += weight * m * m;
                 products[channel] += weight * m * (t - x);
+                missed += weight * (t - x) * (t - x);
+                missed_repaired += weight * (t - repaired) * (t - repaired);
             }
         }
     }
+    assert!(missed_repaired < 0.999 * missed, "{missed_repaired} of {missed}");
     let mu = 0.3 * squares.iter().sum::<f64>() / squares.len() as f64;
     for (channel, factor) in map.iter().enumerate() {
         let expected = 1.0 + products[channel] / (squares[channel] + mu);
