@@ -114,34 +114,40 @@ async fn predictions(
             normed.push(engine.park(engine.gather(&states, &predicting)?)?);
         }
         let targets: Vec<u32> = group.iter().flat_map(|ids| ids[1..].to_vec()).collect();
-        let state = start_state(engine, targets.len())?;
-        chunks.push(Chunk { normed, targets, state });
+        chunks.push(Chunk { normed, targets });
     }
+    let sums = dense.with_less(async || sums_of(dense, &chunks, task, step).await).await?;
+    sums.finish(streams.len() > 1)
+}
+
+/// The statistics of all predictions, tile after tile of the head.
+async fn sums_of(dense: &Transformer, chunks: &[Chunk], task: &Task, step: &Step<'_>) -> Result<Sums> {
+    let engine = dense.engine.as_ref();
+    let mut states = chunks.iter().map(|chunk| start_state(engine, chunk.targets.len())).collect::<Result<Vec<_>>>()?;
     for tile in dense.head_tiles() {
         let head = dense.head_tile(tile.clone()).await?;
-        for chunk in &mut chunks {
+        for (chunk, state) in chunks.iter().zip(&mut states) {
             let mut logits = Vec::new();
-            for states in &chunk.normed {
-                logits.push(dense.tile_logits(&engine.unpark(states)?, &head, task).await?);
+            for normed in &chunk.normed {
+                logits.push(dense.tile_logits(&engine.unpark(normed)?, &head, task).await?);
             }
-            engine.head_statistics(&logits[0], logits.get(1), tile.start, &chunk.targets, &mut chunk.state)?;
+            engine.head_statistics(&logits[0], logits.get(1), tile.start, &chunk.targets, state)?;
             engine.pace().await?;
         }
         step.advance(1)?;
     }
     let mut sums = Sums::default();
-    for chunk in &chunks {
-        let state = engine.read(&chunk.state).await?;
+    for state in &states {
+        let state = engine.read(state).await?;
         state.chunks_exact(s::COLUMNS).for_each(|row| sums.add(row));
     }
-    sums.finish(streams.len() > 1)
+    Ok(sums)
 }
 
 struct Chunk {
     /// Normed states of the positions that predict, of each model.
     normed: Vec<Tensor>,
     targets: Vec<u32>,
-    state: Tensor,
 }
 
 /// The rows of a chunk that predict a token of the same window: all but the last of each.

@@ -117,3 +117,85 @@ fn a_written_file_is_read_by_the_crate_and_ranges_are_joined() {
     let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(bytemuck::pod_collect_to_vec::<u8, f32>(read.tensor("c").unwrap().data()), [4.0, 5.0, 6.0]);
 }
+
+#[test]
+fn shards_are_cut_between_tensors_and_open_again() {
+    let bytes: Vec<u8> = (0..60).collect();
+    let whole = file("weights", &bytes);
+    let tensor = |start: u64, bytes: u64| StoredTensor {
+        dtype: safetensors::Dtype::U8,
+        shape: vec![bytes],
+        source: whole.clone(),
+        start,
+        bytes,
+    };
+    let tensors: IndexMap<String, StoredTensor> =
+        [("a", 0, 10), ("b", 10, 10), ("c", 20, 30), ("d", 50, 5), ("e", 55, 5)]
+            .map(|(name, start, bytes)| (name.to_string(), tensor(start, bytes)))
+            .into();
+    let names = |limit| {
+        let files = write::weight_files(&tensors, limit).unwrap();
+        files.iter().map(|file| file.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(60), ["model.safetensors"]);
+    assert_eq!(names(59).len(), 3, "two shards and the index");
+    // A tensor beyond the limit has a shard of its own.
+    let files = write::weight_files(&tensors, 20).unwrap();
+    assert_eq!(files.len(), 4, "a and b, c, d and e, the index");
+    let mut sources = vec![file("config.json", br#"{"model_type": "x"}"#)];
+    for written in &files {
+        sources.push(file(&written.name, &pollster::block_on(written.bytes()).unwrap()));
+    }
+    let opened = pollster::block_on(Checkpoint::open(&sources)).unwrap();
+    assert_eq!(opened.tensors.keys().collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+    let d = &opened.tensors["d"];
+    assert_eq!(pollster::block_on(d.source.read(d.start, 5)).unwrap(), [50, 51, 52, 53, 54]);
+}
+
+/// A file of 8 GiB of which only the header and the last bytes are there.
+struct Far {
+    start: Vec<u8>,
+    length: u64,
+}
+
+impl source::ByteSource for Far {
+    fn name(&self) -> &str {
+        "model.safetensors"
+    }
+
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn read(&self, offset: u64, length: usize) -> crate::error::Pending<'_, Vec<u8>> {
+        Box::pin(async move {
+            source::check_range(self, offset, length)?;
+            // Behind the header every byte tells where it is: the offset's GiB.
+            Ok((offset..offset + length as u64)
+                .map(|at| self.start.get(at as usize).copied().unwrap_or((at >> 30) as u8))
+                .collect())
+        })
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+#[test]
+fn tensors_beyond_four_gibibytes_are_read_where_they_are() {
+    let (first, second) = (5u64 << 30, 8u64);
+    let header = format!(
+        r#"{{"far": {{"dtype": "U8", "shape": [{first}], "data_offsets": [0, {first}]}}, "end": {{"dtype": "U8", "shape": [{second}], "data_offsets": [{first}, {}]}}}}"#,
+        first + second
+    );
+    let mut start = (header.len() as u64).to_le_bytes().to_vec();
+    start.extend(header.bytes());
+    let length = start.len() as u64 + first + second;
+    let sources: Vec<source::Source> =
+        vec![file("config.json", br#"{"model_type": "x"}"#), std::rc::Rc::new(Far { start, length })];
+    let opened = pollster::block_on(Checkpoint::open(&sources)).unwrap();
+    let end = &opened.tensors["end"];
+    assert!(end.start > 1 << 32);
+    assert_eq!(pollster::block_on(end.source.read(end.start, 8)).unwrap(), [5; 8]);
+}

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::StoredTensor;
 use super::source::Source;
+use super::{INDEX, SINGLE, StoredTensor};
 use crate::error::{Error, Result};
 
 /// A piece of an output file.
@@ -91,6 +91,52 @@ struct Metadata {
 enum Item<'a> {
     Metadata(Metadata),
     Tensor(Entry<'a>),
+}
+
+#[derive(Serialize)]
+struct Index<'a> {
+    metadata: TotalSize,
+    weight_map: IndexMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct TotalSize {
+    total_size: u64,
+}
+
+/// The weight files of these tensors: `model.safetensors`, or, where that would have more than `limit` bytes of data, shards of at most so many
+/// and their index. A tensor is never cut: one that is larger has a shard of its own.
+///
+/// # Errors
+/// [`Error::BadHeader`] when a header or the index cannot be written.
+pub fn weight_files(tensors: &IndexMap<String, StoredTensor>, limit: u64) -> Result<Vec<OutputFile>> {
+    let mut shards: Vec<IndexMap<String, StoredTensor>> = vec![IndexMap::new()];
+    let mut filled = 0;
+    for (name, tensor) in tensors {
+        if filled > 0 && filled + tensor.bytes > limit {
+            shards.push(IndexMap::new());
+            filled = 0;
+        }
+        filled += tensor.bytes;
+        if let Some(shard) = shards.last_mut() {
+            shard.insert(name.clone(), tensor.clone());
+        }
+    }
+    if let [only] = &shards[..] {
+        return Ok(vec![safetensors_file(SINGLE, only)?]);
+    }
+    let name = |number: usize| format!("model-{:05}-of-{:05}.safetensors", number + 1, shards.len());
+    let mut files = Vec::new();
+    let mut weight_map = IndexMap::new();
+    for (number, shard) in shards.iter().enumerate() {
+        weight_map.extend(shard.keys().map(|tensor| (tensor.as_str(), name(number))));
+        files.push(safetensors_file(&name(number), shard)?);
+    }
+    let total_size = tensors.values().map(|tensor| tensor.bytes).sum();
+    let index = serde_json::to_string_pretty(&Index { metadata: TotalSize { total_size }, weight_map })
+        .map_err(|e| Error::BadHeader { file: INDEX.into(), reason: e.to_string() })?;
+    files.push(OutputFile::text(INDEX, index + "\n"));
+    Ok(files)
 }
 
 /// A safetensors file of these tensors, in this order, with the metadata `format: pt` that transformers asks for.

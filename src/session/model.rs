@@ -2,7 +2,7 @@
 
 use super::input::{Windows, digest};
 use super::{Model, Origin};
-use crate::checkpoint::write::{OutputFile, safetensors_file};
+use crate::checkpoint::write::{OutputFile, weight_files};
 use crate::error::{Error, Result};
 use crate::evaluate::{Loss, Measured, evaluate};
 use crate::interface::{
@@ -14,6 +14,9 @@ use crate::transformer::{Decoder, Sampler};
 
 /// A default calibration, for the estimate of memory: windows, tokens of each, rows kept.
 pub(super) const DEFAULT_CALIBRATION: (u64, u64, u64) = (32, 256, 512);
+
+/// A weight file that is written has at most so many bytes of data: what every file system and every download takes.
+const SHARD_BYTES: u64 = 4_000_000_000;
 
 /// WebAssembly memory of the program and a tokenizer, before anything is computed.
 const PROGRAM_BYTES: u64 = 24 << 20;
@@ -185,10 +188,10 @@ impl Model {
             .map_err(|e| Error::argument("recipe", format!("it cannot be written: {e}")))?;
         let mut files = vec![
             OutputFile::text("config.json", checkpoint.config.to_json()),
-            safetensors_file("model.safetensors", &checkpoint.tensors)?,
             OutputFile::text("recipe.json", recipe + "\n"),
             OutputFile::text("README.md", origin.card(self)),
         ];
+        files.extend(weight_files(&checkpoint.tensors, SHARD_BYTES)?);
         files.extend(origin.repair_file()?);
         files.extend(checkpoint.companions.iter().map(OutputFile::copy));
         Ok(files)

@@ -36,6 +36,16 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`Error::BadArgument`] when there are no ids or no room for them, [`Error::Cancelled`], or what reading and computing fail with.
     pub async fn append(&mut self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
+        let (model, before) = (self.model, self.ids.len());
+        model
+            .with_less(async || {
+                self.ids.truncate(before);
+                self.try_append(ids, task).await
+            })
+            .await
+    }
+
+    async fn try_append(&mut self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
         let (model, before, length) = (self.model, self.ids.len(), self.ids.len() + ids.len());
         if ids.is_empty() || length > self.capacity {
             return Err(Error::argument("prompt", format!("{length} tokens do not fit in {}", self.capacity)));

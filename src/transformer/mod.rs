@@ -167,6 +167,19 @@ impl Transformer {
         self.sizes
     }
 
+    /// Does `work`; when memory runs out, again with half of the budget.
+    ///
+    /// # Errors
+    /// What `work` fails with.
+    pub async fn with_less<T>(&self, mut work: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        loop {
+            match work().await {
+                Err(error) => self.weights.give_up_half(error)?,
+                done => return done,
+            }
+        }
+    }
+
     /// Blocks that were read and are nothing but zeros: they pass the stream on as it is.
     pub fn empty_blocks(&self) -> Vec<usize> {
         self.empty.borrow().iter().copied().collect()
