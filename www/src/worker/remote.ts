@@ -4,7 +4,7 @@ import { PIECE, pieceLength } from "../store/kept";
 import { type Answer, ask, Patience } from "./network";
 import { type Host, isMissing, networkError, sentWhole } from "./refusals";
 import type { Drawer } from "./shelf";
-import type { SourceFile } from "./source";
+import { readBlob, type SourceFile } from "./source";
 
 /** A file as a listing or a first look tells it. */
 export interface Listed {
@@ -51,7 +51,7 @@ export class RemoteFile implements SourceFile {
     const buffer = new Uint8Array(length);
     let at = 0;
     for await (const part of this.parts(offset, offset + length)) {
-      buffer.set(part instanceof Blob ? new Uint8Array(await part.arrayBuffer()) : part, at);
+      buffer.set(part instanceof Blob ? new Uint8Array(await readBlob(this.name, part)) : part, at);
       at += part instanceof Blob ? part.size : part.byteLength;
     }
     return buffer.buffer;
@@ -148,7 +148,7 @@ export class RemoteFile implements SourceFile {
     let at = start;
     while (at < end) {
       if (this.#whole) {
-        for (; at < end; at += PIECE) yield new Uint8Array(await this.#whole.slice(at, Math.min(end, at + PIECE)).arrayBuffer());
+        for (; at < end; at += PIECE) yield new Uint8Array(await readBlob(this.name, this.#whole.slice(at, Math.min(end, at + PIECE))));
         return;
       }
       const answer = await ask(this.host, this.#url, { range: [at, end], patience, cache });
