@@ -168,7 +168,8 @@ fn when_memory_runs_out_the_budget_is_halved_and_the_result_is_the_same() {
     let found = block_on(evaluate(&model, None, &windows(2048), &Task::silent())).unwrap();
     assert_eq!(found, expected, "to the last bit");
     assert_eq!(store.budget(), 2 << 20, "halved twice, and no more than was needed");
-    assert!(engine.memory().1 <= 3_000_000);
+    // The limit is on matrices; what is written last may be states.
+    assert!(engine.memory().1 <= 3_500_000);
     // Where not even one block has room, the error says so.
     let (model, store) = transformer(Rc::new(Narrow { inner: Cpu::default(), room: 100_000 }), &files, 8 << 20);
     let error = block_on(evaluate(&model, None, &windows(2048), &Task::silent())).unwrap_err();

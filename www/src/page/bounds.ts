@@ -17,6 +17,8 @@ export const BOUNDS = {
   rows: { min: 32, max: 2048 },
   seed: SEED,
   skip: { min: 0, max: 8191 },
+  /** Megabytes. */
+  budget: { min: 2, max: 1_000_000 },
   dimensions: { min: 1, max: 64 },
   sigma: { min: 1e-6, max: 1e6 },
   power: { min: 0.1, max: 8 },

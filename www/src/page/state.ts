@@ -2,6 +2,7 @@
 import type {
   Calibration,
   Comparison,
+  Estimate,
   Lab,
   LayerMatrix,
   MergedModel,
@@ -76,6 +77,8 @@ export interface State {
   /** `options` may hold a token: they live here and nowhere else. `remote`: named by the user, on the network. */
   source: { files: ModelFiles; name: string; options: OpenOptions; remote: boolean } | undefined;
   model: Model | undefined;
+  /** What a run on so many windows will take. */
+  forecast: { estimate: Estimate; sequences: number; window: number } | undefined;
 
   calibrateText: TextChoice;
   calibrate: { sequences: number; window: number; rows: number; seed: number; skip: number };
@@ -138,6 +141,7 @@ export const state: State = {
   tourLeft: undefined,
   source: undefined,
   model: undefined,
+  forecast: undefined,
   calibrateText: { own: false, text: "" },
   calibrate: { sequences: 32, window: 256, rows: 512, seed: 0, skip: 8 },
   calibration: undefined,

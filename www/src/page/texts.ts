@@ -139,6 +139,15 @@ export const T = {
     notYet: "Not calibrated yet.",
   },
 
+  forecast: {
+    ask: "How long will it take?",
+    told: (calibrate: string, merge: string, measure: string, memory: string) =>
+      `Expected: ${calibrate} to calibrate, ${merge} to average a pair, ${measure} to measure the model on as many tokens; up to ${memory} of memory.`,
+    again: (bytes: string) => `${bytes} of weights do not fit and are read anew in each pass.`,
+    budget: "Weights in memory, MB",
+    budgetNote: "As much as this machine seems to have room for. More is faster where the whole model fits; it is halved when memory runs out.",
+  },
+
   look: {
     title: "Look",
     lead: "How much information each two layers share. Bright means alike. Click a cell next to the diagonal to merge that pair.",
@@ -382,6 +391,7 @@ export const T = {
     /** What a job says when it is done. */
     done: {
       open: (name: string, layers: number, size: string) => `${name} is open: ${layers} layers, ${size}. Next: calibrate.`,
+      forecast: "The expected time and memory are in the panel \"Calibrate\".",
       download: "All of it is kept: it works without a network now.",
       forget: "Deleted.",
       look: "The map is there. Next: merge.",
@@ -395,6 +405,7 @@ export const T = {
       open: "Opening the model",
       download: "Downloading",
       forget: "Deleting",
+      forecast: "Measuring the speed",
       calibrate: "Calibrating",
       look: "Comparing the layers",
       merge: "Merging",

@@ -16,6 +16,7 @@ const PLACES: Record<JobName, Place> = {
   open: "load",
   download: "load",
   forget: "load",
+  forecast: "calibrate",
   calibrate: "calibrate",
   look: "look",
   merge: "merge",

@@ -2,6 +2,7 @@
 import { type Backend, Lab, type ModelFiles, type OpenOptions } from "#mka";
 import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repair, removable, type Selection, state, update } from "../state";
 import { T } from "../texts";
+import { forecastIfLarge } from "./forecast";
 import { job } from "./job";
 import { refreshKept, remoteOptions, warn } from "./remote";
 
@@ -40,6 +41,7 @@ export async function openModel(
     state.compare.window = window;
   });
   await refreshKept();
+  await forecastIfLarge();
 }
 
 interface Suggested {
@@ -69,6 +71,7 @@ function forgetModel(): void {
   forgetCalibration();
   state.model?.close();
   state.model = undefined;
+  state.forecast = undefined;
   state.source = undefined;
 }
 

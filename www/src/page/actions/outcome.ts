@@ -15,6 +15,8 @@ export function outcome(name: JobName): string {
       return words.download;
     case "forget":
       return words.forget;
+    case "forecast":
+      return words.forecast;
     case "calibrate":
     case "look":
       return words.look;

@@ -4,6 +4,7 @@ import { calibrate } from "../actions/measure";
 import { BOUNDS, BUILT_IN_TOKENS } from "../bounds";
 import { state } from "../state";
 import { T } from "../texts";
+import { budgetField, expectation } from "./forecast";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
 
 export function calibratePanel(): View {
@@ -34,6 +35,7 @@ export function calibratePanel(): View {
         ${numberField(words.skip, options.skip, { min: 0, max: options.window - 1 }, (value) => {
           options.skip = value ?? options.skip;
         })}
+        ${budgetField()}
       </div>
     </details>
     <div class="row">
@@ -42,6 +44,7 @@ export function calibratePanel(): View {
         ${info ? words.done(info.rows, info.tokens, info.sequences) : words.notYet}
       </p>
     </div>
+    ${expectation()}
     ${trouble("calibrate")}
     ${info ? warnings(info.warnings) : nothing}
   `);

@@ -1,0 +1,31 @@
+/** What a run will take, told beforehand, and how much of the machine it may take. */
+import { state, update } from "../state";
+import { job, show } from "./job";
+
+/** From so many bytes on a model on this machine is measured as soon as it is open: its user should know before waiting. */
+const LARGE = 200_000_000;
+
+export async function forecast(): Promise<void> {
+  const { model } = state;
+  const { sequences, window, rows } = state.calibrate;
+  await job("forecast", async (watch) => {
+    const estimate = await model?.estimate({ sequences, window, rows, ...watch });
+    if (estimate) state.forecast = { estimate, sequences, window };
+  });
+}
+
+/** After a model was opened. One on the network is not asked for bytes before its user wants them. */
+export async function forecastIfLarge(): Promise<void> {
+  if (state.model && !state.source?.remote && state.model.summary.bytes >= LARGE) await forecast();
+}
+
+/** The engine's budget for weights, in megabytes. */
+export async function setBudget(megabytes: number): Promise<void> {
+  try {
+    await state.lab?.setBudget(megabytes * 1e6);
+    state.forecast = undefined;
+  } catch (error) {
+    show(error, "calibrate");
+  }
+  update();
+}
