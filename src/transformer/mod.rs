@@ -5,8 +5,11 @@
 
 mod ahead;
 mod block;
+mod embed;
 mod generate;
+mod head;
 mod rates;
+mod stream;
 mod weights;
 
 use std::cell::RefCell;
@@ -15,24 +18,19 @@ use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 
+use crate::architecture::Description;
 use crate::architecture::rope::Rope;
-use crate::architecture::{Description, Learned, Narrow, readable_dtype};
 use crate::checkpoint::Checkpoint;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::{Step, Task};
 pub use block::Linear;
-use block::{Block, NormWeights, Pass, Positions, product};
+use block::{Block, Pass, Positions};
 pub use generate::{Decoder, Sampler};
 pub use rates::Rates;
+use stream::Chunk;
+pub use stream::{Observer, Stream, windows_per_chunk};
 pub use weights::{WeightStore, read_values};
-
-/// Rows of the vocabulary that are multiplied at once: logits of 1,024 tokens then take 16 MB.
-const HEAD_TILE: usize = 4096;
-/// With so few different tokens, their rows of the embedding are read one by one.
-const FEW_ROWS: usize = 64;
-/// The embedding is read in chunks of about this many bytes otherwise.
-const EMBEDDING_CHUNK: usize = 4 << 20;
 
 /// A model on an engine; a copy shares its weights.
 #[derive(Clone)]
@@ -56,87 +54,6 @@ pub struct Sizes {
     pub all: u64,
     /// Its largest block.
     pub block: u64,
-}
-
-/// The hidden states of some windows of equal length between two blocks: `x[l]`, all positions.
-pub struct Stream {
-    chunks: Vec<Chunk>,
-    window: usize,
-}
-
-/// Hidden states `[sequences * window, hidden]` of a few windows, parked while no block works on them.
-struct Chunk {
-    states: Tensor,
-    sequences: usize,
-}
-
-/// Somebody who wants some rows of every stream that passes.
-pub trait Observer {
-    /// The rows of chunk `chunk` that are wanted, counted inside the chunk.
-    fn rows(&self, chunk: usize) -> &[u32];
-
-    /// Receives `x[layer]` `[rows, hidden]` at the rows of chunk `chunk`.
-    fn take(&mut self, layer: usize, chunk: usize, values: &[f32]);
-}
-
-impl Stream {
-    /// A copy, for a model that goes on from here on its own way.
-    ///
-    /// # Errors
-    /// What the engine's allocation fails with.
-    pub fn fork(&self, engine: &dyn Compute) -> Result<Self> {
-        self.fork_start(engine, usize::MAX)
-    }
-
-    /// A copy of the first chunks that have at most `tokens` tokens together; of the first one at least.
-    ///
-    /// # Errors
-    /// As [`Stream::fork`].
-    pub fn fork_start(&self, engine: &dyn Compute, tokens: usize) -> Result<Self> {
-        let mut left = tokens;
-        let fits = |(index, chunk): &(usize, &Chunk)| {
-            let rest = left.checked_sub(chunk.states.rows);
-            left = rest.unwrap_or(0);
-            *index == 0 || rest.is_some()
-        };
-        let copy = |(_, chunk): (usize, &Chunk)| {
-            Ok(Chunk { states: engine.park(engine.unpark(&chunk.states)?)?, sequences: chunk.sequences })
-        };
-        let chunks = self.chunks.iter().enumerate().take_while(fits).map(copy).collect::<Result<_>>()?;
-        Ok(Self { chunks, window: self.window })
-    }
-
-    /// Number of windows.
-    pub fn windows(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.sequences).sum()
-    }
-
-    /// Number of chunks.
-    pub fn chunk_count(&self) -> usize {
-        self.chunks.len()
-    }
-
-    /// The values of chunk `chunk`, `[tokens, hidden]`.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] when there is no such chunk, or what reading fails with.
-    pub async fn values(&self, engine: &dyn Compute, chunk: usize) -> Result<Vec<f32>> {
-        engine.read(&self.chunk(chunk)?.states).await
-    }
-
-    fn chunk(&self, index: usize) -> Result<&Chunk> {
-        self.chunks.get(index).ok_or_else(|| Error::argument("chunk", format!("{index} of {}", self.chunks.len())))
-    }
-
-    /// Bytes that the states take.
-    pub fn bytes(&self) -> u64 {
-        self.chunks.iter().map(|chunk| 4 * (chunk.states.rows * chunk.states.columns) as u64).sum()
-    }
-}
-
-/// How many windows of `window` tokens a chunk has, so that it holds about as many tokens as the engine likes.
-pub fn windows_per_chunk(engine: &dyn Compute, window: usize) -> usize {
-    (engine.info().chunk_tokens / window.max(1)).max(1)
 }
 
 impl Transformer {
@@ -183,96 +100,6 @@ impl Transformer {
     /// Blocks that were read and are nothing but zeros: they pass the stream on as it is.
     pub fn empty_blocks(&self) -> Vec<usize> {
         self.empty.borrow().iter().copied().collect()
-    }
-
-    /// The embeddings of windows of equal length: `x[0]`.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] for an id outside the vocabulary or a window beyond the learned positions, [`Error::NotFinite`] for weights that are not usable.
-    pub async fn embed(&self, windows: &[Vec<u32>], task: &Task) -> Result<Stream> {
-        let window = windows.first().map_or(0, Vec::len);
-        self.check_positions(window)?;
-        let mut chunks = Vec::new();
-        for group in windows.chunks(windows_per_chunk(self.engine.as_ref(), window)) {
-            let states = self.embed_rows(&group.concat(), window, 0).await?;
-            chunks.push(Chunk { states: self.engine.park(states)?, sequences: group.len() });
-            self.engine.pace().await?;
-            task.check()?;
-        }
-        Ok(Stream { chunks, window })
-    }
-
-    /// Fails where positions are learned and there are fewer than `window`.
-    fn check_positions(&self, window: usize) -> Result<()> {
-        let positions = self.description.positions;
-        if self.description.learned.is_some() && window > positions {
-            return Err(Error::argument("window", format!("is {window}, the model has learned {positions} positions")));
-        }
-        Ok(())
-    }
-
-    /// The rows of the embedding for these ids, `[ids, hidden]`, with their positions: `past`, `past + 1`… in each run of `window` ids.
-    async fn embed_rows(&self, ids: &[u32], window: usize, past: usize) -> Result<Tensor> {
-        let (name, columns, vocabulary) =
-            (self.description.embedding.as_str(), self.description.embedding_columns(), self.description.vocabulary);
-        let tensor = self.checkpoint.tensor(name)?;
-        let row_bytes = tensor.bytes as usize / vocabulary;
-        let distinct: BTreeSet<usize> = ids.iter().map(|id| *id as usize).collect();
-        if let Some(id) = distinct.last().filter(|id| **id >= vocabulary) {
-            return Err(Error::argument("ids", format!("{id} is outside the vocabulary of {vocabulary}")));
-        }
-        let chunk_rows = if distinct.len() <= FEW_ROWS { 1 } else { (EMBEDDING_CHUNK / row_bytes.max(1)).max(1) };
-        let mut values = vec![0.0; ids.len() * columns];
-        let mut last_chunk = None;
-        for id in &distinct {
-            let chunk = id / chunk_rows;
-            if last_chunk.replace(chunk) == Some(chunk) {
-                continue;
-            }
-            let first = chunk * chunk_rows;
-            let count = chunk_rows.min(vocabulary - first);
-            let rows = read_values(name, tensor, (first * row_bytes) as u64, count * row_bytes).await?;
-            for (target, id) in values.chunks_exact_mut(columns).zip(ids) {
-                if let Some(row) =
-                    (*id as usize).checked_sub(first).and_then(|i| rows.get(i * columns..(i + 1) * columns))
-                {
-                    target.copy_from_slice(row);
-                }
-            }
-        }
-        if values.iter().all(|value| *value == 0.0) {
-            return Err(Error::NotFinite {
-                what: format!("the tensor {name}"),
-                found: "all values of these tokens are zero".into(),
-            });
-        }
-        if self.description.embedding_scale != 1.0 {
-            values.iter_mut().for_each(|value| *value *= self.description.embedding_scale);
-        }
-        let mut states = self.engine.upload(ids.len(), &values)?;
-        if let Some(Narrow { into, .. }) = &self.description.narrow {
-            states = self.project(&states, into).await?;
-        }
-        if let Some(Learned { name, offset }) = &self.description.learned {
-            let row_bytes = self.description.hidden * readable_dtype(name, self.checkpoint.tensor(name)?)?.size();
-            let first = (past + offset) * row_bytes;
-            let rows = read_values(name, self.checkpoint.tensor(name)?, first as u64, window * row_bytes).await?;
-            let positions = self.engine.upload(ids.len(), &rows.repeat(ids.len() / window.max(1)))?;
-            self.engine.add(&mut states, &positions)?;
-        }
-        Ok(states)
-    }
-
-    /// x `[n, columns]` through the matrix `name`, `[_, columns]`, outside the blocks.
-    async fn project(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        let tensor = self.checkpoint.tensor(name)?;
-        let rows = tensor.shape.first().copied().unwrap_or(0) as usize;
-        let loaded = self.weights.matrix(name, tensor, 0..rows).await?;
-        if loaded.zeros {
-            let found = "all its values are zero".into();
-            return Err(Error::NotFinite { what: format!("the tensor {name}"), found });
-        }
-        product(self.engine.as_ref(), &Task::silent(), x, &loaded.matrix, None).await
     }
 
     /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer. `step` counts blocks.
@@ -363,101 +190,6 @@ impl Transformer {
             show(self.engine.as_ref(), &states, 0, index, observer).await?;
         }
         Ok(())
-    }
-
-    /// A chunk of a stream that has passed all blocks as the head reads it, `[tokens, embedding_columns]`: through the final norm, if there is one.
-    ///
-    /// # Errors
-    /// What reading and computing fail with.
-    pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
-        let chunk = stream.chunk(chunk)?;
-        self.before_head(self.engine.unpark(&chunk.states)?).await
-    }
-
-    async fn before_head(&self, mut states: Tensor) -> Result<Tensor> {
-        if let Some(name) = &self.description.final_norm {
-            let norm = NormWeights::load(&self.weights, &self.checkpoint, &self.description, name).await?;
-            states = norm.apply(self.engine.as_ref(), &states, self.description.epsilon)?;
-        }
-        if let Some(Narrow { out, .. }) = &self.description.narrow {
-            states = self.project(&states, out).await?;
-        }
-        Ok(states)
-    }
-
-    /// The tiles of the vocabulary: ranges of rows of the head.
-    pub fn head_tiles(&self) -> Vec<Range<usize>> {
-        let row_bytes = (self.description.embedding_columns() * 4) as u64;
-        let rows = HEAD_TILE.min((self.engine.info().max_matrix_bytes / row_bytes.max(1)) as usize).max(1);
-        (0..self.description.vocabulary)
-            .step_by(rows)
-            .map(|first| first..(first + rows).min(self.description.vocabulary))
-            .collect()
-    }
-
-    /// One tile of the head (of the embedding, where they are tied).
-    ///
-    /// # Errors
-    /// What reading and uploading fail with.
-    pub async fn head_tile(&self, tile: Range<usize>) -> Result<Linear> {
-        let d = &self.description;
-        let name = d.head.as_ref().unwrap_or(&d.embedding);
-        let weight = self.weights.matrix(name, self.checkpoint.tensor(name)?, tile.clone()).await?.matrix;
-        let bias = match &d.head_bias {
-            None => None,
-            Some(name) => {
-                let run = std::iter::once((tile.start, tile.len()));
-                Some(self.weights.part_of_vector(name, self.checkpoint.tensor(name)?, run, 0.0).await?)
-            }
-        };
-        Ok(Linear { weight, bias })
-    }
-
-    /// Logits of normed states against one tile, `[tokens, tile]`.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`], or what the engine fails with.
-    pub async fn tile_logits(&self, normed: &Tensor, tile: &Linear, task: &Task) -> Result<Tensor> {
-        let engine = self.engine.as_ref();
-        let mut logits = product(engine, task, normed, &tile.weight, tile.bias.as_deref()).await?;
-        if let Some(cap) = self.description.logit_cap {
-            engine.soft_cap(&mut logits, cap)?;
-        }
-        Ok(logits)
-    }
-
-    /// All logits of some states `[rows, hidden]` that have passed all blocks: `[rows, vocabulary]`, for few rows only.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`], or what reading and computing fail with.
-    pub async fn logits(&self, states: Tensor, task: &Task) -> Result<Vec<f32>> {
-        let normed = self.before_head(states).await?;
-        let mut values = vec![0.0; normed.rows * self.description.vocabulary];
-        for tile in self.head_tiles() {
-            let head = self.head_tile(tile.clone()).await?;
-            let logits = self.engine.read(&self.tile_logits(&normed, &head, task).await?).await?;
-            for (row, part) in values.chunks_exact_mut(self.description.vocabulary).zip(logits.chunks_exact(tile.len()))
-            {
-                row[tile.clone()].copy_from_slice(part);
-            }
-        }
-        Ok(values)
-    }
-
-    /// The logits after the last of `ids`.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] without ids, [`Error::Cancelled`], or what reading and computing fail with.
-    pub async fn last_logits(&self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
-        if ids.is_empty() {
-            return Err(Error::argument("ids", "there is no token to predict from"));
-        }
-        let mut stream = self.embed(&[ids.to_vec()], task).await?;
-        let step = task.step("logits", self.description.layers, "blocks");
-        self.forward(&mut stream, 0..self.description.layers, None, task, &step).await?;
-        let states = self.engine.unpark(&stream.chunks[0].states)?;
-        let last = self.engine.gather(&states, &[ids.len() as u32 - 1])?;
-        self.logits(last, task).await
     }
 
     async fn load_block(&self, layer: usize) -> Result<Block> {

@@ -9,6 +9,9 @@ const POOL_VALUES = 1 << 24;
 
 /** Shapes of real models. `shards`: whether the weights come in several files. */
 export const SHAPES = {
+  "135m": {
+    layers: 30, hidden: 576, intermediate: 1536, heads: 9, kvHeads: 3, headSize: 64, vocabulary: 49_152, tied: true, shards: false,
+  },
   "1b": {
     layers: 16, hidden: 2048, intermediate: 8192, heads: 32, kvHeads: 8, headSize: 64, vocabulary: 128_256, tied: true, shards: false,
   },

@@ -168,6 +168,9 @@ pub fn bench(settings: &Settings) -> Result<()> {
     system::for_tests()?;
     site::build(settings)?;
     run(&mut cargo(["bench", "--package", "mka-lab", "--benches"])?)?;
-    let script: PathBuf = root().join("tests/browser/bench.mjs");
-    run(system::with_browser(command("node")?.arg(&script))).context("the figures of the browser are missing")
+    for script in ["bench.mjs", "memory.mjs"] {
+        let script: PathBuf = root().join("tests/browser").join(script);
+        run(system::with_browser(command("node")?.arg(&script))).context("the figures of the browser are missing")?;
+    }
+    Ok(())
 }
