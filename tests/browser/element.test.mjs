@@ -210,12 +210,12 @@ test("by keyboard: run, cancel, pick a pair on the map, take the tour", async ()
 });
 
 for (const [colorScheme, width] of [["light", 1000], ["dark", 320]]) {
-  test(`axe finds no fault before, after and with an error, nothing moves, nothing is cut off, ${colorScheme}, ${width} pixels`, async () => {
+  test(`axe finds no fault before, during, after and with an error, nothing moves, nothing is cut off, ${colorScheme}, ${width} pixels`, async () => {
     const { page } = await pageWith("", { colorScheme, viewport: { width, height: 800 } });
     await page.evaluate(() => {
       window.shifts = [];
       new PerformanceObserver((list) => shifts.push(...list.getEntries().map(({ value, hadRecentInput }) => (hadRecentInput ? 0 : value)))).observe({ type: "layout-shift", buffered: true });
-      document.querySelector("#main").innerHTML = `<mka-lab id="a" model="stories260k" panels="summary similarity influence generation" tour>
+      document.querySelector("#main").innerHTML = `<mka-lab id="a" model="stories260k" panels="summary similarity manifold influence stack perplexity generation" tour>
         <h1 slot="heading">My page's own heading</h1>
         <p>Press the button to run it.</p>
         <p slot="footer">My own footer.</p>
@@ -228,7 +228,12 @@ for (const [colorScheme, width] of [["light", 1000], ["dark", 320]]) {
     assert.ok(!(await shown.getByText("Nothing is uploaded").isVisible()), "the footer is the page's own");
     assert.deepEqual(await faults(page), []);
     const before = await page.evaluate(() => ((shifts.length = 0), document.querySelector("#a").getBoundingClientRect().height));
-    await page.evaluate(() => document.querySelector("#a").run());
+    await page.evaluate(() => {
+      document.querySelector("#a").run();
+    });
+    await page.waitForFunction(() => told.length > 0);
+    assert.deepEqual(await faults(page), [], "while it runs");
+    await page.evaluate(() => heard("a", "result"));
     assert.ok(!(await shown.getByText("Press the button").isVisible()));
     const after = await page.evaluate(() => document.querySelector("#a").getBoundingClientRect().height);
     assert.ok(Math.abs(after - before) < 2, `${before} pixels became ${after}`);
