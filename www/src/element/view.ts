@@ -280,7 +280,7 @@ function table(values: Table | undefined): View {
       <summary>${T.picture.table}</summary>
       ${values
         ? html`
-            <div class="scroll" tabindex="0" role="region" aria-label=${values.caption}>
+            <div class="scroll" tabindex="0" role="region" aria-label="${T.picture.table}: ${values.caption}">
               <table class="numbers" part="table">
                 <caption>${values.caption}</caption>
                 <thead><tr>${values.head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
