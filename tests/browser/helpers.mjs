@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { DIST } from "./chromium.mjs";
 
 export const PAGES = fileURLToPath(new URL("pages", import.meta.url));
@@ -41,6 +41,21 @@ export const idle = (page) => page.waitForFunction(() => !document.querySelector
 export async function opened(page) {
   await page.waitForFunction((dash) => document.querySelector("#facts dd").innerText !== dash, DASH);
   await idle(page);
+}
+
+/** Computes the example in this browser, and waits for it. */
+export async function runHere(page) {
+  await page.click("#run-here");
+  await page.waitForSelector("#agreement, #error", { timeout: 400_000 });
+  await idle(page);
+}
+
+/** A module of the page's sources, for tests of what needs no page. */
+export async function sourceModule(path) {
+  const { build } = await import(pathToFileURL(createRequire(new URL("../../www/package.json", import.meta.url)).resolve("vite")).href);
+  const entry = fileURLToPath(new URL(`../../www/src/${path}`, import.meta.url));
+  const [{ output }] = await build({ configFile: false, logLevel: "silent", build: { write: false, minify: false, lib: { entry, formats: ["es"] } } });
+  return import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
 }
 
 /** A page that has the interface as `window.mka`. */

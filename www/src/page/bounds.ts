@@ -22,6 +22,8 @@ export const BOUNDS = {
   dimensions: { min: 1, max: 64 },
   sigma: { min: 1e-6, max: 1e6 },
   power: { min: 0.1, max: 8 },
+  seeds: { min: 1, max: 5 },
+  layer: { min: 0, max: 9999 },
   remove: { min: 1, max: 9999 },
   alpha: { min: 0, max: 1 },
   testSequences: { min: 1, max: 4096 },

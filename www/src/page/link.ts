@@ -5,7 +5,7 @@
 import type { ModelFiles } from "#mka";
 import { defaults, format, type Kept, KEYS, keptOf, parse, type Parsed } from "./address";
 import { choosePreset, closeModel, openBuiltIn, openModel, suggested } from "./actions/load";
-import { chooseMeasure, remap } from "./actions/measure";
+import { chooseMeasure, remapSoon } from "./actions/measure";
 import { merge } from "./actions/merge";
 import { isPart } from "./part";
 import { state, update } from "./state";
@@ -178,6 +178,6 @@ function apply({ kept, named }: Parsed): void {
   if (model) state.picked = state.picked.filter((boundary) => boundary < model.summary.layers - 1);
   update();
   if (!state.calibration) return;
-  if (mapChanged) void remap();
+  if (mapChanged) remapSoon();
   else void chooseMeasure(state.measure);
 }

@@ -6,6 +6,7 @@ import "./style/sheet.css";
 import "./style/charts.css";
 import "./style/tour.css";
 import { render } from "lit-html";
+import { loadExample } from "./actions/example";
 import { acceptDrops } from "./drop";
 import { followState, openLink } from "./link";
 import { watchParts } from "./part";
@@ -32,5 +33,6 @@ acceptDrops();
 watchParts(root);
 void openLink();
 void refreshKept();
+void loadExample();
 // When the page itself is there: what is kept takes nothing from it.
 addEventListener("load", () => void keepForOffline());

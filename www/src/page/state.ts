@@ -18,6 +18,11 @@ import type {
 } from "#mka";
 import type { Correction } from "./address";
 import type { Part } from "./part";
+import type { Series } from "./charts/perplexity";
+import type { Cloud } from "./charts/procrustes";
+import type { Colouring, Rows } from "./charts/rows";
+import type { Difference } from "./example/agree";
+import type { Example } from "./example/format";
 import { mostRemovable, pairsOf, type Protection, protectionFor } from "./rules";
 import { T } from "./texts";
 import type { TourStep } from "./tour/steps";
@@ -32,7 +37,7 @@ export type Theme = "system" | "light" | "dark";
 /** What is drawn; the pictures' names on the page and in the files that are made of them. */
 export type PictureName = keyof typeof T.picture.names;
 /** The parts of the page where something can be started, and fail. */
-export type Place = "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep";
+export type Place = "example" | "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep";
 
 /** What runs now. */
 export interface Job {
@@ -86,8 +91,28 @@ export interface State {
 
   measure: SimilarityName;
   map: { dimensions: number; sigma: number | undefined; power: number };
-  matrices: Map<SimilarityName, LayerMatrix>;
+  matrices: ReadonlyMap<SimilarityName, LayerMatrix>;
+  /** Draws of rows that each measure is repeated over; above 1 there are error bars. */
+  seeds: number;
   influence: Float32Array | undefined;
+  /** Mean norms of the stream, in front of each block and behind the last. */
+  streamNorms: Float32Array | undefined;
+  rows: Rows | undefined;
+  /** The first coordinates of each layer's diffusion map. */
+  clouds: readonly Cloud[] | undefined;
+  /** The usual width of the kernel: the median distance of two rows, the median over the layers. */
+  width: number | undefined;
+  manifold: {
+    layer: number;
+    colouring: Colouring;
+    /** How many coordinates are aligned from layer to layer; two of them are drawn. */
+    coordinates: 2 | 3;
+    playing: boolean;
+    /** The row that is lit in all layers. */
+    lit: number | undefined;
+    /** The group that is not dimmed; all, if undefined. */
+    only: number | undefined;
+  };
   /** What the pointer or the focus is on. */
   cell: { a: number; b: number } | undefined;
 
@@ -111,10 +136,19 @@ export interface State {
   compareText: TextChoice;
   compare: { sequences: number; window: number };
   comparison: Comparison | undefined;
+  /** Which named methods are measured at every depth, and how far down. */
+  depth: { methods: string[]; most: number };
+  series: readonly Series[];
   write: { prompt: string; tokens: number; temperature: number; seed: number };
   written: { before: string; after: string };
 
   files: ModelFile[] | undefined;
+
+  /** The precomputed run, once it is loaded. */
+  example: Example | undefined;
+  exampleMissing: boolean;
+  /** How far the numbers of a run here are from the precomputed ones; empty without those; undefined: there was no run. */
+  agreement: Difference[] | undefined;
 
   /** The pictures whose values are shown as a table too. */
   tables: Set<PictureName>;
@@ -148,7 +182,13 @@ export const state: State = {
   measure: "npib",
   map: { dimensions: 8, sigma: undefined, power: 2 },
   matrices: new Map(),
+  seeds: 1,
   influence: undefined,
+  streamNorms: undefined,
+  rows: undefined,
+  clouds: undefined,
+  width: undefined,
+  manifold: { layer: 0, colouring: "token", coordinates: 3, playing: false, lit: undefined, only: undefined },
   cell: undefined,
   preset: DEFAULT_PRESET,
   remove: 1,
@@ -166,9 +206,14 @@ export const state: State = {
   compareText: { own: false, text: "" },
   compare: { sequences: 16, window: 256 },
   comparison: undefined,
+  depth: { methods: ["published-code", "mka", "shortgpt", "replaceme"], most: 5 },
+  series: [],
   write: { prompt: T.compare.promptDefault, tokens: 60, temperature: 0, seed: 0 },
   written: { before: "", after: "" },
   files: undefined,
+  example: undefined,
+  exampleMissing: false,
+  agreement: undefined,
   tables: new Set(),
 };
 

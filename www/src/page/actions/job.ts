@@ -19,6 +19,8 @@ const PLACES: Record<JobName, Place> = {
   forecast: "calibrate",
   calibrate: "calibrate",
   look: "look",
+  example: "example",
+  depth: "compare",
   merge: "merge",
   compare: "compare",
   write: "compare",

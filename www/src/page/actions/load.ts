@@ -1,9 +1,9 @@
 /** Starting the engine, opening a model. */
-import { type Backend, Lab, type ModelFiles, type OpenOptions } from "#mka";
+import { type Backend, Lab, type ModelFiles, type OpenOptions, type Preset } from "#mka";
 import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repair, removable, type Selection, state, update } from "../state";
 import { T } from "../texts";
 import { forecastIfLarge } from "./forecast";
-import { job } from "./job";
+import { job, type Watch } from "./job";
 import { refreshKept, remoteOptions, warn } from "./remote";
 
 /** Starts the engine that was chosen; a model that is open is opened again on it. */
@@ -27,21 +27,24 @@ export async function openModel(
   name: string,
   options: OpenOptions = typeof files === "string" ? remoteOptions(files) : {},
 ): Promise<void> {
-  const remote = typeof files === "string";
-  await job("open", async (watch) => {
-    state.remote.warning = undefined;
-    state.remote.opening = remote;
-    const model = await (await lab(watch.signal)).open(files, { ...options, ...watch });
-    forgetModel();
-    state.model = model;
-    state.source = { files, name, options, remote };
-    const { remove, window } = suggested() as Suggested;
-    state.remove = remove;
-    state.calibrate.window = window;
-    state.compare.window = window;
-  });
+  await job("open", (watch) => openWithin(files, name, options, watch));
   await refreshKept();
   await forecastIfLarge();
+}
+
+/** As a part of a job. */
+export async function openWithin(files: ModelFiles, name: string, options: OpenOptions, watch: Watch): Promise<void> {
+  const remote = typeof files === "string";
+  state.remote.warning = undefined;
+  state.remote.opening = remote;
+  const model = await (await lab(watch.signal)).open(files, { ...options, ...watch });
+  forgetModel();
+  state.model = model;
+  state.source = { files, name, options, remote };
+  const { remove, window } = suggested() as Suggested;
+  state.remove = remove;
+  state.calibrate.window = window;
+  state.compare.window = window;
 }
 
 interface Suggested {
@@ -56,9 +59,14 @@ export function suggested(): Suggested | undefined {
   return { remove: Math.max(1, Math.min(removable(), Math.round(layers / 5))), window: Math.min(256, positions) };
 }
 
-export function openBuiltIn(id: string): Promise<void> {
+export async function openBuiltIn(id: string): Promise<void> {
+  await job("open", (watch) => openBuiltInWithin(id, watch));
+}
+
+/** As a part of a job. */
+export function openBuiltInWithin(id: string, watch: Watch): Promise<void> {
   const name = T.load.models.find((model) => model.id === id)?.name ?? id;
-  return openModel(new URL(`models/${id}/`, document.baseURI), name);
+  return openWithin(new URL(`models/${id}/`, document.baseURI), name, {}, watch);
 }
 
 export function closeModel(): void {
@@ -82,6 +90,12 @@ export function forgetCalibration(): void {
   state.calibration = undefined;
   state.matrices = new Map();
   state.influence = undefined;
+  state.streamNorms = undefined;
+  state.rows = undefined;
+  state.clouds = undefined;
+  state.width = undefined;
+  state.series = [];
+  state.agreement = undefined;
   state.picked = [];
 }
 
@@ -108,10 +122,15 @@ async function lab(signal: AbortSignal): Promise<Lab> {
   return state.lab;
 }
 
+/** The named methods. Before an engine runs, they are known from the precomputed run. */
+export function presets(): readonly Preset[] {
+  return state.lab?.presets ?? state.example?.presets ?? [];
+}
+
 /** Sets every choice as the named method has it; "" keeps them as they are. */
 export function choosePreset(name: string): void {
   state.preset = name;
-  const options = state.lab?.presets.find((preset) => preset.name === name)?.options;
+  const options = presets().find((preset) => preset.name === name)?.options;
   if (options) {
     // The engine's presets use only words that the page has texts for; the tests hold them against each other.
     state.selection = options.selection as Selection;

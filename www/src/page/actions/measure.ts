@@ -1,8 +1,14 @@
 /** Calibrating, and the measures that are made from it. */
-import type { SimilarityName } from "#mka";
+import type { Calibration, SimilarityName } from "#mka";
+import { type Cloud, leading } from "../charts/procrustes";
 import { state, update } from "../state";
 import { forgetCalibration } from "./load";
 import { job, nextStep, type Watch } from "./job";
+
+/** So many coordinates of a diffusion map are drawn, or turned with those that are. */
+const KEPT = 3;
+/** How long a slider must rest before what it sets is computed, milliseconds. */
+const REST = 180;
 
 export async function calibrate(): Promise<void> {
   await job("calibrate", calibrateWithin);
@@ -21,13 +27,42 @@ export async function calibrateWithin(watch: Watch): Promise<void> {
   await lookWithin(watch);
 }
 
-/** Computes what the map shows, where it is not there yet. */
-async function lookWithin(watch: Watch): Promise<void> {
-  const { calibration, measure, matrices, map } = state;
+/** Computes what the pictures show, where it is not there yet. */
+export async function lookWithin(watch: Watch): Promise<void> {
+  const { calibration, measure, map } = state;
   if (!calibration) return;
   // First what can't fail: a diffusion map may, with too few rows or too narrow a kernel.
   state.influence ??= await calibration.blockInfluence(watch);
-  if (!matrices.has(measure)) matrices.set(measure, await calibration.similarity(measure, { ...map, ...watch }));
+  state.streamNorms ??= await calibration.norms(watch);
+  state.rows ??= await calibration.rows(watch);
+  if (!state.matrices.has(measure)) await measureWithin(measure, watch);
+  if (!state.clouds) {
+    const drawn = await drawnFrom(calibration, watch);
+    if (map.sigma === undefined) state.width = drawn.width;
+    state.clouds = drawn.clouds;
+  }
+}
+
+/** One matrix. */
+export async function measureWithin(measure: SimilarityName, watch: Watch): Promise<void> {
+  const { calibration, map, seeds } = state;
+  if (!calibration) return;
+  const matrix = await calibration.similarity(measure, { ...map, ...(seeds > 1 && { seeds }), ...watch });
+  state.matrices = new Map(state.matrices).set(measure, matrix);
+  update();
+}
+
+/** The diffusion maps that the measures are made of are kept by the engine: with the same options they cost nothing. */
+async function drawnFrom(calibration: Calibration, watch: Watch): Promise<{ clouds: Cloud[]; width: number | undefined }> {
+  const clouds: Cloud[] = [];
+  const widths: number[] = [];
+  for (let layer = 0; layer < calibration.info.layers; layer += 1) {
+    const { values, dimensions, sigma } = await calibration.embedding(layer, { ...state.map, ...watch });
+    clouds.push(leading(values, dimensions, KEPT));
+    widths.push(sigma);
+  }
+  widths.sort((a, b) => a - b);
+  return { clouds, width: widths[Math.floor(widths.length / 2)] };
 }
 
 export async function chooseMeasure(measure: SimilarityName): Promise<void> {
@@ -36,9 +71,32 @@ export async function chooseMeasure(measure: SimilarityName): Promise<void> {
   if (state.calibration && !state.matrices.has(measure)) await job("look", lookWithin);
 }
 
-/** Computes the map anew, with other options of the diffusion map. */
-export async function remap(): Promise<void> {
-  if (!state.calibration) return;
-  state.matrices = new Map();
-  await job("look", lookWithin);
+let resting: ReturnType<typeof setTimeout> | undefined;
+
+/**
+ * Computes the pictures anew from the rows that are kept, once a slider rests: no text runs through the model for it. What
+ * is on the screen stays until the new values are there; a job that runs is not disturbed.
+ */
+export function remapSoon(): void {
+  update();
+  wait();
+}
+
+function wait(): void {
+  clearTimeout(resting);
+  resting = setTimeout(() => {
+    if (!state.calibration) return;
+    if (state.job && state.job.name !== "look") return wait();
+    void job("look", remapWithin);
+  }, REST);
+}
+
+async function remapWithin(watch: Watch): Promise<void> {
+  const { calibration, measure, map, seeds } = state;
+  if (!calibration) return;
+  const matrix = await calibration.similarity(measure, { ...map, ...(seeds > 1 && { seeds }), ...watch });
+  const drawn = await drawnFrom(calibration, watch);
+  if (map.sigma === undefined) state.width = drawn.width;
+  state.matrices = new Map([[measure, matrix]]);
+  state.clouds = drawn.clouds;
 }

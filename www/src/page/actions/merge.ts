@@ -7,7 +7,8 @@ import { calibrateWithin } from "./measure";
 import { job, nextStep, show, type Watch } from "./job";
 import { heldOutText } from "./texts";
 
-function choices(): MergeOptions {
+/** What was chosen, as the engine is told it. */
+export function choices(): MergeOptions {
   const { selection, combination, norms, alpha, alphaFixed, repair, calibration } = state;
   const pairs = selection === "manual" ? { pairs: pickedPairs() } : { remove: removing(), protect: protection() };
   const weights = combination === "average" ? { norms, alpha: alpha === "fixed" ? alphaFixed : alpha } : {};
@@ -44,7 +45,8 @@ export async function replay(file: File): Promise<void> {
   await job("merge", (watch) => mergeWithin({ recipe }, watch));
 }
 
-async function mergeWithin(options: MergeOptions, watch: Watch): Promise<void> {
+/** As a part of a job; measures and writes right after, where that is wanted. */
+export async function mergeWithin(options: MergeOptions, watch: Watch): Promise<void> {
   if (!state.model) return;
   const merged = await state.model.merge({ ...options, ...watch });
   forgetMerged();
@@ -90,11 +92,17 @@ export async function compare(): Promise<void> {
 }
 
 async function compareWithin(watch: Watch): Promise<void> {
-  const { merged, compareText } = state;
+  const { merged } = state;
   if (!merged) return;
-  const text = compareText.own ? compareText.text : await heldOutText();
+  const text = await comparedText();
   state.comparison = await merged.evaluate({ text, ...state.compare, ...watch });
   update();
+}
+
+/** What both models are measured on. */
+export async function comparedText(): Promise<string> {
+  const { compareText } = state;
+  return compareText.own ? compareText.text : heldOutText();
 }
 
 export async function write(): Promise<void> {

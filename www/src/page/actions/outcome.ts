@@ -20,6 +20,10 @@ export function outcome(name: JobName): string {
     case "calibrate":
     case "look":
       return words.look;
+    case "example":
+      return words.example(state.agreement?.every(({ agrees }) => agrees) ?? false);
+    case "depth":
+      return words.depth;
     case "merge": {
       if (!merged) return "";
       const done = words.merge(merged.summary.layers, bytes(merged.summary.bytes));

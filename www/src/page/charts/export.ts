@@ -16,6 +16,7 @@ const PROPERTIES = [
   "font-weight",
   "text-anchor",
   "dominant-baseline",
+  "text-decoration-line",
   "visibility",
 ];
 
@@ -49,9 +50,9 @@ export function svgText(picture: SVGSVGElement): string {
   return new XMLSerializer().serializeToString(copy);
 }
 
-/** The same as pixels, two to one. */
-export async function pngBlob(picture: SVGSVGElement): Promise<Blob> {
-  const address = URL.createObjectURL(new Blob([svgText(picture)], { type: "image/svg+xml" }));
+/** Such a document as pixels, two to one. */
+export async function pngBlob(drawing: string): Promise<Blob> {
+  const address = URL.createObjectURL(new Blob([drawing], { type: "image/svg+xml" }));
   try {
     const image = new Image();
     image.src = address;

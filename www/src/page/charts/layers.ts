@@ -2,7 +2,7 @@
 import { type Chart, chart, focusNear, svg } from "./chart";
 import type { Cloud } from "./procrustes";
 import { colourOf, type Groups } from "./rows";
-import { frame } from "./scatter";
+import { placed } from "./scatter";
 
 export interface LayersInput {
   clouds: readonly Cloud[];
@@ -21,33 +21,32 @@ const HEIGHT = 82;
 export function layersChart(): Chart<LayersInput> {
   let shown: LayersInput | undefined;
   let buttons: HTMLButtonElement[] = [];
-  let places: Places;
+  let places: Float32Array[] = [];
   return chart<LayersInput>("layers", (place, input) => {
     if (!shown || shown.clouds !== input.clouds || shown.groups !== input.groups) {
       const focused = buttons.indexOf(focusNear(place) as HTMLButtonElement);
-      places = frame(input.clouds, SIDE, HEIGHT, 4);
+      places = placed(input.clouds, SIDE, HEIGHT, 4);
       buttons = make(input, places);
       place.replaceChildren(...buttons);
       buttons[focused]?.focus();
     }
     shown = input;
-    buttons.forEach((button, layer) => mark(button, input, layer, places));
+    buttons.forEach((button, layer) => mark(button, input, places[layer], layer));
   });
 }
 
-type Places = ReturnType<typeof frame>;
-
-function make({ clouds, groups, nameOf, onLayer }: LayersInput, { x, y }: Places): HTMLButtonElement[] {
-  return clouds.map(({ values, dimensions: d }, layer) => {
+function make({ clouds, groups, nameOf, onLayer }: LayersInput, places: readonly Float32Array[]): HTMLButtonElement[] {
+  return clouds.map((_, layer) => {
+    const at = places[layer]!;
     // A path for each group: a stroke of no length with round ends is a dot.
     const paths = groups.names.map(() => "");
-    groups.of.forEach((at, row) => {
-      paths[at] += `M${x(values[row * d]!).toFixed(1)} ${y(d > 1 ? values[row * d + 1]! : 0).toFixed(1)}h0`;
+    groups.of.forEach((group, row) => {
+      paths[group] += `M${at[2 * row]!.toFixed(1)} ${at[2 * row + 1]!.toFixed(1)}h0`;
     });
     const picture = svg(
       "svg",
       { viewBox: `0 0 ${SIDE} ${HEIGHT}`, "aria-hidden": "true" },
-      ...paths.map((path, at) => svg("path", { class: "dots", d: path, style: `stroke: ${colourOf(groups, at)}` })),
+      ...paths.map((path, group) => svg("path", { class: "dots", d: path, style: `stroke: ${colourOf(groups, group)}` })),
       svg("circle", { class: "halo", r: 5 }),
     );
     const button = document.createElement("button");
@@ -59,14 +58,12 @@ function make({ clouds, groups, nameOf, onLayer }: LayersInput, { x, y }: Places
   });
 }
 
-function mark(button: HTMLButtonElement, { clouds, layer, lit, only }: LayersInput, at: number, { x, y }: Places): void {
+function mark(button: HTMLButtonElement, { layer, lit, only }: LayersInput, places: Float32Array | undefined, at: number): void {
   button.setAttribute("aria-pressed", String(at === layer));
   button.querySelectorAll(".dots").forEach((dots, group) => dots.classList.toggle("dim", only !== undefined && group !== only));
   const halo = button.querySelector(".halo");
-  const { values, dimensions: d } = clouds[at]!;
-  const hidden = lit === undefined || lit * d >= values.length;
-  halo?.setAttribute("visibility", hidden ? "hidden" : "visible");
-  if (hidden) return;
-  halo?.setAttribute("cx", String(x(values[lit * d]!)));
-  halo?.setAttribute("cy", String(y(d > 1 ? values[lit * d + 1]! : 0)));
+  const [x, y] = lit === undefined ? [] : [places?.[2 * lit], places?.[2 * lit + 1]];
+  halo?.setAttribute("visibility", x === undefined ? "hidden" : "visible");
+  if (x !== undefined) halo?.setAttribute("cx", String(x));
+  if (y !== undefined) halo?.setAttribute("cy", String(y));
 }

@@ -53,6 +53,17 @@ function turn({ dimensions: d, values }: Cloud, rotation: Float64Array): Cloud {
   return { dimensions: d, values: turned };
 }
 
+/** |A R - B| / |B| with the best orthogonal R: 0, the same shape; about 1.4, nothing in common. */
+export function misfit(a: Cloud, b: Cloud): number {
+  const turned = turn(a, procrustes(a, b)).values;
+  let [off, all] = [0, 0];
+  turned.forEach((value, at) => {
+    off += (value - b.values[at]!) ** 2;
+    all += b.values[at]! ** 2;
+  });
+  return all === 0 ? 0 : Math.sqrt(off / all);
+}
+
 /** The first coordinates of each point, each centred. The signs and the scale stay. */
 export function leading(values: Float32Array, dimensions: number, kept: number): Cloud {
   const rows = values.length / dimensions;

@@ -31,8 +31,6 @@ const RADIUS = 3.6;
 const REACH = 18;
 /** A move from one layer to another, milliseconds. */
 const MOVE = 650;
-/** This share of the points lies inside the frame; what lies further out stands at its edge. */
-const INSIDE = 0.995;
 
 export function scatter(): Chart<ScatterInput> {
   let cloud: Moving | undefined;
@@ -49,22 +47,29 @@ export function scatter(): Chart<ScatterInput> {
   });
 }
 
-/** Where the points of aligned clouds lie in a frame: one scale for all layers and both axes. */
-export function frame(clouds: readonly Cloud[], width: number, height: number, margin: number) {
-  const reach: number[] = [];
-  for (const { values, dimensions } of clouds) {
-    for (let at = 0; at < values.length; at += dimensions) {
-      reach.push(Math.max(Math.abs(values[at]!) / width, Math.abs(values[at + 1] ?? 0) / height));
-    }
+/**
+ * Where the points of aligned clouds lie in a frame, x, y, x, y … for each cloud; one scale for all of them. A diffusion map
+ * has a few points far out, so the distance from the centre is drawn as its asinh: straight inside, logarithmic outside.
+ */
+export function placed(clouds: readonly Cloud[], width: number, height: number, margin: number): Float32Array[] {
+  const radii: number[] = [];
+  for (const { values, dimensions: d } of clouds) {
+    for (let at = 0; at < values.length; at += d) radii.push(Math.hypot(values[at]!, d > 1 ? values[at + 1]! : 0));
   }
-  reach.sort((a, b) => a - b);
-  const edge = reach[Math.min(reach.length - 1, Math.floor(reach.length * INSIDE))] || 1;
-  const scale = (1 - (2 * margin) / Math.min(width, height)) / (2 * edge);
-  const clamp = (value: number, most: number): number => Math.min(most - margin / 2, Math.max(margin / 2, value));
-  return {
-    x: (value: number) => clamp(width / 2 + value * scale, width),
-    y: (value: number) => clamp(height / 2 - value * scale, height),
-  };
+  radii.sort((a, b) => a - b);
+  const unit = radii[Math.floor(radii.length / 2)] || 1;
+  const edge = Math.asinh((radii.at(-1) || 1) / unit);
+  return clouds.map(({ values, dimensions: d }) => {
+    const places = new Float32Array((2 * values.length) / d);
+    for (let row = 0; row < values.length / d; row += 1) {
+      const [x, y] = [values[row * d]!, d > 1 ? values[row * d + 1]! : 0];
+      const radius = Math.hypot(x, y);
+      const share = radius === 0 ? 0 : Math.asinh(radius / unit) / edge / radius;
+      places[2 * row] = width / 2 + x * share * (width / 2 - margin);
+      places[2 * row + 1] = height / 2 - y * share * (height / 2 - margin);
+    }
+    return places;
+  });
 }
 
 class Moving {
@@ -89,13 +94,7 @@ class Moving {
     this.input = input;
     this.width = width;
     this.height = Math.round(Math.min(HIGHEST, width * SHAPE));
-    const { x, y } = frame(input.clouds, width, this.height, 16);
-    this.places = input.clouds.map(({ values, dimensions: d }) => {
-      const rows = values.length / d;
-      return Float32Array.from({ length: 2 * rows }, (_, at) =>
-        at % 2 === 0 ? x(values[(at / 2) * d]!) : y(d > 1 ? values[((at - 1) / 2) * d + 1]! : 0),
-      );
-    });
+    this.places = placed(input.clouds, width, this.height, 14);
     this.at = this.target = Math.min(at, input.clouds.length - 1);
     this.now = this.between(this.at);
     this.points = Array.from({ length: this.now.length / 2 }, (_, row) =>

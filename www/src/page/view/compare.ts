@@ -1,17 +1,25 @@
 /** Panel 4: what the merge cost. */
 import { html } from "lit-html";
 import { compare, write } from "../actions/merge";
-import { type Piece, pieces, sameShare } from "../charts/difference";
 import { BOUNDS } from "../bounds";
+import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../charts/difference";
 import { bytes, figure, parameters, percent } from "../format";
+import { shown } from "../results";
 import { state } from "../state";
 import { T } from "../texts";
+import { depthCurves } from "./depth";
 import { mergedLayers, proof } from "./merged";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
+import { picture } from "./picture";
+
+/** Where the texts are drawn when a file of them is wanted. */
+const canvas = document.createElement("div");
+canvas.className = "chart canvas";
 
 export function comparePanel(): View {
   const words = T.compare;
-  const { compare: options, comparison } = state;
+  const { compare: options } = state;
+  const { comparison } = shown();
   const off = busy() || !state.merged;
   return panel("compare", 4, words.title, words.lead, html`<div class="halves"><div>
     ${table()}
@@ -30,15 +38,14 @@ export function comparePanel(): View {
       })}
     </div>
     </div><div>${writing()}</div></div>
-    ${mergedLayers()} ${warnings(state.merged?.summary.warnings)} ${proof()}
+    ${mergedLayers()} ${warnings(state.merged?.summary.warnings)} ${depthCurves()} ${proof()}
   `);
 }
 
 function table(): View {
   const words = T.compare;
-  const before = state.model?.summary;
-  const after = state.merged?.summary;
-  const { comparison } = state;
+  const { summary: before, merged, comparison } = shown();
+  const after = merged?.summary;
   const row = (name: string, note: string, values: (string | undefined)[]): View => html`
     <tr>
       <th scope="row">${name}${note ? html` <small>${note}</small>` : ""}</th>
@@ -70,7 +77,8 @@ function table(): View {
 
 function writing(): View {
   const words = T.compare;
-  const { write: options, written } = state;
+  const { write: options } = state;
+  const { written } = shown();
   // While one of them still writes, nothing is marked.
   const both = written.before && written.after && state.job?.name !== "write";
   const list = both ? differences(written.before, written.after) : [];
@@ -88,6 +96,12 @@ function writing(): View {
     <div class="side-by-side">
       ${column("written-before", words.before, "before")} ${column("written-after", words.after, "after")}
     </div>
+    ${picture({
+      name: "texts",
+      chart: { element: canvas },
+      draw: () => textsPicture(list, options.prompt, [words.before, words.after]),
+      table: both ? () => differenceTable(list, words.textsCaption, words.textsHead) : undefined,
+    })}
     <p class="note">${both ? words.same(sameShare(list)) : ""}</p>
     <div class="fields">
       <label class="field grow">

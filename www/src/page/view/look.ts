@@ -1,6 +1,7 @@
 /** The pictures: the map of the layers, and what each block does. */
 import { html, nothing } from "lit-html";
-import { chooseMeasure, remap } from "../actions/measure";
+import { live } from "lit-html/directives/live.js";
+import { chooseMeasure, remapSoon } from "../actions/measure";
 import { pick } from "../actions/merge";
 import { BOUNDS } from "../bounds";
 import { rampGradient } from "../charts/colour";
@@ -8,20 +9,25 @@ import { depthChart } from "../charts/depth";
 import { cellValue, heatmap, mapDomain, type Matrix, pairsTable } from "../charts/heatmap";
 import type { Table } from "../charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
+import { figure } from "../format";
+import { precomputed, shown } from "../results";
 import { state, update } from "../state";
 import { T } from "../texts";
-import { button, busy, numberField, panel, selectField, trouble, type View } from "./parts";
+import { panel, selectField, trouble, type View } from "./parts";
 import { picture } from "./picture";
 
 const map = heatmap();
 const influence = depthChart();
+const norms = depthChart();
 
 export function lookPanel(): View {
   const words = T.look;
-  const matrix = state.matrices.get(state.measure);
+  const results = shown();
+  const matrix = results.matrices.get(state.measure);
   map.show(matrix && { matrix, measure: state.measure, picked: state.picked, onCell, onPick });
-  const blocks = state.influence;
+  const { influence: blocks, norms: streams } = results;
   influence.show(blocks && { values: blocks, label: words.influence, nameOf: layerName, colour: "influence" });
+  norms.show(streams && { values: streams, label: words.norms, nameOf: streamName, colour: "norm" });
   return panel("look", undefined, words.title, words.lead, html`
     <div class="fields">
       ${selectField(words.measure, state.measure, words.measures, (name) => void chooseMeasure(name), "measure")}
@@ -39,6 +45,7 @@ export function lookPanel(): View {
       ${matrix ? nothing : html`<p class="empty-note"><span>${words.empty}</span></p>`}
     </div>
     ${legend()}
+    ${mapOptions()}
     <h3>${words.influence}</h3>
     <p class="note">${words.influenceNote}</p>
     ${picture({
@@ -46,15 +53,22 @@ export function lookPanel(): View {
       chart: influence,
       table: blocks && (() => depthTable(words.influence, words.influenceAxis, blocks)),
     })}
-    <details id="map-options">
-      <summary>${words.options}</summary>
-      ${mapOptions()}
-    </details>
+    <h3>${words.norms}</h3>
+    <p class="note">${words.normsNote}</p>
+    ${picture({
+      name: "norms",
+      chart: norms,
+      table: streams && (() => depthTable(words.norms, words.normsAxis, streams)),
+    })}
   `);
 }
 
 function layerName(layer: number): string {
   return `${T.look.layer} ${layer}`;
+}
+
+function streamName(at: number): string {
+  return T.look.stream(at);
 }
 
 function onCell(cell: typeof state.cell): void {
@@ -68,14 +82,14 @@ function onPick(boundary: number): void {
 
 /** The exact value of the cell that is pointed at or has the focus. */
 function reading(): View {
-  const matrix = state.matrices.get(state.measure);
+  const matrix = shown().matrices.get(state.measure);
   if (!matrix || !state.cell) return html`<span>${matrix ? T.look.hover : ""}</span>`;
   const { a, b } = state.cell;
   return html`<span>${T.look.cell(a, b)}</span><b>${cellValue(matrix, a, b)}</b>`;
 }
 
 function legend(): View {
-  const matrix = state.matrices.get(state.measure);
+  const matrix = shown().matrices.get(state.measure);
   const domain = matrix && mapDomain(state.measure, matrix);
   const ends = domain?.map((end) => end.toFixed(2)) ?? ["", ""];
   return html`
@@ -117,21 +131,64 @@ function depthTable(caption: string, name: string, values: Float32Array): Table 
   return { caption, head: [T.look.layer, name], rows: Array.from(values, (value, layer) => [layer, value]) };
 }
 
+/** What is computed anew from the rows that are kept, as soon as a slider rests. */
 function mapOptions(): View {
   const words = T.look;
   const { map } = state;
+  const off = !state.calibration;
+  const usual = shown().width ?? 1;
   return html`
-    <div class="fields">
-      ${numberField(words.dimensions, map.dimensions, BOUNDS.dimensions, (value) => {
-        map.dimensions = value ?? map.dimensions;
+    <fieldset class="sliders" ?disabled=${off}>
+      <legend>${words.options}</legend>
+      ${slider("dimensions", words.dimensions, map.dimensions, String(map.dimensions), { ...BOUNDS.dimensions, max: 24, step: 1 }, (value) => {
+        map.dimensions = value;
       })}
-      ${numberField(words.sigma, map.sigma, { ...BOUNDS.sigma, step: "any", optional: true }, (value) => {
-        map.sigma = value;
+      ${slider(
+        "sigma",
+        words.sigma,
+        Math.log2((map.sigma ?? usual) / usual),
+        map.sigma === undefined ? words.median : figure(map.sigma),
+        { min: -4, max: 4, step: 0.25 },
+        (value) => {
+          map.sigma = value === 0 ? undefined : usual * 2 ** value;
+        },
+      )}
+      ${slider("power", words.power, map.power, String(map.power), { min: 0.25, max: 4, step: 0.25 }, (value) => {
+        map.power = value;
       })}
-      ${numberField(words.power, map.power, { ...BOUNDS.power, step: "any" }, (value) => {
-        map.power = value ?? map.power;
+      ${slider("seeds", words.seeds, state.seeds, state.seeds === 1 ? words.noBars : String(state.seeds), { ...BOUNDS.seeds, step: 1 }, (value) => {
+        state.seeds = value;
       })}
-      ${button(words.apply, remap, { off: busy() || !state.calibration })}
-    </div>
+    </fieldset>
+    <p class="note">${precomputed() ? words.needsModel : words.kept}</p>
+  `;
+}
+
+function slider(
+  id: string,
+  label: string,
+  value: number,
+  text: string,
+  { min, max, step }: { min: number; max: number; step: number },
+  set: (value: number) => void,
+): View {
+  return html`
+    <label class="slider">
+      <span>${label}</span>
+      <output>${text}</output>
+      <input
+        type="range"
+        id=${id}
+        min=${min}
+        max=${max}
+        step=${step}
+        aria-valuetext=${text}
+        .value=${live(String(Math.min(max, Math.max(min, value))))}
+        @input=${(event: Event) => {
+          set((event.target as HTMLInputElement).valueAsNumber);
+          remapSoon();
+        }}
+      />
+    </label>
   `;
 }

@@ -65,16 +65,19 @@ function openShare(): void {
   setTimeout(() => document.getElementById("link")?.focus());
 }
 
+/** The pictures come first, then the numbered steps. */
+const FIRST_STEP = PARTS.indexOf("load");
+
 /** The parts in their order in the document; the one that the user is at is marked. The steps are numbered. */
 export function partsNav(): View {
   return html`
     <nav class="parts" aria-label=${T.parts}>
       <ol>
         ${PARTS.map(
-          (part, step) => html`
+          (part, at) => html`
             <li>
               <a href="#${part}" aria-current=${state.part === part ? "location" : nothing} @click=${to(part)}
-                >${step ? html`<i aria-hidden="true">${step}</i>` : nothing}${T[part].title}</a
+                >${at >= FIRST_STEP ? html`<i aria-hidden="true">${at - FIRST_STEP + 1}</i>` : nothing}${T[part].title}</a
               >
             </li>
           `,

@@ -1,7 +1,7 @@
 /** Panel 3: how many layers go, which, and what becomes of the rest. */
 import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
-import { choosePreset } from "../actions/load";
+import { choosePreset, presets } from "../actions/load";
 import { merge, replay, resetPicks, undoPick } from "../actions/merge";
 import { BOUNDS } from "../bounds";
 import { bytes, parameters } from "../format";
@@ -11,9 +11,9 @@ import { busy, button, checkbox, fileButton, numberField, panel, selectField, tr
 
 export function mergePanel(): View {
   const words = T.merge;
-  const presets = state.lab?.presets ?? [];
-  const preset = presets.find(({ name }) => name === state.preset);
-  const names: Record<string, string> = Object.fromEntries(presets.map(({ name, title }) => [name, title]));
+  const named = presets();
+  const preset = named.find(({ name }) => name === state.preset);
+  const names: Record<string, string> = Object.fromEntries(named.map(({ name, title }) => [name, title]));
   names[""] = words.custom;
   const ready = state.model && removing() > 0;
   const label = state.calibration ? words.run : words.runFirst;

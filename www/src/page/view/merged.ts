@@ -2,7 +2,7 @@
 import { html, nothing } from "lit-html";
 import { figure } from "../format";
 import type { Summary } from "#mka";
-import { state } from "../state";
+import { shown } from "../results";
 import { T } from "../texts";
 import type { View } from "./parts";
 import { stack } from "./stack";
@@ -10,13 +10,13 @@ import { stack } from "./stack";
 /** The steps in words. */
 export function mergedLayers(): View {
   const words = T.merge;
-  const { merged } = state;
+  const { merged } = shown();
   return html`
     ${stack()}
     ${merged
       ? html`
           <ol class="steps" id="steps">
-            ${merged.recipe.steps.map(
+            ${merged.steps.map(
               ({ keep, gone, alpha, ridge }) =>
                 html`<li>${alpha === 1 ? words.dropped(keep, gone) : alpha === 0 ? words.replaced(keep, gone) : words.averaged(keep, gone, figure(alpha))}${ridge === undefined ? nothing : `, ${words.repaired}`}</li>`,
             )}
@@ -31,9 +31,10 @@ type Change = NonNullable<Summary["tensors"]>[number];
 /** A table for each block that is new; the first is open. */
 export function proof(): View {
   const words = T.merge;
-  const tensors = state.merged?.summary.tensors ?? [];
+  const { merged } = shown();
+  const tensors = merged?.summary.tensors ?? [];
   return html`
-    <section id="proof" ?hidden=${!state.merged}>
+    <section id="proof" ?hidden=${!merged}>
       <h3>${tensors.length > 0 ? words.proof(tensors.length) : words.proofNone}</h3>
       ${tensors.length > 0 ? html`<p class="note">${words.proofNote}</p>` : nothing}
       ${blocksOf(tensors).map((block, at) => proofOfBlock(block, at === 0))}

@@ -4,9 +4,11 @@ import { state } from "../state";
 import { T } from "../texts";
 import { calibratePanel } from "./calibrate";
 import { comparePanel } from "./compare";
+import { exampleBanner } from "./example";
 import { keepPanel } from "./keep";
 import { loadPanel } from "./load";
 import { lookPanel } from "./look";
+import { manifoldPanel } from "./manifold";
 import { masthead, partsNav, to } from "./masthead";
 import { mergePanel } from "./merge";
 import { notices } from "./notices";
@@ -16,9 +18,9 @@ import { statusBar } from "./status";
 export function page(): View {
   return html`
     <a class="skip" href="#load" @click=${to("load")}>${T.skip}</a>
-    ${masthead()} ${notices()} ${partsNav()}
+    ${masthead()} ${notices()} ${partsNav()} ${exampleBanner()}
     <main class="sheet">
-      ${lookPanel()} ${loadPanel()} ${calibratePanel()} ${mergePanel()} ${comparePanel()} ${keepPanel()}
+      ${lookPanel()} ${manifoldPanel()} ${loadPanel()} ${calibratePanel()} ${mergePanel()} ${comparePanel()} ${keepPanel()}
     </main>
     ${statusBar()}
     ${state.dragging ? html`<div class="drop-veil"><p>${T.load.dropHere}</p></div>` : nothing}

@@ -2,7 +2,6 @@
 import { html, nothing } from "lit-html";
 import { offer } from "../actions/keep";
 import { show } from "../actions/job";
-import type { Chart } from "../charts/chart";
 import { pngBlob, svgText } from "../charts/export";
 import { csv, type Table } from "../charts/table";
 import { figure } from "../format";
@@ -12,7 +11,9 @@ import type { View } from "./parts";
 
 interface Picture {
   name: PictureName;
-  chart: Pick<Chart<never>, "element">;
+  /** What is shown, and where the drawing is taken from unless `draw` makes one. */
+  chart: { element: HTMLElement };
+  draw?: () => SVGSVGElement;
   /** The values; undefined: there are none yet. */
   table: (() => Table) | undefined;
   /** What the CSV file has, where that is more than the table. */
@@ -21,7 +22,7 @@ interface Picture {
   form?: () => View;
 }
 
-export function picture({ name, chart, table, whole = table, form }: Picture): View {
+export function picture({ name, chart, draw, table, whole = table, form }: Picture): View {
   const open = state.tables.has(name);
   const toggle = (event: Event): void => {
     if ((event.target as HTMLDetailsElement).open) state.tables.add(name);
@@ -38,8 +39,8 @@ export function picture({ name, chart, table, whole = table, form }: Picture): V
         </details>
         <div class="takes" role="group" aria-label=${T.picture.take(T.picture.names[name])}>
           ${taken(name, "CSV", whole && (() => new Blob([csv(whole())], { type: "text/csv" })))}
-          ${taken(name, "PNG", table && (() => pngBlob(drawn(chart.element))))}
-          ${taken(name, "SVG", table && (() => new Blob([svgText(drawn(chart.element))], { type: "image/svg+xml" })))}
+          ${taken(name, "PNG", table && (() => pngBlob(drawing(chart.element, draw))))}
+          ${taken(name, "SVG", table && (() => new Blob([drawing(chart.element, draw)], { type: "image/svg+xml" })))}
         </div>
       </div>
     </figure>
@@ -55,6 +56,16 @@ function taken(name: PictureName, kind: string, make: (() => Blob | Promise<Blob
     }
   };
   return html`<button type="button" class="link" data-take=${kind} aria-disabled=${make ? "false" : "true"} @click=${take}>${kind}</button>`;
+}
+
+/** The picture as an SVG document. */
+function drawing(element: HTMLElement, draw: (() => SVGSVGElement) | undefined): string {
+  if (!draw) return svgText(drawn(element));
+  // Only in its place a drawing has colours.
+  const made = element.appendChild(draw());
+  const text = svgText(made);
+  made.remove();
+  return text;
 }
 
 /** The largest drawing: a legend may stand beside it. */

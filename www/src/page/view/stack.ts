@@ -1,7 +1,9 @@
 /** The layers before and after a merge, step by step. */
 import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
+import type { Step } from "../charts/lineage";
 import { stackChart, stackTable } from "../charts/stack";
+import { shown } from "../results";
 import { state, update } from "../state";
 import { T } from "../texts";
 import type { View } from "./parts";
@@ -11,12 +13,12 @@ const chart = stackChart();
 
 export function stack(): View {
   const words = T.stack;
-  const { merged, model } = state;
-  const layers = model?.summary.layers ?? 0;
-  const all = merged?.recipe.steps ?? [];
-  const shown = Math.min(state.stackSteps ?? all.length, all.length);
+  const { merged, summary } = shown();
+  const layers = summary?.layers ?? 0;
+  const all = merged?.steps ?? NO_STEPS;
+  const upTo = Math.min(state.stackSteps ?? all.length, all.length);
   // The same steps must be the same object, so that nothing is drawn twice.
-  const steps = stepsUpTo(all, shown);
+  const steps = stepsUpTo(all, upTo);
   chart.show(merged && { layers, steps });
   const table = merged && (() => stackTable({ layers, steps }));
   return html`
@@ -25,13 +27,13 @@ export function stack(): View {
       ? html`
           <label class="slider">
             <span>${words.step}</span>
-            <output>${words.stepOf(shown, all.length)}</output>
+            <output>${words.stepOf(upTo, all.length)}</output>
             <input
               type="range"
               id="stack-steps"
               min="0"
               max=${all.length}
-              .value=${live(String(shown))}
+              .value=${live(String(upTo))}
               @input=${(event: Event) => {
                 const { valueAsNumber } = event.target as HTMLInputElement;
                 state.stackSteps = valueAsNumber === all.length ? undefined : valueAsNumber;
@@ -53,10 +55,11 @@ export function stack(): View {
   `;
 }
 
-type Steps = NonNullable<typeof state.merged>["recipe"]["steps"];
-let cut: { all: Steps; shown: number; steps: Steps } | undefined;
+type Steps = readonly Step[];
+const NO_STEPS: Steps = [];
+let cut: { all: Steps; upTo: number; steps: Steps } | undefined;
 
-function stepsUpTo(all: Steps, shown: number): Steps {
-  if (cut?.all !== all || cut.shown !== shown) cut = { all, shown, steps: all.slice(0, shown) };
+function stepsUpTo(all: Steps, upTo: number): Steps {
+  if (cut?.all !== all || cut.upTo !== upTo) cut = { all, upTo, steps: all.slice(0, upTo) };
   return cut.steps;
 }

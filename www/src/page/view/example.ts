@@ -1,0 +1,67 @@
+/** Says that what is on the screen was computed earlier, and lets it be computed here. */
+import { html, nothing } from "lit-html";
+import { offer } from "../actions/keep";
+import { runFile, runHere } from "../actions/example";
+import type { Difference } from "../example/agree";
+import type { Example } from "../example/format";
+import { figure } from "../format";
+import { state } from "../state";
+import { T } from "../texts";
+import { button, trouble, type View } from "./parts";
+
+export function exampleBanner(): View {
+  const words = T.example;
+  const { example, agreement, model } = state;
+  if (model && !agreement && state.error?.place !== "example") return nothing;
+  const begin = html`
+    <div>
+      ${button(words.run, runHere, { primary: true, id: "run-here" })}
+      <p class="note">${words.runNote}</p>
+    </div>
+  `;
+  return html`
+    <aside class="example" id="example" aria-label=${words.title}>
+      <div>
+        ${agreement ? agreed(agreement) : state.exampleMissing ? html`<p>${words.missing}</p>` : about(example)}
+        ${trouble("example")}
+      </div>
+      ${model ? nothing : begin}
+    </aside>
+  `;
+}
+
+/** Two lines, also while they are not known yet: nothing moves when they come. */
+function about(example: Example | undefined): View {
+  const words = T.example;
+  if (!example) return html`<p><b>${words.title}.</b></p><p class="note">&nbsp;</p>`;
+  const { made, settings, results, presets } = example;
+  const method = presets.find(({ name }) => name === settings.preset)?.title ?? settings.preset;
+  return html`
+    <p><b>${words.title}.</b> ${words.made(made.name, results.summary?.layers ?? 0, settings.remove, method)}</p>
+    <p class="note">${words.where(made.tool, made.engine, made.when, settings.calibrate.seed)}</p>
+  `;
+}
+
+function agreed(list: readonly Difference[]): View {
+  const words = T.example;
+  const all = list.every(({ agrees }) => agrees);
+  const verdict = list.length === 0 ? words.alone : all ? words.agree : words.disagree;
+  const save = (): void => {
+    const file = runFile();
+    if (file) offer(file, "demo.json");
+  };
+  return html`
+    <p id="agreement" data-agrees=${all}><b>${verdict}</b></p>
+    <ul class="differences">
+      ${list.map((difference) => html`<li class=${difference.agrees ? "" : "off"}>${words.quantities[difference.quantity]}: ${inWords(difference)}</li>`)}
+    </ul>
+    ${button(words.save, save, { id: "save-run" })}
+  `;
+}
+
+function inWords({ quantity, largest, relative }: Difference): string {
+  const words = T.example;
+  if (largest === 0) return words.same;
+  if (quantity === "layers" || quantity === "texts" || largest === Infinity) return words.other;
+  return words.apart(relative ? `${figure(largest * 100)}\u00a0%` : figure(largest), relative);
+}
