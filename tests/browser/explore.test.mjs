@@ -39,7 +39,7 @@ test("a finished run is on screen at once, said to be precomputed, without engin
   assert.equal(await page.locator('#map g[aria-label="cell"] rect').count(), 144);
   assert.equal(await page.locator("#manifold .points circle").count(), 512);
   assert.equal(await page.locator(".layer").count(), 12);
-  for (const name of ["influence", "norms", "stack", "perplexity"]) assert.ok(await page.locator(`#${name} svg`).count(), name);
+  for (const name of ["influence", "stream", "stack", "perplexity"]) assert.ok(await page.locator(`#${name} svg`).count(), name);
   const rows = await page.locator("#before-after tbody tr td:nth-child(3)").allInnerTexts();
   assert.deepEqual(rows.filter((value) => !/\d/.test(value)), []);
   for (const side of ["before", "after"]) assert.ok((await text(page, `#written-${side}`)).length > 60);
@@ -84,13 +84,13 @@ test("the same run, computed here, gives the numbers of the file", async () => {
     new PerformanceObserver((list) => window.waits.push(...list.getEntries().map(({ processingStart, processingEnd }) => processingEnd - processingStart))).observe({ type: "event", durationThreshold: 16 });
   });
   await page.locator("#seeds").fill("1");
-  await page.waitForFunction(() => !document.querySelector("#reading").innerText.includes("±"));
+  await page.waitForFunction(() => !document.querySelector("#map rect.pair").getAttribute("aria-label").includes("±"));
   await idle(page);
   await page.evaluate(() => (window.steps = []));
-  const reading = await text(page, "#reading");
+  const cell = await page.locator("#map rect.pair").first().getAttribute("aria-label");
   const points = await page.locator("#manifold .points circle").first().getAttribute("cx");
   for (const [slider, value] of [["dimensions", "3"], ["dimensions", "4"], ["sigma", "1"], ["power", "1"]]) await page.locator(`#${slider}`).fill(value);
-  await page.waitForFunction((before) => document.querySelector("#reading").innerText !== before, reading);
+  await page.waitForFunction((before) => document.querySelector("#map rect.pair").getAttribute("aria-label") !== before, cell);
   await idle(page);
   assert.notEqual(await page.locator("#manifold .points circle").first().getAttribute("cx"), points);
   const { steps, waits } = await page.evaluate(() => ({ steps, waits }));
@@ -106,7 +106,7 @@ test("the layers can be played, scrubbed and chosen; one token is lit in all of 
   const where = () => page.locator("#manifold .points circle").evaluateAll((points) => points.map((point) => point.getAttribute("cx")).join());
   const first = await where();
   await page.click("#play");
-  await page.waitForFunction(() => document.querySelector("#scrub").value === "2");
+  await page.waitForFunction(() => document.querySelector("#scrub").value === "8");
   assert.notEqual(await where(), first);
   await page.click("#play");
   const paused = await page.locator("#scrub").inputValue();
@@ -119,15 +119,15 @@ test("the layers can be played, scrubbed and chosen; one token is lit in all of 
   await page.waitForTimeout(900);
 
   await page.locator("#manifold .points circle").nth(100).hover({ force: true });
-  assert.match(await text(page, "#token"), /….+….*sequence \d+, position \d+/s);
-  assert.ok((await text(page, "#token mark")).trim().length > 0);
+  assert.match(await text(page, "#lit-token"), /….+….*sequence \d+, position \d+/s);
+  assert.ok((await text(page, "#lit-token mark")).trim().length > 0);
   assert.equal(await page.locator('.layer .halo[visibility="visible"]').count(), 12);
 
   await page.focus("#manifold circle[tabindex='0']");
-  const before = await text(page, "#token");
+  const before = await text(page, "#lit-token");
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowDown");
-  assert.notEqual(await text(page, "#token"), before);
+  assert.notEqual(await text(page, "#lit-token"), before);
   assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), /^“.+” in “.+”, sequence \d+, position \d+$/);
 
   for (const colouring of ["position", "sequence", "token"]) {
@@ -146,7 +146,7 @@ test("who wants less motion sees the next layer at once", async () => {
   const moved = await page.evaluate(async () => {
     const point = document.querySelector("#manifold .points circle");
     const before = point.getAttribute("cx");
-    document.querySelectorAll(".layer")[6].click();
+    document.querySelectorAll(".layer")[3].click();
     await new Promise((resolve) => setTimeout(resolve));
     const soon = point.getAttribute("cx");
     await new Promise((resolve) => setTimeout(resolve, 900));
@@ -172,7 +172,7 @@ test("the focus stays on its cell when the map is drawn anew", async () => {
 
 test("each picture gives its values as a table, CSV, PNG and SVG", async () => {
   const { page, problems } = await openPage();
-  for (const name of ["map", "influence", "norms", "cloud", "stack", "perplexity", "texts"]) {
+  for (const name of ["map", "influence", "stream", "cloud", "stack", "perplexity", "texts"]) {
     await page.locator(`#${name}-table summary`).click();
     assert.ok((await page.locator(`#${name}-table tbody tr`).count()) >= 2, name);
     for (const kind of ["CSV", "PNG", "SVG"]) {

@@ -188,7 +188,7 @@ export const state: State = {
   rows: undefined,
   clouds: undefined,
   width: undefined,
-  manifold: { layer: 0, colouring: "token", coordinates: 3, playing: false, lit: undefined, only: undefined },
+  manifold: { layer: 6, colouring: "token", coordinates: 3, playing: false, lit: undefined, only: undefined },
   cell: undefined,
   preset: DEFAULT_PRESET,
   remove: 1,

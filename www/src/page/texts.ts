@@ -202,7 +202,7 @@ export const T = {
     play: "Play",
     pause: "Pause",
     layer: "Layer",
-    layerOf: (layer: number, layers: number) => `${layer} of 0 to ${layers - 1}`,
+    layerOf: (layer: number, layers: number) => `${layer}, the last is ${layers - 1}`,
     colour: "Colours",
     colours: { token: "Token", position: "Position in its sequence", sequence: "Sequence" },
     coordinates: "Coordinates aligned",
@@ -286,7 +286,7 @@ export const T = {
     names: {
       map: "The map of the layers",
       influence: "Block influence",
-      norms: "Norm of the stream",
+      stream: "Norm of the stream",
       cloud: "The manifold of a layer",
       stack: "The layers, before and after",
       perplexity: "Perplexity by depth",

@@ -1,7 +1,7 @@
 /** The precomputed run: loading it, and computing the same here. */
 import type { SimilarityName } from "#mka";
 import { differences } from "../example/agree";
-import { type Example, fromFile, type Settings, toFile } from "../example/format";
+import { type Example, EXAMPLE_MODEL, fromFile, type Settings, toFile } from "../example/format";
 import { here } from "../results";
 import { state, update } from "../state";
 import { T } from "../texts";
@@ -11,9 +11,8 @@ import { choosePreset, openBuiltInWithin, presets } from "./load";
 import { calibrateWithin, measureWithin } from "./measure";
 import { choices, mergeWithin } from "./merge";
 
-/** What a run has where there is none to compare with yet: the built-in text, one seed, three draws of rows. */
-const MODEL = "demo";
-const STANDARD: Settings = {
+/** A built-in model and text, one seed, three draws of rows. */
+const SETTINGS: Settings = {
   calibrate: { sequences: 32, window: 256, rows: 512, seed: 0, skip: 8 },
   map: { dimensions: 8, sigma: undefined, power: 2 },
   seeds: 3,
@@ -37,12 +36,11 @@ export async function loadExample(): Promise<void> {
   update();
 }
 
-/** Computes the precomputed run's numbers here, with its settings, and says how far they are from one another. */
+/** Computes the run here, and says how far its numbers are from the precomputed ones. */
 export async function runHere(): Promise<void> {
-  const settings = state.example?.settings ?? STANDARD;
   await job("example", async (watch) => {
-    await openBuiltInWithin(state.example?.made.model ?? MODEL, watch);
-    take(settings);
+    await openBuiltInWithin(EXAMPLE_MODEL, watch);
+    take(SETTINGS);
     nextStep("calibrate", watch);
     await calibrateWithin(watch);
     nextStep("look", watch);
@@ -75,7 +73,6 @@ export function runFile(): Blob | undefined {
   if (!lab || !merged || !results.clouds || !results.rows || !results.norms || !results.influence) return undefined;
   const run: Example = {
     made: {
-      model: MODEL,
       name: source?.name ?? "",
       tool: merged.recipe.tool,
       engine: lab.adapter,

@@ -1,8 +1,9 @@
 /** Merging, comparing, writing. */
 import { MkaError, type MergeOptions, type Recipe } from "#mka";
+import { EXAMPLE_MODEL } from "../example/format";
 import { pickedPairs, protection, removing, state, update } from "../state";
 import { T } from "../texts";
-import { forgetMerged } from "./load";
+import { forgetMerged, openBuiltIn } from "./load";
 import { calibrateWithin } from "./measure";
 import { job, nextStep, show, type Watch } from "./job";
 import { heldOutText } from "./texts";
@@ -62,6 +63,9 @@ export async function mergeWithin(options: MergeOptions, watch: Watch): Promise<
 
 /** A click on the map: picks the boundary between two neighbours, or lets it go, and merges what is picked. */
 export async function pick(boundary: number): Promise<void> {
+  // On the map of the precomputed run: its model is opened first.
+  if (!state.model) await openBuiltIn(EXAMPLE_MODEL);
+  if (!state.model) return;
   const at = state.picked.indexOf(boundary);
   state.picked = at < 0 ? [...state.picked, boundary] : state.picked.filter((other) => other !== boundary);
   await mergePicked();

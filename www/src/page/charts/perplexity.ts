@@ -92,7 +92,7 @@ export function perplexityChart(): Chart<PerplexityInput> {
       color: { type: "ordinal", domain: titles, range: colours },
       symbol: { type: "ordinal", domain: titles, legend: true },
       stroke: "color",
-      fill: "var(--plot-background)",
+      fill: "none",
     } as never);
     place.replaceChildren(legend as Element, picture);
   });

@@ -26,6 +26,8 @@ export interface ScatterInput {
 /** Height by width, at most this many pixels high. */
 const SHAPE = 0.82;
 const HIGHEST = 560;
+/** This share of all points lies inside the frame. */
+const INSIDE = 0.995;
 const RADIUS = 3.6;
 /** How far from a point the pointer may be, pixels. */
 const REACH = 18;
@@ -49,7 +51,8 @@ export function scatter(): Chart<ScatterInput> {
 
 /**
  * Where the points of aligned clouds lie in a frame, x, y, x, y … for each cloud; one scale for all of them. A diffusion map
- * has a few points far out, so the distance from the centre is drawn as its asinh: straight inside, logarithmic outside.
+ * has a few points far out, so the distance from the centre is drawn as its asinh: straight inside, logarithmic outside;
+ * the very last points stand at the edge.
  */
 export function placed(clouds: readonly Cloud[], width: number, height: number, margin: number): Float32Array[] {
   const radii: number[] = [];
@@ -58,13 +61,13 @@ export function placed(clouds: readonly Cloud[], width: number, height: number, 
   }
   radii.sort((a, b) => a - b);
   const unit = radii[Math.floor(radii.length / 2)] || 1;
-  const edge = Math.asinh((radii.at(-1) || 1) / unit);
+  const edge = Math.asinh((radii[Math.floor(radii.length * INSIDE)] || 1) / unit);
   return clouds.map(({ values, dimensions: d }) => {
     const places = new Float32Array((2 * values.length) / d);
     for (let row = 0; row < values.length / d; row += 1) {
       const [x, y] = [values[row * d]!, d > 1 ? values[row * d + 1]! : 0];
       const radius = Math.hypot(x, y);
-      const share = radius === 0 ? 0 : Math.asinh(radius / unit) / edge / radius;
+      const share = radius === 0 ? 0 : Math.min(1, Math.asinh(radius / unit) / edge) / radius;
       places[2 * row] = width / 2 + x * share * (width / 2 - margin);
       places[2 * row + 1] = height / 2 - y * share * (height / 2 - margin);
     }

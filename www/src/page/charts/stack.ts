@@ -54,27 +54,25 @@ export function stackChart(): Chart<StackInput> {
     const flows: SVGElement[] = [];
     const after: SVGElement[] = [];
     const weights: SVGElement[] = [];
-    survivors.forEach((survivor, at) => {
-      const { parts, repaired } = survivor;
+    survivors.forEach(({ parts, repaired }, at) => {
       const x = xOf(at, survivors.length);
-      const merged = parts.length > 1;
+      const averaged = parts.filter(({ weight }) => weight > 0).length > 1;
       let used = 0;
       for (const { layer, weight } of parts) {
         const from = xOf(layer, input.layers);
-        const state = !merged ? "whole" : weight > 0 ? "part" : "gone";
+        const state = weight === 0 ? "gone" : averaged ? "part" : "whole";
         before.push(cell(from, TOP, box, state, numbered ? String(layer) : ""));
         if (weight > 0) {
           const thick = box * weight;
           flows.push(svg("path", { class: `flow ${state}`, d: ribbon(from, top, from + box, x + used, bottom, x + used + thick) }));
           used += thick;
-          if (merged && weight >= 0.005 && numbered) weights.push(text(from + box / 2, top + 13, String(Number(weight.toFixed(2))), "weight"));
+          if (averaged && weight >= 0.005 && numbered) weights.push(text(from + box / 2, top + 13, String(Number(weight.toFixed(2))), "weight"));
         } else {
           const middle = from + box / 2;
           flows.push(svg("path", { class: "end", d: `M${middle} ${top}v16m-4 -4l8 8m0 -8l-8 8` }));
         }
       }
-      const made = !merged ? "whole" : parts.filter(({ weight }) => weight > 0).length > 1 ? "new" : "whole";
-      after.push(cell(x, bottom, box, made, numbered ? String(at) : ""));
+      after.push(cell(x, bottom, box, averaged || repaired ? "new" : "whole", numbered ? String(at) : ""));
       if (repaired) after.push(svg("path", { class: "stitch", d: stitches(x, bottom + BOX + 5, box) }));
     });
     const picture = svg(

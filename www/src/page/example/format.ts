@@ -5,11 +5,12 @@ import type { Results } from "../results";
 import type { State } from "../state";
 
 const FORMAT = "mka-run/1";
+/** The built-in model of the run. */
+export const EXAMPLE_MODEL = "demo";
 
 /** Where, when and with what a run was made. */
 export interface Made {
-  /** The built-in model. */
-  model: string;
+  /** The model. */
   name: string;
   /** The program and its version. */
   tool: string;

@@ -56,7 +56,7 @@ export function lookPanel(): View {
     <h3>${words.norms}</h3>
     <p class="note">${words.normsNote}</p>
     ${picture({
-      name: "norms",
+      name: "stream",
       chart: norms,
       table: streams && (() => depthTable(words.norms, words.normsAxis, streams)),
     })}

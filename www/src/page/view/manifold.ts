@@ -43,7 +43,7 @@ export function manifoldPanel(): View {
     </div>
     <div class="manifold">
       <div>
-        <p class="reading token" id="token">${token(rows, lit)}</p>
+        <p class="reading token" id="lit-token">${token(rows, lit)}</p>
         <div class="map-frame">
           ${picture({
             name: "cloud",
