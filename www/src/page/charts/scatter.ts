@@ -114,6 +114,7 @@ class Moving {
     );
     this.listen();
     this.place();
+    this.light();
   }
 
   fits({ clouds, groups }: ScatterInput, width: number): boolean {
@@ -127,7 +128,7 @@ class Moving {
     const { of } = input.groups;
     this.points.forEach((point, row) => point.classList.toggle("dim", input.only !== undefined && of[row] !== input.only));
     if (input.layer !== this.target) this.moveTo(input.layer);
-    if (input.lit !== before.lit || this.halo.getAttribute("visibility") === null) this.light();
+    if (input.lit !== before.lit) this.light();
   }
 
   stop(): void {

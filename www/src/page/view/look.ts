@@ -138,7 +138,7 @@ function mapOptions(): View {
   const off = !state.calibration;
   const usual = shown().width ?? 1;
   return html`
-    <fieldset class="sliders" ?disabled=${off}>
+    <fieldset class="sliders" id="map-options" ?disabled=${off}>
       <legend>${words.options}</legend>
       ${slider("dimensions", words.dimensions, map.dimensions, String(map.dimensions), { ...BOUNDS.dimensions, max: 24, step: 1 }, (value) => {
         map.dimensions = value;
