@@ -1,4 +1,7 @@
-/** A whole run as a file, and back. Arrays are base64 of little-endian numbers: coordinates as 16 bits, all else as float32. */
+/**
+ * A whole run as a file, and back. Arrays are base64: of little-endian float32, but for the coordinates of the points, which
+ * have 12 bits each, and so two characters.
+ */
 import type { Preset, SimilarityName } from "#mka";
 import type { Cloud } from "../charts/procrustes";
 import type { Results } from "../results";
@@ -48,9 +51,13 @@ export function toFile({ made, settings, presets, results }: Example): string {
   });
 }
 
+/** Of 12 bits with a sign. */
+const LARGEST = 2047;
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 interface PackedCloud {
   dimensions: number;
-  /** What 32,767 stands for. */
+  /** What the largest number stands for, 2,047. */
   scale: number;
   values: string;
 }
@@ -89,13 +96,17 @@ export function fromFile(text: string): Example {
 
 function packed({ dimensions, values }: Cloud): PackedCloud {
   const scale = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-  const steps = Int16Array.from(values, (value) => Math.round((value / scale) * 32767));
-  return { dimensions, scale, values: base64(new Uint8Array(steps.buffer)) };
+  const words = Array.from(values, (value) => {
+    const step = Math.round((value / scale) * LARGEST) + LARGEST;
+    return `${DIGITS[step >> 6]}${DIGITS[step & 63]}`;
+  });
+  return { dimensions, scale, values: words.join("") };
 }
 
 function unpacked({ dimensions, scale, values }: PackedCloud): Cloud {
-  const steps = new Int16Array(bytes(values).buffer);
-  return { dimensions, values: Float32Array.from(steps, (step) => (step / 32767) * scale) };
+  const digit = (at: number): number => DIGITS.indexOf(values.charAt(at));
+  const steps = Array.from({ length: values.length / 2 }, (_, at) => 64 * digit(2 * at) + digit(2 * at + 1) - LARGEST);
+  return { dimensions, values: Float32Array.from(steps, (step) => (step / LARGEST) * scale) };
 }
 
 function floats(values: Float32Array): string {
