@@ -295,6 +295,7 @@ export const T = {
     table: "The values as a table",
     take: (name: string) => `Files of: ${name}`,
     empty: "There are no values yet.",
+    failed: (reason: string) => `This picture could not be drawn (${reason}). Reload the page to try again.`,
   },
 
   merge: {

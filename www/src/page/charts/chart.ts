@@ -2,6 +2,7 @@
  * What all pictures have in common. A picture is made once and told what to show; it draws itself anew when that, or its
  * width, has changed, and keeps the focus where it is. Pictures know data and options, and nothing of the page.
  */
+import { T } from "../texts";
 
 export interface Chart<Input> {
   /** To be put into a page. It takes the width that it is given, and the height that it needs. */
@@ -31,7 +32,7 @@ export function chart<Input extends object>(
       drawn = now;
     } catch (error) {
       wanted = undefined; // the next `show` tries again
-      element.textContent = error instanceof Error ? error.message : String(error);
+      element.textContent = T.picture.failed(error instanceof Error ? error.message : String(error));
     } finally {
       busy = false;
     }

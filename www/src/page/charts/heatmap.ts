@@ -52,7 +52,7 @@ export function pairsTable(matrix: Matrix, measure: SimilarityName): Table {
 }
 
 export function heatmap(): Chart<HeatmapInput> {
-  let drawn: { input: HeatmapInput; width: number; map: Map } | undefined;
+  let drawn: { input: HeatmapInput; width: number; map: Reader } | undefined;
   return chart<HeatmapInput>("heatmap", async (place, input, width) => {
     const Plot = await plot();
     const old = drawn;
@@ -113,7 +113,8 @@ function cells({ layers, values }: Matrix): Cell[] {
   return Array.from(values, (value, at) => ({ a: Math.floor(at / layers), b: at % layers, value }));
 }
 
-interface Map {
+/** The map as pointer and keyboard find it. */
+interface Reader {
   /** The cell that Tab leads to. */
   current: () => number;
   focused: () => boolean;
@@ -123,7 +124,7 @@ interface Map {
 }
 
 /** Lets each cell be pointed at, focused and chosen. One cell at a time can be reached by Tab, the arrows move on. */
-function listen(element: Element, { matrix, onCell, onPick }: HeatmapInput, begin: number | undefined): Map {
+function listen(element: Element, { matrix, onCell, onPick }: HeatmapInput, begin: number | undefined): Reader {
   const { layers } = matrix;
   const data = cells(matrix);
   const rects = [...element.querySelectorAll<SVGRectElement>('g[aria-label="cell"] rect')];
