@@ -94,7 +94,10 @@ mod blob {
     impl Pieces {
         /// Each piece is a Blob at once, so that its copy in memory can go.
         pub fn push(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-            let piece = Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(bytes)));
+            let copy = Uint8Array::from(bytes);
+            let piece = Blob::new_with_u8_array_sequence(&Array::of1(&copy));
+            // The Blob has a copy of its own.
+            free(&copy.buffer());
             let piece = piece.map_err(|thrown| failed(name, &thrown))?;
             self.0.push(&piece);
             Ok(())
