@@ -396,3 +396,21 @@ test("every named method has its texts on the page", async () => {
   }
   await page.close();
 });
+
+test("the page tells beforehand what a run will take, and takes a budget for weights", async () => {
+  const { page, problems } = await openPage();
+  await page.click("#open-stories260k");
+  await opened(page);
+  await page.click("#run-forecast");
+  await page.waitForSelector("#forecast");
+  assert.match(await page.innerText("#forecast"), /Expected: .* to calibrate, .* to average a pair, .* to measure .*; up to .*MB of memory/);
+  await page.locator("#calibrate summary").click();
+  const budget = page.getByLabel("Weights in memory, MB");
+  assert.ok(Number(await budget.inputValue()) >= 2);
+  await budget.fill("3");
+  await budget.press("Enter");
+  await page.waitForSelector("#run-forecast");
+  assert.equal(await budget.inputValue(), "3");
+  assert.deepEqual(problems, []);
+  await page.close();
+});

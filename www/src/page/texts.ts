@@ -431,7 +431,6 @@ export const T = {
     /** What a job says when it is done. */
     done: {
       open: (name: string, layers: number, size: string) => `${name} is open: ${layers} layers, ${size}. Next: calibrate.`,
-      forecast: "The expected time and memory are in the panel \"Calibrate\".",
       download: "All of it is kept: it works without a network now.",
       forget: "Deleted.",
       look: "The map is there. Next: merge.",

@@ -10,13 +10,12 @@ export function outcome(name: JobName): string {
     case "start":
       return model ? T.status.ready : T.status.needModel;
     case "open":
+    case "forecast":
       return model ? words.open(source?.name ?? "", model.summary.layers, bytes(model.summary.bytes)) : "";
     case "download":
       return words.download;
     case "forget":
       return words.forget;
-    case "forecast":
-      return words.forecast;
     case "calibrate":
     case "look":
       return words.look;
