@@ -1,9 +1,12 @@
 // The way home of a merged model in several large files: into a folder, as an archive, cancelled in the middle, onto a full disk.
 import assert from "node:assert/strict";
-import { open, readFile } from "node:fs/promises";
+import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
 import { idle, opened, unzip, watchedPage } from "./helpers.mjs";
+import { writeModel } from "./large.mjs";
 import { serve } from "./server.mjs";
 
 const SHARDS = 4;
@@ -162,4 +165,51 @@ test("without a picker the archive is downloaded, and so is each file", async ()
   const file = await open(await single.path());
   assert.equal((await file.stat()).size, SHARD);
   await file.close();
+});
+
+test("an output above 4 GB leaves in shards that no array ever holds, each at its place in the index", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "mka-shards-"));
+  const shape = { layers: 12, hidden: 4096, intermediate: 14_336, heads: 32, kvHeads: 8, headSize: 128, vocabulary: 32_000, tied: false, shards: false };
+  const { files } = writeModel(folder, shape, { real: [] }); // 5.8 GB of holes
+  await page.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<input type="file" multiple id="large">'));
+  await page.setInputFiles("#large", files);
+  const { saved, largest, index, bytes } = await page.evaluate(async () => {
+    const { Lab } = await import(new URL("mka.js?unchanged", document.baseURI)); // without the files that were added above
+    const lab = await Lab.create({ backend: "cpu" });
+    const model = await lab.open([...document.querySelector("#large").files]);
+    const merged = await model.merge({ selection: "manual", pairs: [[1, 2]], combination: "drop" });
+    // Counts what would be written: the disk of a test has no room for it.
+    const saved = {};
+    let largest = 0;
+    let text = "";
+    const directory = {
+      async getFileHandle(name, { create = false } = {}) {
+        if (!create) throw new DOMException("", "NotFoundError");
+        saved[name] = 0;
+        return {
+          createWritable: async () => ({
+            async write(chunk) {
+              const { byteLength } = await chunk.arrayBuffer();
+              saved[name] += byteLength;
+              largest = Math.max(largest, byteLength);
+              if (name.endsWith(".index.json")) text += await chunk.text();
+            },
+            async close() {},
+            async abort() {},
+          }),
+        };
+      },
+      async removeEntry() {},
+    };
+    await merged.save(directory);
+    const { bytes } = merged.summary;
+    lab.close();
+    return { saved, largest, index: JSON.parse(text), bytes };
+  });
+  await rm(folder, { recursive: true });
+  const shards = Object.entries(saved).filter(([name]) => /^model-\d{5}-of-\d{5}\.safetensors$/.test(name));
+  assert.ok(shards.length >= 2 && shards.every(([, size]) => size <= 4e9 + 1e6), JSON.stringify(saved));
+  assert.ok(shards.reduce((sum, [, size]) => sum + size, 0) >= bytes && bytes > 4e9);
+  assert.ok(largest <= 4 << 20);
+  assert.deepEqual([...new Set(Object.values(index.weight_map))].sort(), shards.map(([name]) => name).sort());
 });
