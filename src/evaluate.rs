@@ -63,16 +63,64 @@ pub async fn evaluate(
 
     let mut stream = dense.embed(windows, task).await?;
     dense.forward(&mut stream, 0..shared, None, task, &step).await?;
-    let mut streams: Vec<(&Transformer, Stream)> = Vec::new();
+    let mut other = None;
     if let Some((model, _)) = second {
         let mut fork = stream.fork(dense.engine.as_ref())?;
         model.forward(&mut fork, shared..model.description.layers, None, task, &step).await?;
-        streams.push((model, fork));
+        other = Some((model, fork));
     }
     dense.forward(&mut stream, shared..layers, None, task, &step).await?;
-    streams.insert(0, (dense, stream));
-
+    let mut streams = vec![(dense, &stream)];
+    streams.extend(other.iter().map(|(model, stream)| (*model, stream)));
     predictions(&streams, windows, task, &step).await
+}
+
+/// A model that many others are compared with on the same windows: its states are computed once.
+pub struct Baseline<'a> {
+    dense: &'a Transformer,
+    windows: Vec<Vec<u32>>,
+    /// `x[l]` of some l, ascending; the last is behind all blocks.
+    streams: Vec<(usize, Stream)>,
+}
+
+impl<'a> Baseline<'a> {
+    /// Runs the windows through the model, and keeps streams of at most `budget` bytes, the first and the last at least.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub async fn new(dense: &'a Transformer, windows: Vec<Vec<u32>>, budget: u64, task: &Task) -> Result<Self> {
+        let window = windows.first().map_or(0, Vec::len);
+        if window < 2 {
+            return Err(Error::argument("window", format!("is {window}, a prediction needs two tokens")));
+        }
+        let layers = dense.description.layers;
+        let step = task.step("evaluate", layers, "blocks");
+        let mut stream = dense.embed(&windows, task).await?;
+        let stride = layers.div_ceil((budget / stream.bytes().max(1)) as usize).max(1);
+        let mut streams = vec![(0, stream.fork(dense.engine.as_ref())?)];
+        for first in (0..layers).step_by(stride) {
+            let next = (first + stride).min(layers);
+            dense.forward(&mut stream, first..next, None, task, &step).await?;
+            streams.push((next, stream.fork(dense.engine.as_ref())?));
+        }
+        Ok(Self { dense, windows, streams })
+    }
+
+    /// Compares `model`, whose first `shared` blocks are those of the baseline.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub async fn compare(&self, model: &Transformer, shared: usize, task: &Task) -> Result<Measured> {
+        let layers = model.description.layers;
+        let usable = |(at, _): &&(usize, Stream)| *at <= shared.min(layers);
+        let (Some((first, start)), Some((_, last))) = (self.streams.iter().rfind(usable), self.streams.last()) else {
+            return Err(Error::argument("model", "there is nothing to compare with"));
+        };
+        let step = task.step("evaluate", layers - first + model.head_tiles().len(), "blocks");
+        let mut stream = start.fork(model.engine.as_ref())?;
+        model.forward(&mut stream, *first..layers, None, task, &step).await?;
+        predictions(&[(self.dense, last), (model, &stream)], &self.windows, task, &step).await
+    }
 }
 
 /// The loss of a model on windows whose stream `x[first]` is at hand.
@@ -89,12 +137,31 @@ pub async fn loss_behind(
     let layers = model.description.layers;
     let step = task.step("evaluate", layers - first + model.head_tiles().len(), "blocks");
     model.forward(&mut stream, first..layers, None, task, &step).await?;
-    Ok(predictions(&[(model, stream)], windows, task, &step).await?.dense)
+    Ok(predictions(&[(model, &stream)], windows, task, &step).await?.dense)
+}
+
+/// Reads one text: the loss over its predictions, and the logits after the token at `position`.
+///
+/// # Errors
+/// As [`evaluate`]; [`Error::BadArgument`] when there is no such token.
+pub async fn read_text(model: &Transformer, ids: &[u32], position: usize, task: &Task) -> Result<(Loss, Vec<f32>)> {
+    if ids.len() < 2 || position >= ids.len() {
+        return Err(Error::argument("text", format!("it has {} tokens, position {position} was asked for", ids.len())));
+    }
+    let layers = model.description.layers;
+    let windows = [ids.to_vec()];
+    let step = task.step("evaluate", layers + model.head_tiles().len(), "blocks");
+    let mut stream = model.embed(&windows, task).await?;
+    model.forward(&mut stream, 0..layers, None, task, &step).await?;
+    let loss = predictions(&[(model, &stream)], &windows, task, &step).await?.dense;
+    let engine = model.engine.as_ref();
+    let states = engine.gather(&stream.states(engine, 0)?, &[position as u32])?;
+    Ok((loss, model.logits(states, task).await?))
 }
 
 /// Holds the predictions of one or two models, whose streams have passed all blocks, against the windows.
 async fn predictions(
-    streams: &[(&Transformer, Stream)],
+    streams: &[(&Transformer, &Stream)],
     windows: &[Vec<u32>],
     task: &Task,
     step: &Step<'_>,

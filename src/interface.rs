@@ -69,9 +69,12 @@ pub struct CalibrateOptions {
     /// Positions left out at the start of each window. Default 8.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub skip: Option<usize>,
-    /// Seed of the draw of rows. Default 0.
+    /// Seed of the draw of rows, and of windows. Default 0.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub seed: Option<u32>,
+    /// Draw the windows from all of the text, by the seed, and not from its start. Default false.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub shuffle: Option<bool>,
 }
 
 /// How activations are embedded.
@@ -145,7 +148,16 @@ pub struct MergeOptions {
     /// With `manual`: `[keep, gone][]` in original indices, applied in order.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub pairs: Option<Vec<(usize, usize)>>,
-    /// `"average"` (default) or `"drop"`.
+    /// With `similarity` and `loss`, and for an alpha of `"similarity"` or `"published"`: how alike two layers are is measured by `"npib"` (default),
+    /// `"npib-knn"`, `"cosine"`, `"angular"` (as 1 - distance) or `"cka"`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub measure: Option<String>,
+    /// Measure similarities once, on the original model, and not anew after each step. Default false.
+    #[serde(rename = "oneShot")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub one_shot: Option<bool>,
+    /// What the survivor becomes: `"average"` (default); `"drop"`, itself; `"difference"`, itself and what the others have beyond it (LaCo);
+    /// `"concatenate"`, the strongest neurons and heads of both (CoMe).
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub combination: Option<String>,
     /// `"similarity"` (default), `"published"`, `"search"` (least loss on the calibration text) or a number. With `window`, equal weights unless given.
@@ -154,9 +166,10 @@ pub struct MergeOptions {
     /// `"fold"` (default) or `"keep"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub norms: Option<String>,
-    /// `"none"` (default) or `"linear"`: the surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap.
+    /// `"none"` (default); `"scale"`: what is written behind the gap is divided by how much the stream grows over it (Prune&Comp); `"linear"`: the
+    /// surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap (ReplaceMe).
     /// Beside a `recipe`, the content of its `repair.safetensors`.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "\"none\" | \"linear\" | Uint8Array"))]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "\"none\" | \"scale\" | \"linear\" | Uint8Array"))]
     pub repair: Option<String>,
     /// The matrices of a recipe's repairs, as a safetensors file.
     #[serde(skip)]
@@ -167,6 +180,10 @@ pub struct MergeOptions {
     /// The share of calibration windows that decides whether a repair is accepted; 0 accepts always and fits on all. Default 0.2.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub holdout: Option<f64>,
+    /// With the repair `"linear"`: when all layers are gone, the MLP of every block from the first gap on is fitted anew, front to back, to the
+    /// original model's states; taken only if held-out windows agree. Default false.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub refit: Option<bool>,
     /// With `loss`: how many of the most similar pairs are tried. Default 4.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub candidates: Option<usize>,
@@ -266,7 +283,7 @@ pub struct ParentInfo {
 }
 
 /// How well a model predicts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(Tsify))]
 pub struct LossInfo {
     /// Mean negative log-likelihood per prediction, nats.
@@ -306,6 +323,175 @@ pub struct Comparison {
     pub top1_agreement: f64,
     /// What the user should know.
     pub warnings: Vec<String>,
+}
+
+/// Questions with four choices.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ChoiceOptions {
+    /// A file in the format of MMLU: question, four choices, the letter of the right one; no heading.
+    pub csv: String,
+    /// The most questions, from the start. Default 20.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub limit: Option<usize>,
+}
+
+/// How a model answers questions by letter. Never shown without the perplexity: a ruined model can be right by letter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ChoiceResult {
+    /// Number of questions.
+    pub questions: usize,
+    /// Share of questions whose right letter is the likeliest of the four. Guessing gives 0.25.
+    pub accuracy: f64,
+    /// Mean probability of the right letter among the four.
+    pub confidence: f64,
+    /// Perplexity on the text of the questions, mean over the questions of the loss per prediction.
+    pub perplexity: f64,
+    /// The letter that was chosen for each.
+    pub answers: Vec<String>,
+}
+
+/// A fact with its end left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Fact {
+    /// What the model reads: "The capital of France is".
+    pub prompt: String,
+    /// What comes next: " Paris"; its first token counts.
+    pub answer: String,
+}
+
+/// Facts to complete.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ClozeOptions {
+    /// The facts.
+    pub facts: Vec<Fact>,
+}
+
+/// Where the true token stands among all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ClozeFact {
+    /// What the model read.
+    pub prompt: String,
+    /// The text of the true token.
+    pub token: String,
+    /// 1 is the likeliest of the vocabulary.
+    pub rank: usize,
+    /// Its probability.
+    pub probability: f64,
+    /// The text of the likeliest token.
+    pub likeliest: String,
+}
+
+/// How a model completes facts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ClozeResult {
+    /// Fact by fact.
+    pub facts: Vec<ClozeFact>,
+    /// Mean of 1 / rank.
+    pub mean_reciprocal_rank: f64,
+    /// Perplexity on the facts' text, mean over the facts of the loss per prediction.
+    pub perplexity: f64,
+}
+
+/// A text that a line-up measures on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupText {
+    /// What the results call it.
+    pub name: String,
+    /// The text or ids.
+    #[serde(flatten)]
+    pub input: Input,
+}
+
+/// Which methods to hold against each other, at which sizes, on which texts.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupOptions {
+    /// Names of presets. Default all.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub presets: Option<Vec<String>>,
+    /// How many layers go.
+    pub budgets: Vec<usize>,
+    /// Each seed draws its own rows, and each but 0 its own windows from all of the calibration text. Default `[0]`.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub seeds: Option<Vec<u32>>,
+    /// What every method is calibrated on; its seed is not used.
+    pub calibrate: CalibrateOptions,
+    /// What every result is measured on: texts of several kinds, none of them calibrated on.
+    pub texts: Vec<LineupText>,
+    /// Tokens of a window that is measured on. Default 256, or what the model has positions for if that is less.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub window: Option<usize>,
+    /// The most windows of each text that are measured on. Default 16.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub sequences: Option<usize>,
+    /// Points that are there already; they are left out.
+    #[serde(default)]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub done: Vec<LineupKey>,
+}
+
+/// What tells the points of a line-up apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupKey {
+    /// The named method.
+    pub preset: String,
+    /// Layers that went.
+    pub removed: usize,
+    /// The seed.
+    pub seed: u32,
+}
+
+/// One method at one size with one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupPoint {
+    /// Which one it is.
+    #[serde(flatten)]
+    pub key: LineupKey,
+    /// Weights that are left.
+    pub parameters: f64,
+    /// Bytes of weights that are left.
+    pub bytes: f64,
+    /// What was measured, text by text.
+    pub measured: Vec<LineupMeasure>,
+    /// Seconds that choosing and repairing took, smaller sizes of the same run included; the shared calibration is not.
+    pub seconds: f64,
+    /// What was done; absent where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub recipe: Option<crate::merge::recipe::Recipe>,
+    /// Why there is no result, for the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub failed: Option<String>,
+}
+
+/// What one point of a line-up measures on one text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupMeasure {
+    /// The text.
+    pub text: String,
+    /// Number of predictions.
+    pub tokens: usize,
+    /// The model before.
+    pub dense: LossInfo,
+    /// The model after.
+    pub merged: LossInfo,
+    /// Mean KL(dense || merged), nats.
+    pub kl: f64,
+    /// Share of predictions whose most likely token is the same.
+    pub top1_agreement: f64,
 }
 
 /// What a calibration ran on.

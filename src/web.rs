@@ -16,8 +16,8 @@ use wasm_bindgen::prelude::*;
 use crate::error::Error;
 use crate::evaluate::Measured;
 use crate::interface::{
-    Comparison, Estimate, EstimateOptions, Evaluation, GenerateOptions, Input, ManifoldOptions, Memory, MergeOptions,
-    SimilarityOptions, Summary, Token,
+    ChoiceResult, ClozeResult, Comparison, Estimate, Evaluation, GenerateOptions, Input, LineupOptions, LineupPoint,
+    ManifoldOptions, Memory, MergeOptions, SimilarityOptions, Summary, Token,
 };
 use crate::merge::presets::{PRESETS, Preset};
 use crate::merge::recipe::Recipe;
@@ -300,6 +300,49 @@ impl WebModel {
             .map_err(to_js_error)
     }
 
+    /// Holds methods against each other; `on_point` is called with each `LineupPoint` and, where its model has repairs, their matrices as a file.
+    pub async fn lineup(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "LineupOptions")] options_: JsValue,
+        #[wasm_bindgen(unchecked_param_type = "(point: LineupPoint, repair: Blob | undefined) => void")]
+        on_point: Function,
+        task: &WebTask,
+    ) -> Result<(), JsValue> {
+        let each = async |point: LineupPoint, model: Option<Rc<session::Model>>| {
+            let repair = match model.map(|model| model.repair_file()).transpose()?.flatten() {
+                Some(file) => file::blob(&file, &task.0).await?.into(),
+                None => JsValue::UNDEFINED,
+            };
+            if let Ok(point) = to_js(&point) {
+                // What a listener throws is not this call's business.
+                let _ = on_point.call2(&JsValue::UNDEFINED, &point, &repair);
+            }
+            Ok(())
+        };
+        let options: LineupOptions = lineup_options(options_)?;
+        self.0.lineup(&options, each, &task.0).await.map_err(to_js_error)
+    }
+
+    /// Answers questions with four choices.
+    #[wasm_bindgen(unchecked_return_type = "ChoiceResult")]
+    pub async fn choice(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "ChoiceOptions")] options_: JsValue,
+        task: &WebTask,
+    ) -> Result<JsValue, JsValue> {
+        to_js::<ChoiceResult>(&self.0.choice(&options(options_)?, &task.0).await.map_err(to_js_error)?)
+    }
+
+    /// Completes facts.
+    #[wasm_bindgen(unchecked_return_type = "ClozeResult")]
+    pub async fn cloze(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "ClozeOptions")] options_: JsValue,
+        task: &WebTask,
+    ) -> Result<JsValue, JsValue> {
+        to_js::<ClozeResult>(&self.0.cloze(&options(options_)?, &task.0).await.map_err(to_js_error)?)
+    }
+
     /// Goes on from a prompt; `on_token` is called with each `Token`.
     pub async fn generate(
         &self,
@@ -466,14 +509,31 @@ fn merge_options(value: JsValue) -> Result<MergeOptions, JsValue> {
     Ok(MergeOptions { repair_maps: maps, ..options(copy.into())? })
 }
 
+/// Options of a line-up, in which token ids come at several places.
+fn lineup_options(value: JsValue) -> Result<LineupOptions, JsValue> {
+    let copy = Object::assign(&Object::new(), value.unchecked_ref());
+    let calibrate = Reflect::get(&copy, &"calibrate".into())?;
+    Reflect::set(&copy, &"calibrate".into(), &plain_ids(&calibrate)?.into())?;
+    let texts = Array::from(&Reflect::get(&copy, &"texts".into())?);
+    let plain = texts.iter().map(|text| plain_ids(&text).map(JsValue::from)).collect::<Result<Array, _>>()?;
+    Reflect::set(&copy, &"texts".into(), &plain)?;
+    options(copy.into())
+}
+
 /// Options from JavaScript. Typed arrays of ids become plain ones, which is what the deserialiser reads.
 fn options<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
+    serde_wasm_bindgen::from_value(plain_ids(&value)?.into())
+        .map_err(|e| to_js_error(Error::argument("options", e.to_string())))
+}
+
+/// A copy of an object in which `ids` is a plain array.
+fn plain_ids(value: &JsValue) -> Result<Object, JsValue> {
     let copy = Object::assign(&Object::new(), value.unchecked_ref());
     let ids = Reflect::get(&copy, &"ids".into())?;
     if !ids.is_undefined() && !ids.is_null() && !Array::is_array(&ids) {
         Reflect::set(&copy, &"ids".into(), &Array::from(&ids))?;
     }
-    serde_wasm_bindgen::from_value(copy.into()).map_err(|e| to_js_error(Error::argument("options", e.to_string())))
+    Ok(copy)
 }
 
 fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, JsValue> {

@@ -132,7 +132,7 @@ fn every_preset_merges_and_says_what_it_did() {
         assert_eq!(merged.summary().layers, 9);
         let recipe = merged.recipe().unwrap();
         let gone: Vec<usize> = recipe.steps.iter().map(|step| step.gone).collect();
-        let alphas: Vec<f64> = recipe.steps.iter().map(|step| step.alpha).collect();
+        let alphas: Vec<f64> = recipe.steps.iter().filter_map(|step| step.alpha).collect();
         match preset.name {
             "published-code" => assert_eq!((gone, alphas), (vec![11, 10, 9], vec![1.0; 3])),
             "published-code-written" => {
@@ -147,7 +147,7 @@ fn every_preset_merges_and_says_what_it_did() {
             "window-drop" => assert!(gone.windows(2).all(|pair| pair[1] == pair[0] + 1)),
             "mka" => {
                 for step in &recipe.steps {
-                    assert_eq!(Some(step.alpha), step.similarity);
+                    assert_eq!(step.alpha, step.similarity);
                     assert_eq!(step.similarity, step.score);
                 }
                 let first = block_on(calibration.similarity(
@@ -167,6 +167,23 @@ fn every_preset_merges_and_says_what_it_did() {
             "loss-guided" | "sleb" => {
                 assert!(recipe.steps.iter().all(|step| step.score.is_some_and(|loss| loss > 1.0)), "{recipe:?}");
                 assert_eq!(preset.name == "sleb", alphas == [1.0; 3]);
+            }
+            "laco" => {
+                assert!(alphas.is_empty() && recipe.steps.iter().all(|step| step.kept.is_none()));
+                assert!(gone.windows(2).all(|pair| pair[1] == pair[0] + 1));
+            }
+            "prune-comp" => {
+                let scales: Vec<bool> = recipe.steps.iter().map(|step| step.scale.is_some()).collect();
+                let last_of_its_gap = |index: usize| {
+                    recipe.steps[index + 1..]
+                        .iter()
+                        .all(|later| ![later.keep, later.gone].contains(&recipe.steps[index].keep))
+                };
+                assert_eq!(scales, [0, 1, 2].map(last_of_its_gap));
+            }
+            "come" => {
+                assert_eq!(gone, [11, 10, 9]);
+                assert!(recipe.steps.iter().all(|step| step.kept.is_some() && step.alpha.is_none()));
             }
             other => panic!("no expectation for {other}"),
         }
@@ -264,7 +281,7 @@ fn going_on_from_a_kept_stream_measures_what_a_whole_pass_measures() {
             let matrix = block_on(current.similarity(Measure::NpibGaussian, &defaults, &Task::silent())).unwrap();
             let gone: Vec<usize> = steps[..done].iter().map(|step| step.gone).collect();
             let index = (0..steps[done].keep).filter(|layer| !gone.contains(layer)).count();
-            assert_eq!(matrix.get(index, index + 1), steps[done].alpha, "{pairs_in_order:?}, step {done}");
+            assert_eq!(Some(matrix.get(index, index + 1)), steps[done].alpha, "{pairs_in_order:?}, step {done}");
         }
     }
 }

@@ -117,6 +117,11 @@ impl Projection {
         Self { transposed: true, ..self }
     }
 
+    /// The stored row of row `row`.
+    pub fn stored_row(&self, row: usize) -> usize {
+        self.first + row / self.run.max(1) * self.stride + row % self.run.max(1)
+    }
+
     /// The runs of stored rows that make up the rows: `(first stored row, number)`.
     pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
         let Self { rows, first, run, stride, .. } = *self;
@@ -259,6 +264,17 @@ impl Description {
     /// The norm that what the MLP adds goes through on its way to the next block, if there is one.
     pub fn norm_behind_mlp(&self) -> Option<&Norm> {
         self.norms.iter().find(|norm| matches!(norm.role, Role::MlpPostNorm | Role::MlpStreamNorm))
+    }
+
+    /// Inner channels of the MLP.
+    pub fn neurons(&self) -> usize {
+        self.projections.iter().find(|p| p.role == Role::Down).map_or(0, |p| p.columns)
+    }
+
+    /// Whether attention, MLP and head read the stream through a norm, which does not see a common factor of all channels.
+    pub fn norms_in_front(&self) -> bool {
+        let writes = |role: Role| [Role::Output, Role::Down].contains(&role);
+        self.final_norm.is_some() && self.projections.iter().all(|p| writes(p.role) || p.reads.is_some())
     }
 
     /// Channels of the embedding and of the head.

@@ -3,6 +3,8 @@
 //! New values are computed on the CPU in `f32`, products and sums apart and in ascending order of the layers, and rounded once: one recipe gives the
 //! same bytes on every engine.
 
+mod gather;
+mod merger;
 mod parents;
 
 use std::collections::HashMap;
@@ -10,20 +12,17 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
-use super::{RepairMap, Survivor, Survivors};
-use crate::architecture::{Description, LayerOptions, NormKind, Projection, Role, readable_dtype};
+use super::{Survivor, Survivors};
+use crate::architecture::{Description, LayerOptions, NormKind, Projection, Role};
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
-use crate::checkpoint::fresh::Fresh;
-use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::parked::Meter;
 use crate::task::Task;
-use crate::transformer::read_values;
-use parents::{Fold, Folded, Parent, blend, product, repaired_columns, repaired_gains, repaired_rows};
+use merger::{CHUNK_VALUES, Merger};
+use parents::Folded;
 
-/// Rows are merged in chunks of about this many values.
-const CHUNK_VALUES: usize = 1 << 20;
 /// Keys of `config.json` that list something for every block.
 const PER_LAYER_KEYS: [&str; 3] = ["layer_types", "no_rope_layers", "attention_layers"];
 
@@ -73,12 +72,27 @@ struct Part {
     name: &'static str,
     suffix: &'static str,
     kind: Kind,
-    /// Whether it is the last to touch what the MLP adds to the stream: what a repair is folded into.
-    last: bool,
+    /// What it is for; of several that share a tensor, the first.
+    role: Role,
+    /// What a repair of the gap does to it.
+    repaired: Repaired,
+    /// Whether it is the last thing that its half of the block does before the stream: what a scale divides.
+    writes: bool,
     /// Whether it is a matrix that is stored as `[inputs, outputs]`.
     transposed: bool,
     /// The queries in it, where a block's place scales its scores: they make up for a new place.
     queries: Option<Projection>,
+}
+
+/// What a linear repair does to a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repaired {
+    /// Nothing.
+    Not,
+    /// Its outputs are multiplied by the map.
+    Mapped,
+    /// The stored gain or bias of the norm behind the MLP is multiplied by the map's diagonal.
+    Scaled,
 }
 
 /// The merged checkpoint, and what changed in it.
@@ -95,6 +109,8 @@ pub async fn combine(
 ) -> Result<(Checkpoint, Vec<TensorChange>)> {
     let parts = parts(description);
     let places = places(description, survivors, &parts);
+    check_picks(description, survivors)?;
+    let scales: Vec<f64> = (0..survivors.blocks().len()).map(|index| survivors.scale_before(index)).collect();
     let changed = |survivor: &Survivor| survivor.terms.len() > 1 || survivor.repair.is_some();
     let changed_blocks = survivors.blocks().iter().filter(|survivor| changed(survivor)).count();
     let step = task.step("merge", changed_blocks * parts.len(), "tensors");
@@ -110,7 +126,8 @@ pub async fn combine(
         };
         let survivor = &survivors.blocks()[*index];
         let new_name = description.block_tensor(*index, part.name, part.suffix);
-        let merger = Merger { input, description, survivor, index: *index, part, norms, meter };
+        let (index, scale) = (*index, scales[*index]);
+        let merger = Merger { input, description, survivor, index, part, norms, scale, meter };
         match merger.source_layer() {
             Some(layer) => {
                 let original = description.block_tensor(layer, part.name, part.suffix);
@@ -158,9 +175,9 @@ pub fn seconds_per_value() -> f64 {
 
 /// The parts that every block has.
 fn parts(description: &Description) -> Vec<Part> {
+    let has = |role: Role| description.norms.iter().any(|norm| norm.role == role);
     let behind = description.norm_behind_mlp().map(|norm| norm.role);
     let norms = description.norms.iter().flat_map(move |norm| {
-        let last = Some(norm.role) == behind;
         let folds = can_fold(description, norm.role);
         description.norm_suffixes().iter().map(move |suffix| {
             let folded = if *suffix == "weight" { 1.0 - description.gain_offset } else { 0.0 };
@@ -168,13 +185,15 @@ fn parts(description: &Description) -> Vec<Part> {
                 name: norm.name,
                 suffix,
                 kind: Kind::Norm(folds.then_some(folded)),
-                last,
+                role: norm.role,
+                repaired: if Some(norm.role) == behind { Repaired::Scaled } else { Repaired::Not },
+                writes: [Role::AttentionPostNorm, Role::MlpPostNorm].contains(&norm.role),
                 transposed: false,
                 queries: None,
             }
         })
     });
-    let projections = description.stored_projections().flat_map(|p| {
+    let projections = description.stored_projections().flat_map(move |p| {
         let norm = description.norms.iter().find(|norm| Some(norm.role) == p.reads && can_fold(description, norm.role));
         let folded = norm.map(|norm| Folded {
             norm: norm.name,
@@ -182,23 +201,48 @@ fn parts(description: &Description) -> Vec<Part> {
             transposed: p.transposed,
             outputs: p.stored,
         });
-        let last = p.role == Role::Down && behind.is_none();
+        let writes = match p.role {
+            Role::Output => !has(Role::AttentionPostNorm),
+            Role::Down => !has(Role::MlpPostNorm),
+            _ => false,
+        };
         let is_query = |q: &&Projection| q.name == p.name && q.role == Role::Query;
         let queries = description.projections.iter().find(is_query).filter(|_| description.scaled_by_depth).copied();
         let weight = Part {
             name: p.name,
             suffix: "weight",
             kind: Kind::Matrix(folded),
-            last,
+            role: p.role,
+            repaired: if p.role == Role::Down && behind.is_none() { Repaired::Mapped } else { Repaired::Not },
+            writes,
             transposed: p.transposed,
             queries,
         };
         let takes_bias = folded.filter(|_| description.norm == NormKind::Layer);
-        let bias =
-            Part { name: p.name, suffix: "bias", kind: Kind::Bias(takes_bias), last, transposed: false, queries };
+        let bias = Part { suffix: "bias", kind: Kind::Bias(takes_bias), transposed: false, ..weight };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
     norms.chain(projections).collect()
+}
+
+/// Fails unless every concatenated block has as many neurons and head groups as a block of this model.
+fn check_picks(description: &Description, survivors: &Survivors) -> Result<()> {
+    let (neurons, heads) = (description.neurons(), description.kv_heads);
+    for picks in survivors.blocks().iter().filter_map(|survivor| survivor.picks.as_ref()) {
+        let fits = |picked: &[(usize, u32)], count: usize| {
+            picked.len() == count
+                && picked.iter().all(|(layer, index)| *layer < description.layers && (*index as usize) < count)
+        };
+        if !(fits(&picks.neurons, neurons) && fits(&picks.heads, heads)) {
+            let reason = format!(
+                "it concatenates {} neurons and {} head groups; a block of this model has {neurons} and {heads}",
+                picks.neurons.len(),
+                picks.heads.len()
+            );
+            return Err(Error::argument("recipe", reason));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a norm can be folded into what reads it: something does, and where the norm has a bias, all of it have one to take it.
@@ -272,153 +316,4 @@ fn merged_config(input: &Checkpoint, description: &Description, survivors: &Surv
         removed.extend(list.rules);
     }
     Ok(input.config.with(&changes)?.without(&removed))
-}
-
-/// Merges one tensor.
-struct Merger<'a> {
-    input: &'a Checkpoint,
-    description: &'a Description,
-    survivor: &'a Survivor,
-    /// The survivor's place in the merged model.
-    index: usize,
-    part: &'a Part,
-    norms: Norms,
-    meter: &'a Meter,
-}
-
-impl Merger<'_> {
-    /// The original block whose tensor is taken as it is; none where a new one must be computed.
-    fn source_layer(&self) -> Option<usize> {
-        if self.repair().is_some() {
-            return None;
-        }
-        match &self.terms()[..] {
-            [(layer, weight)] if *weight == 1.0 && self.query_factor(*layer).is_none() => Some(*layer),
-            _ => None,
-        }
-    }
-
-    /// What the queries in this part are multiplied by, so that the scores of block `layer` stay what they are in its new place.
-    fn query_factor(&self, layer: usize) -> Option<(Projection, f32)> {
-        let scale = |layer| self.description.attention_scale_of(layer);
-        self.part
-            .queries
-            .map(|queries| (queries, scale(layer) / scale(self.index)))
-            .filter(|(_, factor)| *factor != 1.0)
-    }
-
-    /// The repair that is folded into this part, if any.
-    fn repair(&self) -> Option<&RepairMap> {
-        self.survivor.repair.as_deref().filter(|_| self.part.last)
-    }
-
-    /// The blocks that go into this part, with their weights.
-    fn terms(&self) -> Vec<(usize, f64)> {
-        match (self.norms, self.part.kind) {
-            (Norms::Keep, Kind::Norm(_) | Kind::Bias(_)) => vec![(self.survivor.layer, 1.0)],
-            _ => self.survivor.terms.clone(),
-        }
-    }
-
-    /// The new tensor, and how far its parents are from it.
-    async fn merge(
-        &self,
-        name: &str,
-        place: &StoredTensor,
-        task: &Task,
-    ) -> Result<(StoredTensor, Vec<ParentDistance>)> {
-        let dtype = readable_dtype(name, place)?;
-        let mut out = Fresh::new(name, place.bytes, self.meter)?;
-        let parents = if let Kind::Norm(Some(folded)) = self.part.kind {
-            let mut bytes = Vec::new();
-            dtype.encode(&vec![folded; place.bytes as usize / dtype.size()], &mut bytes);
-            out.push(&bytes)?;
-            Vec::new()
-        } else {
-            self.sum(name, place, dtype, &mut out, task).await?
-        };
-        Ok((StoredTensor { source: out.finish()?, start: 0, ..place.clone() }, parents))
-    }
-
-    /// Writes the weighted sum of the parents, repaired where the gap was.
-    async fn sum(
-        &self,
-        name: &str,
-        place: &StoredTensor,
-        dtype: Dtype,
-        out: &mut Fresh,
-        task: &Task,
-    ) -> Result<Vec<ParentDistance>> {
-        let rows = place.shape.first().copied().unwrap_or(1).max(1) as usize;
-        let columns = place.bytes as usize / dtype.size() / rows;
-        let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
-        let mut parents = Vec::new();
-        for (layer, weight) in self.terms() {
-            let tensor_name = self.description.block_tensor(layer, self.part.name, self.part.suffix);
-            let tensor = self.input.tensor(&tensor_name)?;
-            let fold = self.fold(layer).await?;
-            let queries = self.query_factor(layer);
-            let (difference, size) = (0.0, 0.0);
-            parents.push(Parent { layer, weight, tensor, tensor_name, columns, fold, queries, difference, size });
-        }
-        for first in (0..rows).step_by(rows_at_once) {
-            let count = rows_at_once.min(rows - first);
-            let mut total = match self.repair() {
-                None => blend(&parents, first * columns, count * columns).await?,
-                Some(map) if matches!(self.part.kind, Kind::Norm(_)) => {
-                    let stored_less = if self.part.suffix == "weight" { self.description.gain_offset } else { 0.0 };
-                    repaired_gains(blend(&parents, first, count).await?, map, first, stored_less)
-                }
-                Some(map) if self.part.transposed => {
-                    let values = blend(&parents, first * columns, count * columns).await?;
-                    repaired_columns(&values, map, columns)
-                }
-                Some(map) => repaired_rows(&parents, map, (rows, columns), first, count, task).await?,
-            };
-            if !total.iter().all(|value| value.is_finite()) {
-                let what = format!("the merged tensor {name}");
-                return Err(Error::NotFinite { what, found: "a value is out of range".into() });
-            }
-            let mut bytes = Vec::new();
-            dtype.encode(&total, &mut bytes);
-            dtype.decode(&bytes, &mut total);
-            out.push(&bytes)?;
-            for parent in &mut parents {
-                let values = parent.values(first * columns, count * columns).await?;
-                parent.measure(&total, &values);
-            }
-            task.check()?;
-        }
-        // A single block that only moved is no proof of a merge.
-        let merged = self.terms().len() > 1 || self.repair().is_some();
-        Ok(parents.iter().filter(|_| merged).map(Parent::distance).collect())
-    }
-
-    /// Whether norms are folded into this block at all: only where several are averaged.
-    fn folds(&self) -> bool {
-        self.norms == Norms::Fold && self.survivor.terms.len() > 1
-    }
-
-    /// What is folded into this part of block `layer`.
-    async fn fold(&self, layer: usize) -> Result<Fold> {
-        let read = async |name: &str, suffix: &str| {
-            let name = self.description.block_tensor(layer, name, suffix);
-            let tensor = self.input.tensor(&name)?;
-            read_values(&name, tensor, 0, tensor.bytes as usize).await
-        };
-        match self.part.kind {
-            _ if !self.folds() => Ok(Fold::Nothing),
-            Kind::Matrix(Some(folded)) => {
-                let mut gain = read(folded.norm, "weight").await?;
-                gain.iter_mut().for_each(|g| *g += folded.offset);
-                Ok(Fold::Gain { gain, transposed: folded.transposed })
-            }
-            Kind::Bias(Some(folded)) => {
-                let shift = read(folded.norm, "bias").await?;
-                let name = self.description.block_tensor(layer, self.part.name, "weight");
-                product(&name, self.input.tensor(&name)?, folded, &shift).await.map(Fold::Shift)
-            }
-            _ => Ok(Fold::Nothing),
-        }
-    }
 }

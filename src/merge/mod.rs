@@ -4,6 +4,7 @@
 //! [`combine`] turns the books into tensors. A [`recipe::Recipe`] is the record, and enough to do it again. This module must not know the web.
 
 pub mod combine;
+pub mod concatenate;
 pub mod presets;
 pub mod recipe;
 pub mod repair;
@@ -14,23 +15,30 @@ use std::rc::Rc;
 use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::parked::Parked;
+use concatenate::Source;
+pub use concatenate::{Kept, Picks};
 
 /// A block of the merged model: where it stands, and of which original blocks it is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survivor {
     /// The original block whose place it has.
     pub layer: usize,
-    /// Original blocks and their weights, in ascending order; a single one of weight 1 is the block unchanged.
+    /// Original blocks and their weights, in ascending order; a single one of weight 1 is the block unchanged. Of a concatenated block: the share of
+    /// its neurons and heads that each has given.
     pub terms: Vec<(usize, f64)>,
-    /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired.
+    /// Where its neurons and heads come from, if it was concatenated.
+    pub picks: Option<Rc<Picks>>,
+    /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired by a map.
     pub repair: Option<Rc<RepairMap>>,
+    /// By how much the stream grows over the gap behind it, if its gap was repaired by a scale; 1 otherwise.
+    pub scale: f64,
 }
 
 /// The matrix T of a linear repair, in f32: W_down becomes T' W_down. Where a norm stands between the MLP and the stream, T is a diagonal, and
 /// the norm's gain g becomes T g.
 #[derive(Debug)]
 pub struct RepairMap {
-    /// The step of the recipe that it belongs to.
+    /// The step of the recipe that it belongs to; for a block that was fitted anew, the number of steps and its layer.
     pub step: usize,
     /// T, row-major, in the shape [`RepairMap::shape`].
     pub values: Parked,
@@ -49,6 +57,17 @@ impl PartialEq for RepairMap {
     }
 }
 
+/// What one step makes of two blocks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Join {
+    /// keep = alpha keep + (1 - alpha) gone; 1 drops `gone`.
+    Average(f64),
+    /// keep = keep + gone - the original block in the place of keep (LaCo, arXiv 2402.11187).
+    Difference,
+    /// Some neurons and heads of either, as many as a block has (CoMe, arXiv 2510.15304).
+    Concatenate(Kept),
+}
+
 /// The blocks that are left, front to back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survivors(Vec<Survivor>);
@@ -56,7 +75,12 @@ pub struct Survivors(Vec<Survivor>);
 impl Survivors {
     /// All blocks of a model of `layers` blocks.
     pub fn all(layers: usize) -> Self {
-        Self((0..layers).map(|layer| Survivor { layer, terms: vec![(layer, 1.0)], repair: None }).collect())
+        Self((0..layers).map(Survivor::original).collect())
+    }
+
+    /// A model of one of these blocks alone, without what repaired its gap.
+    pub fn alone(&self, index: usize) -> Option<Self> {
+        self.0.get(index).map(|survivor| Self(vec![Survivor { repair: None, scale: 1.0, ..survivor.clone() }]))
     }
 
     /// The blocks, front to back.
@@ -71,11 +95,12 @@ impl Survivors {
 
     /// How many blocks in front are those of the original model, unchanged.
     pub fn untouched(&self) -> usize {
-        self.0
-            .iter()
-            .enumerate()
-            .take_while(|(index, survivor)| survivor.terms == [(*index, 1.0)] && survivor.repair.is_none())
-            .count()
+        self.0.iter().enumerate().take_while(|(index, survivor)| **survivor == Survivor::original(*index)).count()
+    }
+
+    /// By how much smaller than the original the stream is that block `index` writes to: the product of the scales of the gaps in front of it.
+    pub fn scale_before(&self, index: usize) -> f64 {
+        self.0.iter().take(index).map(|survivor| survivor.scale).product()
     }
 
     /// How many blocks in front are the same in both.
@@ -92,6 +117,20 @@ impl Survivors {
         index.ok_or_else(|| Error::argument("pairs", format!("{layer} is gone; left are {:?}", self.layers())))
     }
 
+    /// Books that the stream grows by `scale` over the gap behind the survivor at `index`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] unless it is a positive number.
+    pub fn set_scale(&mut self, index: usize, scale: f64) -> Result<()> {
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(Error::argument("scale", format!("is {scale}, expected a positive number")));
+        }
+        if let Some(survivor) = self.0.get_mut(index) {
+            survivor.scale = scale;
+        }
+        Ok(())
+    }
+
     /// Books a repair of the survivor at `index`; none takes it away.
     pub fn set_repair(&mut self, index: usize, repair: Option<Rc<RepairMap>>) {
         if let Some(survivor) = self.0.get_mut(index) {
@@ -99,32 +138,81 @@ impl Survivors {
         }
     }
 
-    /// Merges block `gone` into `keep`: keep = alpha keep + (1 - alpha) gone. Alpha 1 drops `gone`, alpha 0 puts it in the place of `keep`.
+    /// Merges block `gone` into `keep`. An average of weight 1 drops `gone`, one of weight 0 puts it in the place of `keep`. What repaired the gaps
+    /// behind the two is forgotten: it was fitted to what the blocks were before.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] unless both are left, `gone` is the next survivor after `keep`, and alpha is finite.
-    pub fn merge(&mut self, keep: usize, gone: usize, alpha: f64) -> Result<()> {
-        if !alpha.is_finite() {
-            return Err(Error::argument("alpha", format!("is {alpha} for the pair [{keep}, {gone}]")));
-        }
+    /// [`Error::BadArgument`] unless both are left, `gone` is the next survivor after `keep`, and they can be joined in this way.
+    pub fn merge(&mut self, keep: usize, gone: usize, join: &Join) -> Result<()> {
         let index = self.0.iter().position(|survivor| survivor.layer == keep);
         let Some(index) = index.filter(|index| self.0.get(index + 1).is_some_and(|next| next.layer == gone)) else {
             let reason =
                 format!("[{keep}, {gone}]: {gone} is not the next survivor after {keep}; left are {:?}", self.layers());
             return Err(Error::argument("pairs", reason));
         };
-        let other = self.0.remove(index + 1);
-        let scaled = |terms: &[(usize, f64)], by: f64| {
-            terms.iter().map(|(layer, weight)| (*layer, weight * by)).collect::<Vec<_>>()
-        };
-        let mut terms = scaled(&self.0[index].terms, alpha);
-        terms.extend(scaled(&other.terms, 1.0 - alpha));
-        terms.retain(|(_, weight)| *weight != 0.0);
-        terms.sort_by_key(|(layer, _)| *layer);
-        self.0[index].terms = terms;
-        // A repair was fitted to what the block was before.
-        self.0[index].repair = None;
+        let joined = self.0[index].joined(&self.0[index + 1], join)?;
+        self.0.remove(index + 1);
+        self.0[index] = joined;
         Ok(())
+    }
+}
+
+impl Survivor {
+    /// The original block `layer`, unchanged.
+    fn original(layer: usize) -> Self {
+        Self { layer, terms: vec![(layer, 1.0)], picks: None, repair: None, scale: 1.0 }
+    }
+
+    /// What a step makes of this block and the next one.
+    fn joined(&self, gone: &Self, join: &Join) -> Result<Self> {
+        let pair = || format!("[{}, {}]", self.layer, gone.layer);
+        let (front, back) = match join {
+            Join::Average(alpha) if !alpha.is_finite() => {
+                return Err(Error::argument("alpha", format!("is {alpha} for the pair {}", pair())));
+            }
+            // The drops work on any block.
+            Join::Average(1.0) => return Ok(Self { repair: None, scale: 1.0, ..self.clone() }),
+            Join::Average(0.0) => return Ok(Self { layer: self.layer, repair: None, scale: 1.0, ..gone.clone() }),
+            Join::Average(alpha) => (*alpha, 1.0 - alpha),
+            Join::Difference => (1.0, 1.0),
+            Join::Concatenate(kept) => return self.concatenated(gone, kept),
+        };
+        if self.picks.is_some() || gone.picks.is_some() {
+            let reason = format!("{}: a block that was concatenated cannot be averaged", pair());
+            return Err(Error::argument("combination", reason));
+        }
+        let mut weights = std::collections::BTreeMap::new();
+        let less = (*join == Join::Difference).then_some((self.layer, -1.0));
+        let scaled = |survivor: &Self, by: f64| {
+            survivor.terms.iter().map(|(layer, weight)| (*layer, weight * by)).collect::<Vec<_>>()
+        };
+        for (layer, weight) in scaled(self, front).into_iter().chain(scaled(gone, back)).chain(less) {
+            *weights.entry(layer).or_insert(0.0) += weight;
+        }
+        weights.retain(|_, weight| *weight != 0.0);
+        Ok(Self { terms: weights.into_iter().collect(), ..Self::original(self.layer) })
+    }
+
+    /// The strongest parts of this block and the next one.
+    fn concatenated(&self, gone: &Self, kept: &Kept) -> Result<Self> {
+        let averaged = |survivor: &Self| survivor.picks.is_none() && survivor.terms.len() > 1;
+        if averaged(self) || averaged(gone) {
+            let reason = format!("[{}, {}]: a block that was averaged cannot be concatenated", self.layer, gone.layer);
+            return Err(Error::argument("combination", reason));
+        }
+        let picks = kept.of(&self.source(), &gone.source())?;
+        Ok(match picks.only_layer() {
+            Some(layer) => Self { terms: vec![(layer, 1.0)], ..Self::original(self.layer) },
+            None => Self { terms: picks.shares(), picks: Some(Rc::new(picks)), ..Self::original(self.layer) },
+        })
+    }
+
+    /// Where its neurons and heads come from.
+    fn source(&self) -> Source {
+        match (&self.picks, self.terms.first()) {
+            (Some(picks), _) => Source::Picked(picks.clone()),
+            (None, term) => Source::Whole(term.map_or(self.layer, |(layer, _)| *layer)),
+        }
     }
 }
 
@@ -135,29 +223,75 @@ mod tests {
     #[test]
     fn merging_keeps_the_books() {
         let mut survivors = Survivors::all(5);
-        survivors.merge(2, 3, 0.75).unwrap();
+        survivors.merge(2, 3, &Join::Average(0.75)).unwrap();
         assert_eq!(survivors.layers(), [0, 1, 2, 4]);
         assert_eq!(survivors.untouched(), 2);
-        survivors.merge(1, 2, 0.5).unwrap();
+        survivors.merge(1, 2, &Join::Average(0.5)).unwrap();
         assert_eq!(survivors.blocks()[1].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
-        survivors.merge(1, 4, 1.0).unwrap();
+        survivors.merge(1, 4, &Join::Average(1.0)).unwrap();
         assert_eq!(survivors.layers(), [0, 1]);
-        survivors.merge(0, 1, 0.0).unwrap();
-        assert_eq!(
-            survivors.blocks(),
-            [Survivor { layer: 0, terms: vec![(1, 0.5), (2, 0.375), (3, 0.125)], repair: None }]
-        );
+        survivors.merge(0, 1, &Join::Average(0.0)).unwrap();
+        assert_eq!(survivors.layers(), [0]);
+        assert_eq!(survivors.blocks()[0].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
         assert_eq!(survivors.untouched(), 0);
+    }
+
+    #[test]
+    fn a_difference_adds_what_the_others_have_beyond_the_first() {
+        let mut survivors = Survivors::all(5);
+        survivors.merge(1, 2, &Join::Difference).unwrap();
+        assert_eq!(survivors.blocks()[1].terms, [(2, 1.0)], "1 + (2 - 1)");
+        survivors.merge(1, 3, &Join::Difference).unwrap();
+        assert_eq!(survivors.blocks()[1].terms, [(1, -1.0), (2, 1.0), (3, 1.0)], "1 + (2 - 1) + (3 - 1)");
+    }
+
+    #[test]
+    fn a_concatenation_keeps_the_books_of_neurons_and_heads() {
+        let kept = |neurons: [&[u32]; 2], heads: [&[u32]; 2]| {
+            Join::Concatenate(Kept { neurons: neurons.map(<[u32]>::to_vec), heads: heads.map(<[u32]>::to_vec) })
+        };
+        let mut survivors = Survivors::all(4);
+        survivors.merge(1, 2, &kept([&[0, 3], &[1, 2]], [&[], &[0, 1]])).unwrap();
+        let picks = survivors.blocks()[1].picks.clone().unwrap();
+        assert_eq!(picks.neurons, [(1, 0), (1, 3), (2, 1), (2, 2)]);
+        assert_eq!(picks.heads, [(2, 0), (2, 1)]);
+        assert_eq!(survivors.blocks()[1].terms, [(1, 0.25), (2, 0.75)]);
+        survivors.merge(1, 3, &kept([&[1, 2], &[0, 1]], [&[1], &[0]])).unwrap();
+        let picks = survivors.blocks()[1].picks.clone().unwrap();
+        assert_eq!(picks.neurons, [(1, 3), (2, 1), (3, 0), (3, 1)]);
+        assert_eq!(picks.heads, [(2, 1), (3, 0)]);
+        assert!(survivors.clone().merge(0, 1, &Join::Average(0.5)).is_err());
+        survivors.merge(0, 1, &Join::Average(1.0)).unwrap();
+
+        let mut survivors = Survivors::all(3);
+        survivors.merge(0, 1, &kept([&[], &[0, 1]], [&[], &[0]])).unwrap();
+        assert_eq!(survivors.blocks()[0].terms, [(1, 1.0)], "all of one block is that block");
+        assert!(survivors.blocks()[0].picks.is_none());
+        survivors.merge(0, 2, &Join::Average(0.5)).unwrap();
+    }
+
+    #[test]
+    fn scales_multiply_and_a_later_merge_forgets_them() {
+        let mut survivors = Survivors::all(6);
+        survivors.merge(1, 2, &Join::Average(1.0)).unwrap();
+        survivors.set_scale(1, 2.0).unwrap();
+        survivors.merge(3, 4, &Join::Average(1.0)).unwrap();
+        survivors.set_scale(2, 1.5).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|index| survivors.scale_before(index)), [1.0, 1.0, 2.0, 3.0]);
+        assert_eq!(survivors.untouched(), 1);
+        survivors.merge(1, 3, &Join::Average(1.0)).unwrap();
+        assert_eq!(survivors.scale_before(2), 1.0);
+        assert!(survivors.set_scale(0, 0.0).is_err());
     }
 
     #[test]
     fn pairs_that_are_not_neighbours_are_refused() {
         let mut survivors = Survivors::all(4);
         for (keep, gone) in [(0, 2), (1, 0), (3, 4), (2, 2)] {
-            assert_eq!(survivors.merge(keep, gone, 1.0).unwrap_err().code(), "bad-argument");
+            assert_eq!(survivors.merge(keep, gone, &Join::Average(1.0)).unwrap_err().code(), "bad-argument");
         }
-        assert!(survivors.merge(0, 1, f64::NAN).is_err());
-        survivors.merge(1, 2, 1.0).unwrap();
-        survivors.merge(1, 3, 1.0).unwrap();
+        assert!(survivors.merge(0, 1, &Join::Average(f64::NAN)).is_err());
+        survivors.merge(1, 2, &Join::Average(1.0)).unwrap();
+        survivors.merge(1, 3, &Join::Average(1.0)).unwrap();
     }
 }

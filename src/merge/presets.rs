@@ -1,4 +1,4 @@
-//! Published methods by name: points of selection x combination.
+//! Published methods by name: points of selection x combination x repair.
 
 use serde::Serialize;
 
@@ -34,6 +34,8 @@ pub struct PresetOptions {
     pub norms: &'static str,
     /// What is done about the gap.
     pub repair: &'static str,
+    /// Whether all MLPs behind the first gap are fitted anew at the end.
+    pub refit: bool,
     /// How many pairs `loss` tries.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
@@ -41,7 +43,7 @@ pub struct PresetOptions {
 }
 
 /// All named methods, the default first.
-pub const PRESETS: [Preset; 8] = [
+pub const PRESETS: [Preset; 11] = [
     Preset {
         name: "mka",
         title: "MKA, the paper",
@@ -53,6 +55,7 @@ pub const PRESETS: [Preset; 8] = [
             alpha: Some("similarity"),
             norms: "fold",
             repair: "none",
+            refit: false,
             candidates: None,
         },
     },
@@ -67,6 +70,7 @@ pub const PRESETS: [Preset; 8] = [
             alpha: None,
             norms: "fold",
             repair: "none",
+            refit: false,
             candidates: None,
         },
     },
@@ -81,6 +85,7 @@ pub const PRESETS: [Preset; 8] = [
             alpha: Some("published"),
             norms: "keep",
             repair: "none",
+            refit: false,
             candidates: None,
         },
     },
@@ -95,6 +100,7 @@ pub const PRESETS: [Preset; 8] = [
             alpha: None,
             norms: "fold",
             repair: "none",
+            refit: false,
             candidates: None,
         },
     },
@@ -109,6 +115,7 @@ pub const PRESETS: [Preset; 8] = [
             alpha: None,
             norms: "fold",
             repair: "none",
+            refit: false,
             candidates: None,
         },
     },
@@ -123,6 +130,7 @@ pub const PRESETS: [Preset; 8] = [
             alpha: None,
             norms: "fold",
             repair: "linear",
+            refit: false,
             candidates: None,
         },
     },
@@ -137,6 +145,7 @@ pub const PRESETS: [Preset; 8] = [
             alpha: Some("search"),
             norms: "fold",
             repair: "linear",
+            refit: false,
             candidates: None,
         },
     },
@@ -151,7 +160,53 @@ pub const PRESETS: [Preset; 8] = [
             alpha: None,
             norms: "fold",
             repair: "none",
+            refit: false,
             candidates: Some(4096),
+        },
+    },
+    Preset {
+        name: "laco",
+        title: "LaCo",
+        source: "arXiv 2402.11187",
+        note: "What the layers of the flattest run have beyond the layer in front of them is added to it; norms stay those of the front layer.",
+        options: PresetOptions {
+            selection: "window",
+            combination: "difference",
+            alpha: None,
+            norms: "keep",
+            repair: "none",
+            refit: false,
+            candidates: None,
+        },
+    },
+    Preset {
+        name: "prune-comp",
+        title: "Prune&Comp",
+        source: "arXiv 2507.18212",
+        note: "The layers that turn the residual stream least are dropped, and what is written behind each gap is divided by how much the stream grows over it.",
+        options: PresetOptions {
+            selection: "block-influence",
+            combination: "drop",
+            alpha: None,
+            norms: "fold",
+            repair: "scale",
+            refit: false,
+            candidates: None,
+        },
+    },
+    Preset {
+        name: "come",
+        title: "CoMe",
+        source: "arXiv 2510.15304",
+        note: "The last two layers become one of the same shape: the strongest neurons and head groups of both, by what they bring into the stream.",
+        options: PresetOptions {
+            selection: "tail",
+            combination: "concatenate",
+            alpha: None,
+            norms: "fold",
+            repair: "none",
+            refit: false,
+            candidates: None,
         },
     },
 ];

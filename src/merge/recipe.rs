@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::combine::Norms;
-use super::{RepairMap, Survivors};
+use super::{Join, Kept, RepairMap, Survivors};
 use crate::error::{Error, Result};
 
 /// The format that this version writes.
@@ -29,15 +29,23 @@ pub struct Recipe {
     pub preset: Option<String>,
     /// How the layers were chosen.
     pub selection: String,
-    /// What the survivors became: `"drop"` or `"average"`.
+    /// The measure of similarity that pairs or weights were taken from; absent where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub measure: Option<String>,
+    /// Whether similarities were measured once, on the original model, and not anew after each step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub one_shot: bool,
+    /// What the survivors became: `"drop"`, `"average"`, `"difference"` or `"concatenate"`.
     pub combination: String,
-    /// Where alpha came from: `"similarity"`, `"published"`, `"search"`, `"equal"` or `"fixed"`; absent for `drop`.
+    /// Where alpha came from: `"similarity"`, `"published"`, `"search"`, `"equal"` or `"fixed"`; absent unless blocks were averaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<String>,
     /// `"fold"` or `"keep"`.
     pub norms: String,
-    /// `"none"` or `"linear"`.
+    /// `"none"`, `"scale"` or `"linear"`.
     pub repair: String,
     /// Whether the first and the last block were protected.
     pub protect: RecipeProtect,
@@ -47,6 +55,20 @@ pub struct Recipe {
     pub calibration: Option<RecipeCalibration>,
     /// The merges, in the order in which they were done.
     pub steps: Vec<RecipeStep>,
+    /// The blocks whose MLP was fitted anew when all layers were gone, front to back; the matrix of block l is `T.<number of steps + l>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub refits: Vec<RecipeRefit>,
+}
+
+/// A block whose MLP was fitted anew.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct RecipeRefit {
+    /// Its original index.
+    pub layer: usize,
+    /// The ridge of the fit.
+    pub ridge: f64,
 }
 
 /// The model of a recipe.
@@ -98,13 +120,20 @@ pub struct RecipeStep {
     pub keep: usize,
     /// The block that went into it.
     pub gone: usize,
-    /// keep = alpha keep + (1 - alpha) gone; 1 drops `gone`.
-    pub alpha: f64,
+    /// keep = alpha keep + (1 - alpha) gone; 1 drops `gone`. Absent where the two were not averaged: concatenated where `kept` is there, otherwise
+    /// keep = keep + gone - the original block in the place of keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub alpha: Option<f64>,
+    /// Which neurons and heads of the two make the new block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "KeptText"))]
+    pub kept: Option<Kept>,
     /// What the pair was chosen by: similarity, block influence, mean angular distance of the window, or the loss after the merge (nats).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub score: Option<f64>,
-    /// The NPIB similarity that alpha was taken from.
+    /// The similarity of the pair, where alpha was taken from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub similarity: Option<f64>,
@@ -112,6 +141,21 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub ridge: Option<f64>,
+    /// By how much the stream grows over this gap, for which what is written behind it is divided; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub scale: Option<f64>,
+}
+
+impl RecipeStep {
+    /// What it makes of its two blocks.
+    pub fn join(&self) -> Join {
+        match (self.alpha, &self.kept) {
+            (Some(alpha), _) => Join::Average(alpha),
+            (None, Some(kept)) => Join::Concatenate(kept.clone()),
+            (None, None) => Join::Difference,
+        }
+    }
 }
 
 impl Recipe {
@@ -121,24 +165,33 @@ impl Recipe {
     /// [`Error::BadArgument`] when a step is impossible, or repaired by a matrix that is not there.
     pub fn survivors(&self, maps: &HashMap<usize, Rc<RepairMap>>) -> Result<Survivors> {
         let mut survivors = Survivors::all(self.model.layers);
+        let map = |number: usize| {
+            let map = maps.get(&number).cloned();
+            map.ok_or_else(|| {
+                let reason = format!(
+                    "the matrix T.{number} of the repair is missing; pass repair.safetensors, or a calibration"
+                );
+                Error::argument("repair", reason)
+            })
+        };
         for (index, step) in self.steps.iter().enumerate() {
-            survivors.merge(step.keep, step.gone, step.alpha)?;
-            if step.ridge.is_some() {
-                let map = maps.get(&index).ok_or_else(|| {
-                    let reason = format!(
-                        "the matrix T.{index} of the repair is missing; pass repair.safetensors, or a calibration"
-                    );
-                    Error::argument("repair", reason)
-                })?;
-                survivors.set_repair(survivors.index_of(step.keep)?, Some(map.clone()));
+            survivors.merge(step.keep, step.gone, &step.join())?;
+            if let Some(scale) = step.scale {
+                survivors.set_scale(survivors.index_of(step.keep)?, scale)?;
             }
+            if step.ridge.is_some() {
+                survivors.set_repair(survivors.index_of(step.keep)?, Some(map(index)?));
+            }
+        }
+        for refit in &self.refits {
+            survivors.set_repair(survivors.index_of(refit.layer)?, Some(map(self.steps.len() + refit.layer)?));
         }
         Ok(survivors)
     }
 
     /// Whether any gap was repaired.
     pub fn repairs(&self) -> bool {
-        self.steps.iter().any(|step| step.ridge.is_some())
+        !self.refits.is_empty() || self.steps.iter().any(|step| step.ridge.is_some())
     }
 
     /// What happens to norms.
@@ -158,8 +211,9 @@ impl Recipe {
         if self.format != FORMAT {
             return bad(format!("its format is {:?}, this version replays {FORMAT:?}", self.format));
         }
-        if !["none", "linear"].contains(&self.repair.as_str()) {
-            return bad(format!("its repair is {:?}, this version replays \"none\" and \"linear\"", self.repair));
+        if !["none", "scale", "linear"].contains(&self.repair.as_str()) {
+            let known = "\"none\", \"scale\" and \"linear\"";
+            return bad(format!("its repair is {:?}, this version replays {known}", self.repair));
         }
         if self.model.layers != layers {
             return bad(format!("it was made on {} layers, this model has {layers}", self.model.layers));

@@ -1,35 +1,51 @@
-//! The linear repair of a gap: a matrix T, folded into the MLP's down projection of the surviving block, that brings its output closest to
-//! what the original model has behind the gap (ReplaceMe, arXiv 2505.02819).
+//! Repairs of a gap in closed form.
+//!
+//! Linear: a matrix T, folded into the MLP's down projection of the surviving block, that brings its output closest to what the original model has
+//! behind the gap (ReplaceMe, arXiv 2505.02819); a diagonal T where a norm sits between that projection and the stream. Scale: the factor by which the
+//! stream grows over the gap (Prune&Comp, arXiv 2507.18212).
 //!
 //! With y the post-attention stream, M the MLP's output on the current model, t the original model's stream behind the gap and
-//! W = diag(w^2): T = I + (M'WM + mu I)^-1 M'W(t - y - M), mu = ridge trace(M'WM) / D. Behind a norm, M is that norm's output and T a diagonal:
-//! the same with the diagonals of M'WM and M'W(t - y - M) alone. Everything is `f64`. This module must not know how y, M and t come about.
+//! W = diag(w^2): T = I + (M'WM + mu I)^-1 M'W(t - y - M), mu = ridge trace(M'WM) / D. This module must not know how
+//! y, M and t come about.
 
-use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::Solve;
-use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use faer::{Mat, MatRef, Side};
 
+use crate::compute::Compute;
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::task::Task;
+use crate::transformer::product;
 
 /// Position 0 of a sequence is an attention sink, far larger than the rest; left to its 1/|t| it would not count, and the sink breaks.
 const SINK_WEIGHT: f64 = 10.0;
 
-/// The sums that T is solved from, over all rows so far.
-pub struct Accumulator {
+/// Columns of sums that are made at once.
+const TILE: usize = 512;
+
+/// The sums that a T is solved from, over all rows so far: products in `f32` on an engine, a few thousand rows at a time, added up in `f64`.
+pub struct Sums {
     hidden: usize,
-    diagonal: bool,
     rows: usize,
-    /// M'WM `[hidden, hidden]`, or its diagonal.
-    gram: Vec<f64>,
-    /// M'W(t - y - M) `[hidden, hidden]`, or its diagonal.
-    cross: Vec<f64>,
+    map: Map,
 }
 
-impl Accumulator {
-    /// Sums over nothing, for a stream of `hidden` channels; T is a matrix or a diagonal.
-    pub fn new(hidden: usize, diagonal: bool) -> Self {
-        let size = if diagonal { hidden } else { hidden * hidden };
-        Self { hidden, diagonal, rows: 0, gram: vec![0.0; size], cross: vec![0.0; size] }
+enum Map {
+    /// M'WM and, behind it in each row, M'W(t - y - M): `[hidden, 2 hidden]`.
+    Whole(Vec<f64>),
+    /// The diagonals of both, for a diagonal T: for each channel, 1 + sum w^2 M (t - y - M) / (sum w^2 M^2 + mu).
+    Diagonal(Vec<(f64, f64)>),
+}
+
+impl Sums {
+    /// Sums over nothing, for a whole T `[hidden, hidden]`.
+    pub fn whole(hidden: usize) -> Self {
+        Self { hidden, rows: 0, map: Map::Whole(vec![0.0; 2 * hidden * hidden]) }
+    }
+
+    /// Sums over nothing, for a diagonal T `[hidden]`.
+    pub fn diagonal(hidden: usize) -> Self {
+        Self { hidden, rows: 0, map: Map::Diagonal(vec![(0.0, 0.0); hidden]) }
     }
 
     /// Number of rows that were added.
@@ -42,77 +58,168 @@ impl Accumulator {
     /// A row's weight w is 1/|t|, ten times that for a sink; it enters squared.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when the three differ in size, [`Error::NotFinite`] when a target has norm 0 or is not a number.
-    pub fn add(&mut self, stream: &[f32], mlp: &[f32], target: &[f32], sink: impl Fn(usize) -> bool) -> Result<()> {
+    /// [`Error::BadArgument`] when the three differ in size, [`Error::NotFinite`] when a target has norm 0 or is not a number,
+    /// [`Error::Cancelled`], or what the engine fails with.
+    pub async fn add(
+        &mut self,
+        engine: &dyn Compute,
+        [stream, mlp, target]: [&[f32]; 3],
+        sink: impl Fn(usize) -> bool,
+        task: &Task,
+    ) -> Result<()> {
         let d = self.hidden;
         if stream.len() != mlp.len() || mlp.len() != target.len() || !mlp.len().is_multiple_of(d.max(1)) {
             return Err(Error::argument("rows", "stream, MLP output and target of a repair differ in size"));
         }
         let rows = mlp.len() / d.max(1);
-        let (mut x, mut r) = (Vec::with_capacity(mlp.len()), Vec::with_capacity(mlp.len()));
-        for (i, ((y, m), t)) in stream.chunks_exact(d).zip(mlp.chunks_exact(d)).zip(target.chunks_exact(d)).enumerate()
-        {
+        // Channel by channel, so that a product of these two has a sum over rows for each pair of channels.
+        let mut columns = vec![0.0f32; 2 * d * rows];
+        for row in 0..rows {
+            let of = |values: &'_ [f32]| values[row * d..(row + 1) * d].to_vec();
+            let (y, m, t) = (of(stream), of(mlp), of(target));
             let norm = t.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
             if !(norm > 0.0 && norm.is_finite()) {
                 let what = "a hidden state that a repair aims at".into();
                 return Err(Error::NotFinite { what, found: format!("its norm is {norm}") });
             }
-            let weight = if sink(i) { SINK_WEIGHT / norm } else { 1.0 / norm };
-            x.extend(m.iter().map(|m| f64::from(*m) * weight));
-            let residual = t.iter().zip(y).zip(m).map(|((t, y), m)| f64::from(*t) - f64::from(*y) - f64::from(*m));
-            r.extend(residual.map(|value| value * weight));
+            let weight = if sink(row) { SINK_WEIGHT / norm } else { 1.0 / norm };
+            for channel in 0..d {
+                let [y, m, t] = [y[channel], m[channel], t[channel]].map(f64::from);
+                columns[channel * rows + row] = (m * weight) as f32;
+                columns[(d + channel) * rows + row] = ((t - y - m) * weight) as f32;
+            }
         }
         self.rows += rows;
-        if self.diagonal {
-            for (x, r) in x.chunks_exact(d).zip(r.chunks_exact(d)) {
-                self.gram.iter_mut().zip(x).for_each(|(sum, x)| *sum += x * x);
-                self.cross.iter_mut().zip(x.iter().zip(r)).for_each(|(sum, (x, r))| *sum += x * r);
+        match &mut self.map {
+            Map::Whole(sums) => add_products(engine, sums, &columns, rows, d, task).await,
+            Map::Diagonal(sums) => {
+                let (x, r) = columns.split_at(d * rows);
+                let dot =
+                    |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+                for ((sums, x), r) in sums.iter_mut().zip(x.chunks_exact(rows.max(1))).zip(r.chunks_exact(rows.max(1)))
+                {
+                    *sums = (sums.0 + dot(x, x), sums.1 + dot(x, r));
+                }
+                Ok(())
             }
-            return Ok(());
         }
-        let (x, r) = (MatRef::from_row_major_slice(&x, rows, d), MatRef::from_row_major_slice(&r, rows, d));
-        for (sum, right) in [(&mut self.gram, x), (&mut self.cross, r)] {
-            let sum = MatMut::from_row_major_slice_mut(sum, d, d);
-            matmul(sum, Accum::Add, x.transpose(), right, 1.0, Par::Seq);
-        }
-        Ok(())
     }
 
-    /// T `[hidden, hidden]`, row-major, or its diagonal `[hidden]`, rounded to `f32`: what a recipe keeps.
+    /// T, row-major, or its diagonal, rounded to `f32`: what a recipe keeps.
     ///
     /// # Errors
     /// [`Error::NotFinite`] when the MLP's output is all zero, or the sums are not numbers.
     pub fn solve(&self, ridge: f64) -> Result<Vec<f32>> {
         let d = self.hidden;
-        let trace: f64 = self.gram.iter().step_by(if self.diagonal { 1 } else { d + 1 }).sum();
-        let mu = ridge * trace / d as f64;
-        if !(mu > 0.0 && mu.is_finite()) {
-            return Err(broken(format!("its ridge is {mu}")));
+        match &self.map {
+            Map::Whole(sums) => {
+                let sums = MatRef::from_row_major_slice(sums, d, 2 * d);
+                let mu = damping(ridge, (0..d).map(|i| sums[(i, i)]))?;
+                let system = Mat::from_fn(d, d, |i, j| sums[(i, j)] + if i == j { mu } else { 0.0 });
+                let factor = system.llt(Side::Lower);
+                let factor = factor.map_err(|e| broken(format!("it is not positive definite: {e:?}")))?;
+                let solution = factor.solve(sums.subcols(d, d));
+                finite((0..d * d).map(|i| (solution[(i / d, i % d)] + f64::from(i / d == i % d)) as f32).collect())
+            }
+            Map::Diagonal(sums) => {
+                let mu = damping(ridge, sums.iter().map(|(gram, _)| *gram))?;
+                finite(sums.iter().map(|(gram, cross)| (1.0 + cross / (gram + mu)) as f32).collect())
+            }
         }
-        if self.diagonal {
-            let map: Vec<f32> = self.gram.iter().zip(&self.cross).map(|(m, r)| (1.0 + r / (m + mu)) as f32).collect();
-            return finite(map);
-        }
-        let gram = MatRef::from_row_major_slice(&self.gram, d, d);
-        let system = Mat::from_fn(d, d, |i, j| gram[(i, j)] + if i == j { mu } else { 0.0 });
-        let factor = system.llt(Side::Lower).map_err(|e| broken(format!("it is not positive definite: {e:?}")))?;
-        let solution = factor.solve(MatRef::from_row_major_slice(&self.cross, d, d));
-        let map: Vec<f32> = (0..d * d).map(|i| (solution[(i / d, i % d)] + f64::from(i / d == i % d)) as f32).collect();
-        finite(map)
     }
+}
+
+/// Adds x' x and x' r to sums `[d, 2 d]`; `columns` `[2 d, rows]` has the columns of x, then those of r. In tiles of so many columns that their
+/// products stay small beside the sums.
+async fn add_products(
+    engine: &dyn Compute,
+    sums: &mut [f64],
+    columns: &[f32],
+    rows: usize,
+    d: usize,
+    task: &Task,
+) -> Result<()> {
+    let x = engine.upload(d, &columns[..d * rows])?;
+    for first in (0..2 * d).step_by(TILE) {
+        let count = TILE.min(2 * d - first);
+        let mut tile = engine.matrix(count, rows, Dtype::F32)?;
+        engine.write_rows(&mut tile, 0, bytemuck::cast_slice(&columns[first * rows..(first + count) * rows]))?;
+        let products = engine.read(&product(engine, task, &x, &tile, None).await?).await?;
+        for (sums, products) in sums.chunks_exact_mut(2 * d).zip(products.chunks_exact(count)) {
+            sums[first..].iter_mut().zip(products).for_each(|(sum, product)| *sum += f64::from(*product));
+        }
+    }
+    Ok(())
 }
 
 fn broken(found: String) -> Error {
     Error::NotFinite { what: "the repair's system of equations".into(), found }
 }
 
+/// mu for a ridge, from the diagonal of M'WM.
+fn damping(ridge: f64, diagonal: impl ExactSizeIterator<Item = f64>) -> Result<f64> {
+    let d = diagonal.len() as f64;
+    let mu = ridge * diagonal.sum::<f64>() / d;
+    if mu > 0.0 && mu.is_finite() { Ok(mu) } else { Err(broken(format!("its ridge is {mu}"))) }
+}
+
 fn finite(map: Vec<f32>) -> Result<Vec<f32>> {
     if map.iter().all(|value| value.is_finite()) { Ok(map) } else { Err(broken("its solution is not finite".into())) }
+}
+
+/// By how much a stream grows: the mean over the channels of mean |x behind| / mean |x before|.
+pub struct Growth {
+    /// Sum of |x| before and behind, for each channel.
+    sums: Vec<(f64, f64)>,
+}
+
+impl Growth {
+    /// Sums over nothing, for a stream of `hidden` channels.
+    pub fn new(hidden: usize) -> Self {
+        Self { sums: vec![(0.0, 0.0); hidden] }
+    }
+
+    /// Adds rows of the stream before and behind the gap, `[rows, hidden]` each.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when the two differ in size.
+    pub fn add(&mut self, before: &[f32], behind: &[f32]) -> Result<()> {
+        let d = self.sums.len().max(1);
+        if before.len() != behind.len() || !before.len().is_multiple_of(d) {
+            return Err(Error::argument("rows", "the stream before and behind a gap differ in size"));
+        }
+        for (before, behind) in before.chunks_exact(d).zip(behind.chunks_exact(d)) {
+            for (sums, (x, y)) in self.sums.iter_mut().zip(before.iter().zip(behind)) {
+                sums.0 += f64::from(x.abs());
+                sums.1 += f64::from(y.abs());
+            }
+        }
+        Ok(())
+    }
+
+    /// The factor.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] when a channel is all zero before the gap, or the sums are not numbers.
+    pub fn factor(&self) -> Result<f64> {
+        let sum: f64 = self.sums.iter().map(|(before, behind)| behind / before).sum();
+        let factor = sum / self.sums.len() as f64;
+        let what = || "the growth of the stream over a gap".to_string();
+        match factor > 0.0 && factor.is_finite() {
+            true => Ok(factor),
+            false => Err(Error::NotFinite { what: what(), found: format!("it is {factor}") }),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compute::cpu::Cpu;
+
+    fn add(sums: &mut Sums, [y, m, t]: [&[f32]; 3], sink: impl Fn(usize) -> bool) -> Result<()> {
+        pollster::block_on(sums.add(&Cpu::default(), [y, m, t], sink, &Task::silent()))
+    }
 
     /// Reproducible values in about [-1, 1].
     fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -129,10 +236,10 @@ mod tests {
     fn the_map_solves_its_normal_equations() {
         for (rows, d) in [(1, 1), (7, 3), (64, 17), (200, 31)] {
             let (y, m, t) = (values(rows * d, 1), values(rows * d, 2), values(rows * d, 3));
-            let mut sums = Accumulator::new(d, false);
+            let mut sums = Sums::whole(d);
             let half = rows / 2 * d;
-            sums.add(&y[..half], &m[..half], &t[..half], |i| i == 0).unwrap();
-            sums.add(&y[half..], &m[half..], &t[half..], |_| false).unwrap();
+            add(&mut sums, [&y[..half], &m[..half], &t[..half]], |i| i == 0).unwrap();
+            add(&mut sums, [&y[half..], &m[half..], &t[half..]], |_| false).unwrap();
             assert_eq!(sums.rows(), rows);
             let map = sums.solve(0.3).unwrap();
             let weight = |i: usize| {
@@ -157,49 +264,49 @@ mod tests {
         }
     }
 
-    /// Channel by channel, the minimum of sum w^2 (t - y - T M)^2 + mu (T - 1)^2, found by bisection of its slope.
     #[test]
-    fn a_diagonal_is_the_best_factor_of_each_channel() {
-        for (rows, d) in [(1, 1), (9, 4), (130, 7)] {
-            let (y, m, t) = (values(rows * d, 1), values(rows * d, 2), values(rows * d, 3));
-            let mut sums = Accumulator::new(d, true);
-            let half = rows / 2 * d;
-            sums.add(&y[..half], &m[..half], &t[..half], |i| i == 0).unwrap();
-            sums.add(&y[half..], &m[half..], &t[half..], |_| false).unwrap();
-            let weight = |i: usize| {
-                let norm: f64 = t[i * d..(i + 1) * d].iter().map(|v| f64::from(*v).powi(2)).sum();
-                if i == 0 && half > 0 { 100.0 / norm } else { 1.0 / norm }
+    fn the_diagonal_is_the_best_of_each_channel_alone() {
+        let (y, m, t) = (values(40 * 3, 1), values(40 * 3, 2), values(40 * 3, 3));
+        let mut sums = Sums::diagonal(3);
+        add(&mut sums, [&y, &m, &t], |_| false).unwrap();
+        let map = sums.solve(0.3).unwrap();
+        let weight = |i: usize| 1.0 / t[i * 3..(i + 1) * 3].iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        let gram = |c: usize| (0..40).map(|i| weight(i) * f64::from(m[i * 3 + c]).powi(2)).sum::<f64>();
+        let mu = 0.3 * (gram(0) + gram(1) + gram(2)) / 3.0;
+        for (c, factor) in map.into_iter().enumerate() {
+            // The derivative of the weighted error of T M, and of mu (T - 1)^2.
+            let slope = |i: usize| {
+                let at = i * 3 + c;
+                let error = f64::from(t[at]) - f64::from(y[at]) - f64::from(factor) * f64::from(m[at]);
+                weight(i) * f64::from(m[at]) * error
             };
-            let at = |values: &[f32], i: usize, c: usize| f64::from(values[i * d + c]);
-            let squares = |c: usize| (0..rows).map(|i| weight(i) * at(&m, i, c).powi(2)).sum::<f64>();
-            let mu = 0.3 * (0..d).map(squares).sum::<f64>() / d as f64;
-            for (c, found) in sums.solve(0.3).unwrap().into_iter().enumerate() {
-                let slope = |factor: f64| {
-                    let off = |i: usize| at(&t, i, c) - at(&y, i, c) - factor * at(&m, i, c);
-                    mu * (factor - 1.0) - (0..rows).map(|i| weight(i) * at(&m, i, c) * off(i)).sum::<f64>()
-                };
-                let (mut low, mut high) = (-1.0e3, 1.0e3);
-                for _ in 0..80 {
-                    let middle = (low + high) / 2.0;
-                    if slope(middle) > 0.0 { high = middle } else { low = middle }
-                }
-                assert!((f64::from(found) - low).abs() < 1e-5 * (1.0 + low.abs()), "{rows} x {d}, {c}: {found} {low}");
-            }
+            let left: f64 = (0..40).map(slope).sum();
+            assert!((left - mu * (f64::from(factor) - 1.0)).abs() < 1e-5 * gram(c), "channel {c}");
         }
+    }
+
+    #[test]
+    fn growth_is_the_mean_of_the_channels() {
+        let mut growth = Growth::new(2);
+        growth.add(&[1.0, -2.0], &[2.0, 2.0]).unwrap();
+        growth.add(&[-1.0, 2.0], &[-2.0, -2.0]).unwrap();
+        assert_eq!(growth.factor(), Ok(1.5));
+        assert!(growth.add(&[1.0, 1.0], &[1.0]).is_err());
+        assert!(Growth::new(2).factor().is_err());
     }
 
     #[test]
     fn a_target_that_is_already_met_asks_for_no_change() {
         let (y, m) = (values(60, 4), values(60, 5));
         let t: Vec<f32> = y.iter().zip(&m).map(|(a, b)| a + b).collect();
-        let mut sums = Accumulator::new(6, false);
-        sums.add(&y, &m, &t, |_| false).unwrap();
+        let mut sums = Sums::whole(6);
+        add(&mut sums, [&y, &m, &t], |_| false).unwrap();
         let map = sums.solve(0.3).unwrap();
         for (i, value) in map.iter().enumerate() {
             assert!((value - f32::from(u8::from(i / 6 == i % 6))).abs() < 1e-6);
         }
-        assert!(Accumulator::new(6, false).solve(0.3).is_err(), "nothing to fit");
-        assert!(sums.add(&y, &m, &[0.0; 60], |_| false).is_err(), "a target of norm 0");
-        assert!(sums.add(&y, &m, &t[..6], |_| false).is_err());
+        assert!(Sums::whole(6).solve(0.3).is_err(), "nothing to fit");
+        assert!(add(&mut sums, [&y, &m, &[0.0; 60]], |_| false).is_err(), "a target of norm 0");
+        assert!(add(&mut sums, [&y, &m, &t[..6]], |_| false).is_err());
     }
 }

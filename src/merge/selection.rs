@@ -51,6 +51,11 @@ impl Selection {
         ("manual", Self::Manual),
     ];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, selection)| *selection == self).map_or("", |(name, _)| name)
+    }
+
     /// What is protected unless the user says otherwise: both ends; the first for `tail`; nothing for `manual`.
     pub fn default_protect(self) -> Protect {
         match self {
@@ -164,6 +169,8 @@ pub fn flattest_window(
 mod tests {
     use super::*;
 
+    use crate::merge::Join;
+
     const BOTH: Protect = Protect { first: true, last: true };
     const NONE: Protect = Protect { first: false, last: false };
 
@@ -174,7 +181,7 @@ mod tests {
         for expected in [(2, 3), (1, 2)] {
             let pair = tail(&survivors, 4, first_only, true).unwrap();
             assert_eq!((pair.keep, pair.gone), expected);
-            survivors.merge(pair.keep, pair.gone, 0.5).unwrap();
+            survivors.merge(pair.keep, pair.gone, &Join::Average(0.5)).unwrap();
         }
         assert!(tail(&survivors, 4, first_only, true).is_err(), "averaging would change the first block");
         assert!(tail(&survivors, 4, first_only, false).is_ok(), "dropping into it does not");
@@ -201,7 +208,7 @@ mod tests {
         let influence = [0.0, 0.3, 0.1, 0.2, 0.0];
         let pair = least_influence(&survivors, BOTH, false, &influence).unwrap();
         assert_eq!((pair.keep, pair.gone, pair.score), (1, 2, Some(0.1)));
-        survivors.merge(1, 2, 1.0).unwrap();
+        survivors.merge(1, 2, &Join::Average(1.0)).unwrap();
         let pair = least_influence(&survivors, BOTH, false, &influence).unwrap();
         assert_eq!((pair.keep, pair.gone), (1, 3));
     }

@@ -39,9 +39,11 @@ impl Model {
     /// [`Error::BadArgument`], [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
     pub async fn calibrate(&self, options: &CalibrateOptions, task: &Task) -> Result<Calibration> {
         self.lab.weights.sweep();
-        let Windows { windows, mut warnings } =
-            self.windows(&options.input, options.window, options.sequences.unwrap_or(32))?;
         let (skip, seed) = (options.skip.unwrap_or(8), options.seed.unwrap_or(0));
+        let sequences = options.sequences.unwrap_or(32);
+        let shuffled = options.shuffle.unwrap_or(false).then_some(u64::from(seed));
+        let Windows { windows, mut warnings } =
+            self.windows_drawn(&options.input, options.window, sequences, shuffled)?;
         let rows = match &options.rows {
             None => Rows::Count(512),
             Some(RowsOption::Count(count)) => Rows::Count(*count),

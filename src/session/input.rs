@@ -1,5 +1,8 @@
 //! From the user's text or ids to windows of token ids.
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use super::Model;
@@ -31,15 +34,33 @@ impl Model {
     /// # Errors
     /// [`Error::BadArgument`] when there is no input, two of them, or not one window of it; [`Error::MissingFile`] for a text without a tokenizer.
     pub(super) fn windows(&self, input: &Input, window: Option<usize>, sequences: usize) -> Result<Windows> {
+        self.windows_drawn(input, window, sequences, None)
+    }
+
+    /// The windows from the start of an input, or, with a seed, drawn from all of it.
+    ///
+    /// # Errors
+    /// As [`Model::windows`].
+    pub(super) fn windows_drawn(
+        &self,
+        input: &Input,
+        window: Option<usize>,
+        sequences: usize,
+        seed: Option<u64>,
+    ) -> Result<Windows> {
         let positions = self.transformer.description.positions;
         let window = window.unwrap_or(DEFAULT_WINDOW.min(positions));
         if window == 0 || window > 1 << 20 || sequences == 0 {
             let reason = format!("{sequences} sequences of {window} tokens cannot be run");
             return Err(Error::argument("window", reason));
         }
-        let wanted = window.saturating_mul(sequences);
-        let runs = self.ids(input, wanted)?;
-        let windows = tokens::windows(&runs, window, sequences)?;
+        let considered = if seed.is_some() { usize::MAX / window / 16 } else { sequences };
+        let runs = self.ids(input, window.saturating_mul(considered))?;
+        let mut windows = tokens::windows(&runs, window, considered)?;
+        if let Some(seed) = seed {
+            windows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+            windows.truncate(sequences);
+        }
         self.check_ids(windows.iter().flatten())?;
         let mut warnings = Vec::new();
         if windows.len() < sequences {

@@ -4,14 +4,15 @@ use std::rc::Rc;
 
 use super::Model;
 use super::calibration::Calibration;
-use super::plan::Alpha;
+use super::plan::{Alpha, Combination, Plan};
+use super::strength::strengths;
 use crate::calibration::stream_at;
 use crate::error::{Error, Result};
 use crate::evaluate::loss_behind;
 use crate::interface::ManifoldOptions;
-use crate::merge::Survivors;
 use crate::merge::combine::Norms;
 use crate::merge::selection::Pair;
+use crate::merge::{Join, Kept, Survivors};
 use crate::similarity::{LayerMatrix, Measure};
 use crate::task::Task;
 use crate::transformer::{Stream, Transformer};
@@ -25,16 +26,50 @@ const LOSS_TOKENS: usize = 4096;
 pub(super) struct Measured<'a> {
     model: &'a Model,
     norms: Norms,
+    measure: Measure,
+    one_shot: bool,
     given: Option<&'a Calibration>,
     /// The last model that was calibrated after a merge, by its books.
     current: Option<(Survivors, Calibration)>,
     matrix: Option<Rc<LayerMatrix>>,
 }
 
+/// How alike neighbours are among the survivors.
+pub(super) struct Similarities {
+    /// Of the current model's blocks, or once and for all of the original ones.
+    matrix: Rc<LayerMatrix>,
+    /// Where the survivors stand in the matrix.
+    places: Vec<usize>,
+    one_shot: bool,
+}
+
+impl Similarities {
+    /// The similarity of the survivors `index` and `index + 1`, in [0, 1]. In one shot it is that of the original block in the place of the second
+    /// and the original block in front of it.
+    pub(super) fn pair(&self, index: usize) -> f64 {
+        let gone = self.places[index + 1];
+        let keep = if self.one_shot { gone - 1 } else { self.places[index] };
+        self.matrix.get(keep, gone).clamp(0.0, 1.0)
+    }
+
+    /// The mean of the survivor's row.
+    fn row_mean(&self, index: usize) -> f64 {
+        let layers = self.matrix.layers;
+        (0..layers).map(|column| self.matrix.get(self.places[index], column)).sum::<f64>() / layers as f64
+    }
+}
+
 impl<'a> Measured<'a> {
     /// Nothing is measured but what was given.
-    pub(super) fn new(model: &'a Model, norms: Norms, given: Option<&'a Calibration>) -> Self {
-        Self { model, norms, given, current: None, matrix: None }
+    pub(super) fn new(model: &'a Model, plan: &Plan, given: Option<&'a Calibration>) -> Self {
+        let &Plan { norms, measure, one_shot, .. } = plan;
+        Self { model, norms, measure, one_shot, given, current: None, matrix: None }
+    }
+
+    /// The same for a recipe, which chooses nothing.
+    pub(super) fn replaying(model: &'a Model, norms: Norms, given: &'a Calibration) -> Self {
+        let (measure, given) = (Measure::NpibGaussian, Some(given));
+        Self { model, norms, measure, one_shot: true, given, current: None, matrix: None }
     }
 
     pub(super) fn given(&self) -> Result<&'a Calibration> {
@@ -50,19 +85,29 @@ impl<'a> Measured<'a> {
         Ok(given)
     }
 
-    /// The NPIB matrix of the current model.
-    pub(super) async fn matrix(&mut self, survivors: &Survivors, task: &Task) -> Result<Rc<LayerMatrix>> {
+    /// How alike neighbours are: on the current model, or in one shot on the original one.
+    pub(super) async fn similarities(&mut self, survivors: &Survivors, task: &Task) -> Result<Similarities> {
+        let places = if self.one_shot { survivors.layers() } else { (0..survivors.blocks().len()).collect() };
+        Ok(Similarities { matrix: self.matrix(survivors, task).await?, places, one_shot: self.one_shot })
+    }
+
+    async fn matrix(&mut self, survivors: &Survivors, task: &Task) -> Result<Rc<LayerMatrix>> {
         if let Some(matrix) = &self.matrix {
             return Ok(matrix.clone());
         }
-        let (books, before) = self.latest()?;
-        if books != *survivors {
-            let (transformer, _) = self.model.merged(survivors, self.norms, task).await?;
-            let measured = before.again(&transformer, books.common(survivors), task).await?;
-            self.current = Some((survivors.clone(), measured));
+        if !self.one_shot {
+            let (books, before) = self.latest()?;
+            if books != *survivors {
+                let (transformer, _) = self.model.merged(survivors, self.norms, task).await?;
+                let measured = before.again(&transformer, books.common(survivors), task).await?;
+                self.current = Some((survivors.clone(), measured));
+            }
         }
         let (_, calibration) = self.latest()?;
-        let matrix = calibration.similarity(Measure::NpibGaussian, &ManifoldOptions::default(), task).await?;
+        let mut matrix = calibration.similarity(self.measure, &ManifoldOptions::default(), task).await?;
+        if self.measure == Measure::Angular {
+            matrix.values.iter_mut().for_each(|value| *value = 1.0 - *value);
+        }
         Ok(self.matrix.insert(Rc::new(matrix)).clone())
     }
 
@@ -101,48 +146,67 @@ impl<'a> Measured<'a> {
 
     /// Called when the model changes.
     pub(super) fn forget(&mut self) {
-        self.matrix = None;
+        if !self.one_shot {
+            self.matrix = None;
+        }
     }
 
-    /// The weights of the front layer that are to be tried, each with the similarity that it was taken from.
-    pub(super) async fn alphas(
+    /// What is to be tried for a pair, each with the similarity that it was taken from.
+    pub(super) async fn joins(
         &mut self,
-        alpha: Alpha,
+        combination: Combination,
         survivors: &Survivors,
         pair: Pair,
         task: &Task,
-    ) -> Result<Vec<(f64, Option<f64>)>> {
+    ) -> Result<Vec<(Join, Option<f64>)>> {
         let index = survivors.index_of(pair.keep)?;
         if index + 1 >= survivors.blocks().len() {
             let reason = format!("[{}, {}]: left are {:?}", pair.keep, pair.gone, survivors.layers());
             return Err(Error::argument("pairs", reason));
         }
+        let alpha = match combination {
+            Combination::Drop => return Ok(vec![(Join::Average(1.0), None)]),
+            Combination::Difference => return Ok(vec![(Join::Difference, None)]),
+            Combination::Concatenate => {
+                return Ok(vec![(Join::Concatenate(self.strongest(survivors, index, task).await?), None)]);
+            }
+            Combination::Average(alpha) => alpha,
+        };
         Ok(match alpha {
-            Alpha::Drop => vec![(1.0, None)],
-            Alpha::Fixed(weight) => vec![(weight, None)],
-            Alpha::Search => SEARCHED.map(|weight| (weight, None)).to_vec(),
+            Alpha::Fixed(weight) => vec![(Join::Average(weight), None)],
+            Alpha::Search => SEARCHED.map(|weight| (Join::Average(weight), None)).to_vec(),
             Alpha::Equal => {
                 let merged = survivors.blocks()[index].terms.len() as f64;
-                vec![(merged / (merged + 1.0), None)]
+                vec![(Join::Average(merged / (merged + 1.0)), None)]
             }
             Alpha::Similarity => {
-                let similarity = self.matrix(survivors, task).await?.get(index, index + 1);
-                vec![(similarity, Some(similarity))]
+                let similarity = self.similarities(survivors, task).await?.pair(index);
+                vec![(Join::Average(similarity), Some(similarity))]
             }
             Alpha::Published => {
-                let matrix = self.matrix(survivors, task).await?;
-                let mean =
-                    |row: usize| (0..matrix.layers).map(|c| matrix.get(row, c)).sum::<f64>() / matrix.layers as f64;
-                let (front, back) = (mean(index), mean(index + 1));
-                vec![(1.0 / (1.0 + (-front / (front + back)).exp()), Some(matrix.get(index, index + 1)))]
+                let similarities = self.similarities(survivors, task).await?;
+                let (front, back) = (similarities.row_mean(index), similarities.row_mean(index + 1));
+                let alpha = 1.0 / (1.0 + (-front / (front + back)).exp());
+                vec![(Join::Average(alpha), Some(similarities.pair(index)))]
             }
         })
     }
 
-    /// The loss of the model that merging `pair` with the weight `alpha` would give, on a fixed part of the calibration text.
-    pub(super) async fn loss_after(&self, survivors: &Survivors, pair: Pair, alpha: f64, task: &Task) -> Result<f64> {
+    /// The strongest neurons and head groups of the survivors `index` and `index + 1`, on the first tokens of the calibration text.
+    async fn strongest(&self, survivors: &Survivors, index: usize, task: &Task) -> Result<Kept> {
+        let (model, _) = self.model.merged(survivors, self.norms, task).await?;
+        let mut stream = self.stream_before(&model, survivors, index, LOSS_TOKENS, task).await?;
+        let front = strengths(&model, &stream, index, task).await?;
+        let step = task.step("choose", 1, "blocks");
+        model.forward(&mut stream, index..index + 1, None, task, &step).await?;
+        let back = strengths(&model, &stream, index + 1, task).await?;
+        Ok(Kept::strongest([&front.neurons, &back.neurons], [&front.heads, &back.heads]))
+    }
+
+    /// The loss of the model that joining `pair` would give, on a fixed part of the calibration text.
+    pub(super) async fn loss_after(&self, survivors: &Survivors, pair: Pair, join: &Join, task: &Task) -> Result<f64> {
         let mut books = survivors.clone();
-        books.merge(pair.keep, pair.gone, alpha)?;
+        books.merge(pair.keep, pair.gone, join)?;
         let (model, _) = self.model.merged(&books, self.norms, task).await?;
         let index = books.index_of(pair.keep)?;
         let stream = self.stream_before(&model, &books, index, LOSS_TOKENS, task).await?;

@@ -4,14 +4,18 @@
 //! [`Origin`]. This module must not know the web.
 
 mod calibration;
+mod choosing;
 mod estimate;
+mod evidence;
 mod input;
+mod lineup;
 mod measured;
 mod merging;
 mod model;
 mod plan;
 mod repairing;
 mod rows;
+mod strength;
 
 use std::rc::Rc;
 

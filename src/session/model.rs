@@ -225,8 +225,8 @@ impl Origin {
              # A {} model with {} of {} layers\n\n\
              Made in a browser by {} with the selection `{}` and the combination `{}`{method}. `recipe.json` has every choice and repeats the merge.\n\n\
              | | before | after |\n|---|---|---|\n| layers | {} | {} |\n| parameters | {} | {} |\n| bytes of weights | {} | {} |\n\n\
-             ## Merges\n\nIndices are those of the original layers, counted from 0; the layer kept is alpha times itself plus 1 - alpha times the layer gone.\n\n\
-             | kept | gone | alpha | repair |\n|---|---|---|---|\n",
+             ## Merges\n\nIndices are those of the original layers, counted from 0. {}\n\n\
+             | kept | gone | made by | repair |\n|---|---|---|---|\n",
             before.family,
             after.layers,
             before.layers,
@@ -239,10 +239,20 @@ impl Origin {
             after.parameters,
             before.bytes,
             after.bytes,
+            "With an alpha, the layer kept is alpha times itself plus 1 - alpha times the layer gone.",
         );
         for step in &recipe.steps {
-            let repair = step.ridge.map_or("none".into(), |ridge| format!("linear, ridge {ridge}"));
-            card += &format!("| {} | {} | {} | {repair} |\n", step.keep, step.gone, step.alpha);
+            let made = match (step.alpha, &step.kept) {
+                (Some(alpha), _) => format!("alpha {alpha}"),
+                (None, Some(_)) => "concatenation".into(),
+                (None, None) => "difference".into(),
+            };
+            let repair = match (step.ridge, step.scale) {
+                (Some(ridge), _) => format!("linear, ridge {ridge}"),
+                (None, Some(scale)) => format!("scale {scale}"),
+                (None, None) => "none".into(),
+            };
+            card += &format!("| {} | {} | {made} | {repair} |\n", step.keep, step.gone);
         }
         card + "\nThe licence and the limits of the original model hold for this one. Measure it on your own text before you use it.\n"
     }

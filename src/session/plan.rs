@@ -5,9 +5,10 @@ use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::interface::{AlphaOption, MergeOptions};
 use crate::merge::combine::Norms;
-use crate::merge::presets::{PRESETS, PresetOptions};
+use crate::merge::presets::{PRESETS, Preset, PresetOptions};
 use crate::merge::recipe::norms_from;
 use crate::merge::selection::{Pair, Protect, Selection, flattest_window};
+use crate::similarity::Measure;
 use crate::task::Task;
 
 /// How many pairs `loss` tries, unless the user says otherwise.
@@ -17,11 +18,22 @@ const DEFAULT_RIDGE: f64 = 0.3;
 /// The share of calibration windows that decides whether a repair is accepted, unless the user says otherwise.
 const DEFAULT_HOLDOUT: f64 = 0.2;
 
+/// What the survivor becomes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Combination {
+    /// It stays as it is.
+    Drop,
+    /// A weighted average.
+    Average(Alpha),
+    /// Itself and what the others have beyond it.
+    Difference,
+    /// The strongest neurons and heads of both.
+    Concatenate,
+}
+
 /// Where the weight of the front layer comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Alpha {
-    /// The front layer stays as it is.
-    Drop,
     /// The similarity of the pair on the current model.
     Similarity,
     /// 1 / (1 + exp(-s_l / (s_l + s_(l+1)))), s the mean of a row of the similarity matrix: about 0.62 whatever the layers.
@@ -38,50 +50,97 @@ pub(super) enum Alpha {
 pub(super) struct Plan {
     pub preset: Option<String>,
     pub selection: Selection,
-    pub alpha: Alpha,
+    pub measure: Measure,
+    /// Whether similarities are measured once.
+    pub one_shot: bool,
+    pub combination: Combination,
     pub norms: Norms,
     pub protect: Protect,
     pub remove: usize,
-    pub repair: Option<RepairPlan>,
+    pub repair: Repair,
     /// How many pairs `loss` tries.
     pub candidates: usize,
     pairs: Vec<(usize, usize)>,
 }
 
+/// What is done about a gap.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Repair {
+    /// Nothing.
+    Nothing,
+    /// One factor, folded into what is written behind it.
+    Scale,
+    /// A map, folded into the MLP in front of it.
+    Linear(LinearPlan),
+}
+
 /// How a linear repair is fitted and accepted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct RepairPlan {
+pub(super) struct LinearPlan {
     /// The ridge to begin with.
     pub ridge: f64,
     /// Whether the user named the ridge: it is not raised for want of rows then.
     pub ridge_is_given: bool,
     /// The share of windows that decides; 0 accepts always and fits on all.
     pub holdout: f64,
+    /// Whether all MLPs behind the first gap are fitted anew at the end.
+    pub refit: bool,
 }
 
-impl Alpha {
+impl Combination {
     /// What a recipe calls it.
-    pub(super) fn word(self) -> Option<&'static str> {
+    pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Drop => None,
-            Self::Similarity => Some("similarity"),
-            Self::Published => Some("published"),
-            Self::Search => Some("search"),
-            Self::Equal => Some("equal"),
-            Self::Fixed(_) => Some("fixed"),
+            Self::Drop => "drop",
+            Self::Average(_) => "average",
+            Self::Difference => "difference",
+            Self::Concatenate => "concatenate",
+        }
+    }
+
+    /// What a recipe says of its alpha.
+    pub(super) fn alpha(self) -> Option<&'static str> {
+        let Self::Average(alpha) = self else {
+            return None;
+        };
+        Some(match alpha {
+            Alpha::Similarity => "similarity",
+            Alpha::Published => "published",
+            Alpha::Search => "search",
+            Alpha::Equal => "equal",
+            Alpha::Fixed(_) => "fixed",
+        })
+    }
+
+    /// Whether the survivor is another one afterwards.
+    pub(super) fn changes_survivor(self) -> bool {
+        self != Self::Drop
+    }
+}
+
+impl Repair {
+    /// What a recipe calls it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "none",
+            Self::Scale => "scale",
+            Self::Linear(_) => "linear",
         }
     }
 }
 
 impl Plan {
+    /// The named method.
+    pub(super) fn preset(name: &str) -> Result<&'static Preset> {
+        PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+            let names = PRESETS.map(|preset| preset.name).join(", ");
+            Error::argument("preset", format!("{name:?} is not one of {names}"))
+        })
+    }
+
+    /// Checks the choices against the model.
     pub(super) fn new(options: &MergeOptions, description: &Description) -> Result<Self> {
-        let preset = match &options.preset {
-            None => None,
-            Some(name) => Some(PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
-                let names = PRESETS.map(|preset| preset.name).join(", ");
-                Error::argument("preset", format!("{name:?} is not one of {names}"))
-            })?),
-        };
+        let preset = options.preset.as_deref().map(Self::preset).transpose()?;
         let word = |given: &Option<String>, of_preset: fn(&PresetOptions) -> &'static str, default: &str| {
             given.clone().unwrap_or_else(|| preset.map_or(default, |preset| of_preset(&preset.options)).into())
         };
@@ -93,8 +152,14 @@ impl Plan {
             })?;
         let combination = word(&options.combination, |preset| preset.combination, "average");
         let preset_alpha = preset.and_then(|preset| preset.options.alpha).map(|word| AlphaOption::Word(word.into()));
-        let alpha = alpha_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
-        let repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), options)?;
+        let combination = combination_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
+        let measure = options.measure.as_deref().unwrap_or(Measure::NpibGaussian.name()).parse()?;
+        let refit = options.refit.unwrap_or(preset.is_some_and(|preset| preset.options.refit));
+        let repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), refit, options)?;
+        if repair == Repair::Scale && !description.norms_in_front() {
+            let reason = "is \"scale\", but blocks of this family read the stream without a norm in front, so a common factor would change what they compute; take \"linear\"";
+            return Err(Error::argument("repair", reason));
+        }
         let default = selection.default_protect();
         let protect = options.protect.clone().unwrap_or_default();
         let protect =
@@ -115,7 +180,34 @@ impl Plan {
             return Err(Error::argument("remove", reason));
         }
         let norms = norms_from(&word(&options.norms, |preset| preset.norms, "fold"))?;
-        Ok(Self { preset: options.preset.clone(), selection, alpha, norms, protect, remove, repair, candidates, pairs })
+        let (preset, one_shot) = (options.preset.clone(), options.one_shot.unwrap_or(false));
+        Ok(Self {
+            preset,
+            selection,
+            measure,
+            one_shot,
+            combination,
+            norms,
+            protect,
+            remove,
+            repair,
+            candidates,
+            pairs,
+        })
+    }
+
+    /// Whether similarities of layers decide anything.
+    pub(super) fn compares_layers(&self) -> bool {
+        matches!(self.selection, Selection::Similarity | Selection::Loss)
+            || matches!(self.combination, Combination::Average(Alpha::Similarity | Alpha::Published))
+    }
+
+    /// Whether anything is measured on a calibration.
+    pub(super) fn measures(&self) -> bool {
+        self.compares_layers()
+            || !matches!(self.selection, Selection::Manual | Selection::Tail)
+            || self.repair != Repair::Nothing
+            || matches!(self.combination, Combination::Average(Alpha::Search) | Combination::Concatenate)
     }
 
     /// The pairs that are known before anything is merged.
@@ -138,19 +230,28 @@ impl Plan {
                     calibration.breathe().await?;
                     task.check()?;
                 }
-                flattest_window(layers, self.remove, self.protect, self.alpha != Alpha::Drop, |start| distances[start])
+                let changes = self.combination.changes_survivor();
+                flattest_window(layers, self.remove, self.protect, changes, |start| distances[start])
             }
             _ => Ok(Vec::new()),
         }
     }
 }
 
-fn alpha_from(combination: &str, alpha: Option<&AlphaOption>, selection: Selection) -> Result<Alpha> {
+fn combination_from(combination: &str, alpha: Option<&AlphaOption>, selection: Selection) -> Result<Combination> {
     match combination {
-        "drop" => return Ok(Alpha::Drop),
-        "average" => {}
-        other => return Err(Error::argument("combination", format!("is {other:?}, expected \"average\" or \"drop\""))),
+        "drop" => Ok(Combination::Drop),
+        "average" => alpha_from(alpha, selection).map(Combination::Average),
+        "difference" => Ok(Combination::Difference),
+        "concatenate" => Ok(Combination::Concatenate),
+        other => {
+            let known = "\"average\", \"drop\", \"difference\" or \"concatenate\"";
+            Err(Error::argument("combination", format!("is {other:?}, expected {known}")))
+        }
     }
+}
+
+fn alpha_from(alpha: Option<&AlphaOption>, selection: Selection) -> Result<Alpha> {
     match alpha {
         None if selection == Selection::Window => Ok(Alpha::Equal),
         None => Ok(Alpha::Similarity),
@@ -168,11 +269,15 @@ fn alpha_from(combination: &str, alpha: Option<&AlphaOption>, selection: Selecti
     }
 }
 
-fn repair_from(word: &str, options: &MergeOptions) -> Result<Option<RepairPlan>> {
+fn repair_from(word: &str, refit: bool, options: &MergeOptions) -> Result<Repair> {
     match word {
-        "none" => return Ok(None),
+        "none" => return Ok(Repair::Nothing),
+        "scale" => return Ok(Repair::Scale),
         "linear" => {}
-        other => return Err(Error::argument("repair", format!("is {other:?}, expected \"none\" or \"linear\""))),
+        other => {
+            let reason = format!("is {other:?}, expected \"none\", \"scale\" or \"linear\"");
+            return Err(Error::argument("repair", reason));
+        }
     }
     let ridge = options.ridge.unwrap_or(DEFAULT_RIDGE);
     if !(ridge.is_finite() && ridge > 0.0) {
@@ -182,5 +287,5 @@ fn repair_from(word: &str, options: &MergeOptions) -> Result<Option<RepairPlan>>
     if !(0.0..=0.9).contains(&holdout) {
         return Err(Error::argument("holdout", format!("is {holdout}, expected 0 to 0.9")));
     }
-    Ok(Some(RepairPlan { ridge, ridge_is_given: options.ridge.is_some(), holdout }))
+    Ok(Repair::Linear(LinearPlan { ridge, ridge_is_given: options.ridge.is_some(), holdout, refit }))
 }

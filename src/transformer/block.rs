@@ -195,6 +195,21 @@ impl Block {
         self.normed(pass, Role::MlpStreamNorm, std::mem::replace(x, nothing))
     }
 
+    /// What the heads and the neurons give on the stream x, which becomes the post-attention stream: attended values
+    /// `[n, heads * head_size]` and the MLP's inner activations `[n, neurons]`.
+    ///
+    /// # Errors
+    /// As [`Block::run`].
+    pub async fn inside(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<(Tensor, Tensor)> {
+        if pass.description.parallel {
+            let inner = self.inner(pass, x).await?;
+            return Ok((self.attended(pass, x, positions, None).await?, inner));
+        }
+        let attended = self.attended(pass, x, positions, None).await?;
+        self.add_attended(pass, x, &attended).await?;
+        Ok((attended, self.inner(pass, x).await?))
+    }
+
     /// The attention half of [`Block::run`]: x becomes the post-attention stream.
     async fn attend(
         &self,
@@ -203,6 +218,30 @@ impl Block {
         positions: Positions,
         cache: Option<&mut LayerCache>,
     ) -> Result<()> {
+        let attended = self.attended(pass, x, positions, cache).await?;
+        self.add_attended(pass, x, &attended).await
+    }
+
+    /// Adds what the heads give, `[n, heads * head_size]`, to the stream x.
+    async fn add_attended(&self, pass: &Pass<'_>, x: &mut Tensor, attended: &Tensor) -> Result<()> {
+        let added = self.project(pass, Role::Output, attended).await?;
+        let added = self.normed(pass, Role::AttentionPostNorm, added)?;
+        pass.engine.add(x, &added)?;
+        if self.norms.iter().any(|(role, _)| *role == Role::AttentionStreamNorm) {
+            let summed = std::mem::replace(x, pass.engine.zeros(0, 0)?);
+            *x = self.normed(pass, Role::AttentionStreamNorm, summed)?;
+        }
+        Ok(())
+    }
+
+    /// What the heads give on the stream x, before the output projection.
+    async fn attended(
+        &self,
+        pass: &Pass<'_>,
+        x: &Tensor,
+        positions: Positions,
+        cache: Option<&mut LayerCache>,
+    ) -> Result<Tensor> {
         let (engine, d) = (pass.engine, pass.description);
         let normed = self.read_by(pass, Role::Query, x)?;
         let input = normed.as_ref().unwrap_or(x);
@@ -213,44 +252,41 @@ impl Block {
             engine.rotate(&mut q, d.head_size, rope, positions.past, positions.length)?;
             engine.rotate(&mut k, d.head_size, rope, positions.past, positions.length)?;
         }
-        let attended = match cache {
-            None => self.attention(pass, [&q, &k, &v], positions).await?,
+        match cache {
+            None => self.attention(pass, [&q, &k, &v], positions).await,
             Some(cache) => {
                 engine.copy_rows(&mut cache.keys, positions.past, &k)?;
                 engine.copy_rows(&mut cache.values, positions.past, &v)?;
-                self.attention(pass, [&q, &cache.keys, &cache.values], positions).await?
+                self.attention(pass, [&q, &cache.keys, &cache.values], positions).await
             }
-        };
-        let added = self.project(pass, Role::Output, &attended).await?;
-        let added = self.normed(pass, Role::AttentionPostNorm, added)?;
-        engine.add(x, &added)?;
-        if self.norms.iter().any(|(role, _)| *role == Role::AttentionStreamNorm) {
-            let summed = std::mem::replace(x, engine.zeros(0, 0)?);
-            *x = self.normed(pass, Role::AttentionStreamNorm, summed)?;
         }
-        Ok(())
     }
 
     /// What the MLP makes of the stream x `[n, hidden]` that it reads.
     async fn mlp(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+        let inner = self.inner(pass, x).await?;
+        let added = self.project(pass, Role::Down, &inner).await?;
+        self.normed(pass, Role::MlpPostNorm, added)
+    }
+
+    /// The inner activations of the MLP `[n, neurons]` on the stream x.
+    async fn inner(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
         let (engine, d) = (pass.engine, pass.description);
         let normed = self.read_by(pass, Role::Up, x)?;
         let input = normed.as_ref().unwrap_or(x);
         let up = self.project(pass, Role::Up, input).await?;
-        let inner = match self.linears.iter().any(|(role, _)| *role == Role::Gate) {
+        match self.linears.iter().any(|(role, _)| *role == Role::Gate) {
             true => {
                 let mut gate = self.project(pass, Role::Gate, input).await?;
                 engine.gated(&mut gate, &up, d.activation)?;
-                gate
+                Ok(gate)
             }
             false => {
                 let mut inner = up;
                 engine.activate(&mut inner, d.activation)?;
-                inner
+                Ok(inner)
             }
-        };
-        let added = self.project(pass, Role::Down, &inner).await?;
-        self.normed(pass, Role::MlpPostNorm, added)
+        }
     }
 
     /// The stream as the projection `role` reads it: normalised, or none where it reads the stream itself.

@@ -69,6 +69,14 @@ impl Stream {
         engine.read(&self.chunk(chunk)?.states).await
     }
 
+    /// The states of chunk `chunk`, `[tokens, hidden]`, ready to compute with.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such chunk, or what the engine fails with.
+    pub fn states(&self, engine: &dyn Compute, chunk: usize) -> Result<Tensor> {
+        engine.unpark(&self.chunk(chunk)?.states)
+    }
+
     pub(super) fn chunk(&self, index: usize) -> Result<&Chunk> {
         self.chunks.get(index).ok_or_else(|| Error::argument("chunk", format!("{index} of {}", self.chunks.len())))
     }

@@ -41,7 +41,7 @@ test("the lab tells its engine, its presets and its memory", async () => {
   }));
   assert.equal(seen.backend, "cpu");
   assert.ok(seen.adapter && seen.reason);
-  for (const name of ["mka", "published-code", "published-code-written", "shortgpt", "window-drop"]) assert.ok(seen.presets.includes(name), name);
+  for (const name of ["mka", "published-code", "published-code-written", "shortgpt", "window-drop", "laco", "prune-comp", "come"]) assert.ok(seen.presets.includes(name), name);
   assert.deepEqual(Object.keys(seen.memory), ["wasm", "wasmPeak", "device", "devicePeak"]);
   assert.ok(seen.memory.wasm > 0);
 });
@@ -199,6 +199,54 @@ test("save writes every file into a folder", async () => {
   });
   assert.deepEqual(written, wanted);
   assert.equal(steps.at(-1).done, steps.at(-1).total);
+});
+
+test("every preset, and a line-up of three of them: points as they come, gone on from, each a model", async () => {
+  const seen = await page.evaluate(async () => {
+    const text = "Once upon a time there was a dog. He ran to the big red tree and saw a cat. ".repeat(30);
+    const options = {
+      presets: ["shortgpt", "replaceme", "laco"], budgets: [1, 2], window: 64, sequences: 2, calibrate: { sequences: 4, window: 64, rows: 96 },
+      texts: [{ name: "one", text }, { name: "two", ids: (await stories.logits({ text: text.slice(600, 1200) })).ids }],
+    };
+    const came = [];
+    const first = await stories.lineup({ ...options, presets: ["shortgpt", "replaceme"] }, (point) => came.push(point));
+    const all = await stories.lineup({ ...options, points: first }, (point) => came.push(point));
+    const chosen = all.find(({ preset, removed }) => preset === "replaceme" && removed === 2);
+    const merged = await stories.merge({ recipe: chosen.recipe, repair: chosen.repair });
+    const again = await merged.evaluate({ text, window: 64, sequences: 2 });
+    const abort = new AbortController();
+    const cancelled = failure(stories.lineup({ ...options, signal: abort.signal }, () => abort.abort()));
+    return {
+      came: came.map(({ preset, removed, seed }) => [preset, removed, seed].join(" ")),
+      count: all.length,
+      failed: all.filter(({ failed }) => failed).map(({ failed }) => failed),
+      texts: chosen.measured.map(({ text }) => text),
+      measured: chosen.measured[0].merged.nll,
+      again: again.merged.nll,
+      hasMaps: chosen.repair instanceof Blob,
+      cancelled: (await cancelled).name,
+      refused: (await failure(stories.lineup({ ...options, presets: ["magic"] }))).code,
+    };
+  });
+  assert.deepEqual(seen.came, ["shortgpt 1 0", "shortgpt 2 0", "replaceme 1 0", "replaceme 2 0", "laco 1 0", "laco 2 0"]);
+  assert.deepEqual([seen.count, seen.failed, seen.texts, seen.cancelled, seen.refused], [6, [], ["one", "two"], "AbortError", "bad-argument"]);
+  assert.ok(Math.abs(seen.measured - seen.again) < 1e-6, `${seen.measured} ${seen.again}`);
+});
+
+test("questions by letter and facts by rank, each with the perplexity on its text", async () => {
+  const seen = await page.evaluate(async () => {
+    const csv = '"What is ""up"", here?",down,up,"left, or so",right,B\nWho?,me,you,she,he,a\n';
+    const choice = await stories.choice({ csv });
+    const cloze = await merged.cloze({ facts: [{ prompt: "Once upon a", answer: " time" }, { prompt: "The dog", answer: " was" }] });
+    return { choice, cloze, refused: [(await failure(stories.choice({ csv: "a,b" }))).code, (await failure(stories.cloze({ facts: [] }))).code] };
+  });
+  assert.equal(seen.choice.questions, 2);
+  assert.ok(seen.choice.perplexity > 1 && seen.choice.confidence > 0 && seen.choice.confidence < 1 && [0, 0.5, 1].includes(seen.choice.accuracy));
+  assert.ok(seen.choice.answers.every((letter) => ["A", "B", "C", "D"].includes(letter)));
+  assert.ok(seen.cloze.facts.every(({ rank, probability, token }) => rank >= 1 && rank <= 512 && probability > 0 && token.length > 0));
+  assert.ok(seen.cloze.facts[0].rank <= 20, JSON.stringify(seen.cloze.facts[0]));
+  assert.ok(seen.cloze.perplexity > 1 && seen.cloze.meanReciprocalRank > 0);
+  assert.deepEqual(seen.refused, ["bad-argument", "bad-argument"]);
 });
 
 test("generation gives tokens as they come; one seed gives one text; leaving the loop early is fine", async () => {

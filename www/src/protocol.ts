@@ -2,7 +2,7 @@
  * The messages between the interface (src/api, on the page's side) and the worker (src/worker), which holds the wasm.
  * Neither side knows more of the other than this file.
  */
-import type { Memory, Progress, Token } from "./api/types";
+import type { LineupPoint, Memory, Progress, Token } from "./api/types";
 
 /** What the worker tells of itself with every reply, in bytes. */
 export interface Figures extends Memory {
@@ -58,6 +58,9 @@ export type Method =
   | "evaluate"
   | "calibrate"
   | "merge"
+  | "lineup"
+  | "choice"
+  | "cloze"
   | "generate"
   | "files"
   | "similarity"
@@ -87,6 +90,7 @@ export type Reply =
   | { kind: "error"; id: number; error: PlainError; memory: Figures }
   | { kind: "progress"; id: number; progress: Progress; memory: Figures }
   | { kind: "token"; id: number; token: Token; memory: Figures }
+  | { kind: "point"; id: number; point: LineupPoint; memory: Figures }
   /** Something on the side failed and the work goes on. */
   | { kind: "warning"; error: PlainError }
   /** The wasm instance is not usable any more. */

@@ -13,6 +13,7 @@ mod site;
 mod system;
 mod tools;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,6 +25,7 @@ cargo xtask build                          build the static site into www/dist
 cargo xtask test [--only STEP]             run all checks and tests, or one step of them
 cargo xtask bench                          measure the speed, natively and in Chromium
 cargo xtask families [--check]             measure every family against transformers, write (or check) the table
+cargo xtask lineup MODEL [options]         hold the methods against each other; --help lists the options
 
 steps of the tests:
 ";
@@ -37,6 +39,7 @@ enum Request {
     Test { only: Option<String> },
     Bench,
     Families { check: bool },
+    Lineup { arguments: Vec<OsString> },
 }
 
 fn main() -> ExitCode {
@@ -65,7 +68,15 @@ fn perform(request: Request) -> Result<()> {
         Request::Test { only } => checks::test(&settings, only.as_deref()),
         Request::Bench => checks::bench(&settings),
         Request::Families { check } => families::families(check),
+        Request::Lineup { arguments } => lineup(&arguments),
     }
+}
+
+/// The program is an example of the library, so that the page's build stays free of it.
+fn lineup(arguments: &[OsString]) -> Result<()> {
+    let mut lineup =
+        command::cargo(["run", "--package", "mka-lab", "--profile", "native", "--example", "lineup", "--"])?;
+    command::run(lineup.args(arguments))
 }
 
 fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
@@ -84,6 +95,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
                     "test" => Request::Test { only: None },
                     "bench" => Request::Bench,
                     "families" => Request::Families { check: false },
+                    "lineup" => return Ok(Request::Lineup { arguments: arguments.raw_args()?.collect() }),
                     other => {
                         anyhow::bail!("there is no command `{other}`\n\n{HELP}{}", checks::steps())
                     }
@@ -114,6 +126,11 @@ mod tests {
         assert_eq!(parsed(&["test", "--only", "native"])?, Request::Test { only: Some("native".to_owned()) });
         assert_eq!(parsed(&["build"])?, Request::Build);
         assert_eq!(parsed(&["families", "--check"])?, Request::Families { check: true });
+        let arguments = ["demo", "--seeds", "0,1"];
+        assert_eq!(
+            parsed(&["lineup", "demo", "--seeds", "0,1"])?,
+            Request::Lineup { arguments: arguments.map(OsString::from).to_vec() }
+        );
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! The blocks that go into a merged tensor: their values with norms folded in, weighted sums of them, and repairs of these.
 
-use super::CHUNK_VALUES;
 use super::ParentDistance;
+use super::gather::Gather;
+use super::merger::CHUNK_VALUES;
 use crate::architecture::{Projection, readable_dtype};
 use crate::checkpoint::StoredTensor;
 use crate::error::Result;
@@ -45,21 +46,64 @@ pub(super) async fn product(name: &str, matrix: &StoredTensor, folded: Folded, x
     Ok(sums.into_iter().map(|sum| sum as f32).collect())
 }
 
-/// `count` values of the weighted sum of some parents, from `first` on.
-pub(super) async fn blend(parents: &[Parent<'_>], first: usize, count: usize) -> Result<Vec<f32>> {
-    let mut total = vec![0.0f32; count];
-    for parent in parents {
-        let weight = parent.weight as f32;
-        let values = parent.values(first, count).await?;
-        total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
-    }
-    Ok(total)
+/// The blocks that go into a tensor, and how they are put together.
+pub(super) struct Blend<'a> {
+    pub(super) parents: Vec<Parent<'a>>,
+    pub(super) gather: Gather,
+    /// Values of a stored row.
+    pub(super) columns: usize,
 }
 
-/// The rows `first..first + count` of T' W, W `[rows, columns]` the weighted sum of some parents: row i is the sum over j of T[j, i] W[j], in
+impl Blend<'_> {
+    /// Rows of the new tensor, from `first` on.
+    pub(super) async fn rows(&self, first: usize, count: usize) -> Result<Vec<f32>> {
+        let columns = self.columns;
+        let mut total = vec![0.0f32; count * columns];
+        for (index, parent) in self.parents.iter().enumerate() {
+            match &self.gather {
+                Gather::Nothing => {
+                    let weight = parent.weight as f32;
+                    let values = parent.values(first * columns, count * columns).await?;
+                    total.iter_mut().zip(&values).for_each(|(sum, value)| *sum += weight * value);
+                }
+                Gather::Columns(from) => {
+                    let values = parent.values(first * columns, count * columns).await?;
+                    for (out, row) in total.chunks_exact_mut(columns).zip(values.chunks_exact(columns)) {
+                        let picked = out.iter_mut().zip(from).filter(|(_, (parent, _))| *parent == index);
+                        picked.for_each(|(out, (_, column))| *out = row[*column]);
+                    }
+                }
+                Gather::Rows(from) => {
+                    let wanted = &from[first..first + count];
+                    let picked = || wanted.iter().enumerate().filter(|(_, (parent, _))| *parent == index);
+                    // Picks ascend, so the rows between the first and the last of them are not many more.
+                    let rows = || picked().map(|(_, (_, row))| *row);
+                    let (Some(low), Some(high)) = (rows().min(), rows().max()) else { continue };
+                    let values = parent.values(low * columns, (high - low + 1) * columns).await?;
+                    for (at, (_, row)) in picked() {
+                        let row = (row - low) * columns;
+                        total[at * columns..][..columns].copy_from_slice(&values[row..row + columns]);
+                    }
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    /// Adds how far each parent is from the new rows.
+    pub(super) async fn measure(&mut self, merged: &[f32], first: usize, count: usize) -> Result<()> {
+        for parent in &mut self.parents {
+            let values = parent.values(first * self.columns, count * self.columns).await?;
+            parent.measure(merged, &values);
+        }
+        Ok(())
+    }
+}
+
+/// The rows `first..first + count` of T' W, W `[rows, columns]` what some parents give together: row i is the sum over j of T[j, i] W[j], in
 /// ascending order of j.
 pub(super) async fn repaired_rows(
-    parents: &[Parent<'_>],
+    blend: &Blend<'_>,
     map: &RepairMap,
     (rows, columns): (usize, usize),
     first: usize,
@@ -71,7 +115,7 @@ pub(super) async fn repaired_rows(
     let rows_at_once = (CHUNK_VALUES / columns.max(1)).clamp(1, rows);
     for start in (0..rows).step_by(rows_at_once) {
         let read = rows_at_once.min(rows - start);
-        let block = blend(parents, start * columns, read * columns).await?;
+        let block = blend.rows(start, read).await?;
         for (j, values) in block.chunks_exact(columns).enumerate() {
             map.values.read((start + j) * rows * 4, bytemuck::cast_slice_mut(&mut line));
             for (out, factor) in total.chunks_exact_mut(columns).zip(&line[first..first + count]) {
@@ -94,14 +138,6 @@ pub(super) fn repaired_columns(values: &[f32], map: &RepairMap, columns: usize) 
         }
     }
     total
-}
-
-/// The gains (or biases) from `first` on, times the diagonal T; gains are stored less `offset`.
-pub(super) fn repaired_gains(mut gains: Vec<f32>, map: &RepairMap, first: usize, offset: f32) -> Vec<f32> {
-    let mut factors = vec![0.0f32; gains.len()];
-    map.values.read(first * 4, bytemuck::cast_slice_mut(&mut factors));
-    gains.iter_mut().zip(&factors).for_each(|(gain, factor)| *gain = (*gain + offset) * factor - offset);
-    gains
 }
 
 /// What is folded into a tensor before it is averaged.

@@ -5,7 +5,7 @@
 import type { Figures, Method, Reply, Request } from "../protocol";
 import { abortError, crashError, MkaError, revive } from "./error";
 import { type Spawned, spawn } from "./spawn";
-import type { Progress, Token } from "./types";
+import type { LineupPoint, Progress, Token } from "./types";
 
 /** How long the worker may take to answer a cancel before it is ended, in milliseconds. */
 const PATIENCE = 400;
@@ -15,6 +15,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: Progress) => void) | undefined;
   onToken?: (token: Token) => void;
+  onPoint?: (point: LineupPoint) => void;
 }
 
 interface Pending {
@@ -149,6 +150,7 @@ export class Connection {
     if (!pending) return;
     if (reply.kind === "progress") pending.options.onProgress?.(reply.progress);
     else if (reply.kind === "token") pending.options.onToken?.(reply.token);
+    else if (reply.kind === "point") pending.options.onPoint?.(reply.point);
     else if (reply.kind === "error") pending.reject(revive(reply.error));
     else pending.resolve(reply.value);
   }

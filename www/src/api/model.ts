@@ -3,11 +3,16 @@ import { builtInTexts } from "./builtin";
 import { Calibration } from "./calibration";
 import type { Connection } from "./connection";
 import { generate } from "./generate";
+import { lineup } from "./lineup";
 import { split } from "./options";
 import { type Made, Remote } from "./remote";
 import { saveFiles } from "./save";
 import type {
   CalibrateOptions,
+  ChoiceOptions,
+  ChoiceResult,
+  ClozeOptions,
+  ClozeResult,
   CalibrationInfo,
   Comparison,
   Estimate,
@@ -16,6 +21,8 @@ import type {
   Evaluation,
   GenerateOptions,
   Input,
+  LineupOptions,
+  LineupPoint,
   Logits,
   ModelFile,
   Recipe,
@@ -29,8 +36,8 @@ import type { MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
 /** Every choice of a merge. Without `recipe`, a calibration of the same model is needed for all selections that measure. */
 export type MergeOptions = Omit<MergeChoices, "repair"> & {
   calibration?: Calibration;
-  /** `"none"` (default) or `"linear"`; beside a `recipe`, the `repair.safetensors` that was exported with it. */
-  repair?: "none" | "linear" | Blob | ArrayBuffer | Uint8Array;
+  /** `"none"` (default), `"scale"` or `"linear"`; beside a `recipe`, the `repair.safetensors` that was exported with it. */
+  repair?: "none" | "scale" | "linear" | Blob | ArrayBuffer | Uint8Array;
 } & Watch;
 
 interface MadeModel extends Made {
@@ -122,6 +129,26 @@ export class Model {
     return new MergedModel(remote, made.summary, recipe);
   }
 
+  /**
+   * Holds methods against each other at several sizes, under one calibration and on the same texts. `onPoint` gets each
+   * result as it comes; all of them are returned. A method that fails gives a point that says why.
+   */
+  lineup(options: LineupOptions, onPoint: (point: LineupPoint) => void = () => {}): Promise<LineupPoint[]> {
+    return lineup(this.remote, options, onPoint);
+  }
+
+  /** Questions with four choices (MMLU's csv). Letter accuracy deceives without the perplexity beside it. */
+  async choice(options: ChoiceOptions & Watch): Promise<ChoiceResult> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("choice", [rest], watch)) as ChoiceResult;
+  }
+
+  /** Facts to complete: where the true next token stands among all. */
+  async cloze(options: ClozeOptions & Watch): Promise<ClozeResult> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("cloze", [rest], watch)) as ClozeResult;
+  }
+
   /** Writes on from a prompt, token by token. Leaving the loop early cancels. */
   generate(options: GenerateOptions): AsyncGenerator<Token, void, undefined> {
     return generate(this.remote, options);
@@ -169,6 +196,18 @@ export class MergedModel {
   async evaluate(options: EvaluateOptions): Promise<Comparison> {
     const [rest, watch] = split(options);
     return (await this.remote.call("evaluate", [rest], watch)) as Comparison;
+  }
+
+  /** Questions with four choices (MMLU's csv). Letter accuracy deceives without the perplexity beside it. */
+  async choice(options: ChoiceOptions & Watch): Promise<ChoiceResult> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("choice", [rest], watch)) as ChoiceResult;
+  }
+
+  /** Facts to complete: where the true next token stands among all. */
+  async cloze(options: ClozeOptions & Watch): Promise<ClozeResult> {
+    const [rest, watch] = split(options);
+    return (await this.remote.call("cloze", [rest], watch)) as ClozeResult;
   }
 
   /** Writes on from a prompt, token by token. Leaving the loop early cancels. */

@@ -6,13 +6,21 @@ import type * as wasm from "../wasm/mka_lab.js";
 
 export type {
   CalibrationInfo,
+  ChoiceOptions,
+  ChoiceResult,
+  ClozeFact,
+  ClozeOptions,
+  ClozeResult,
   Comparison,
   Embedding,
   Estimate,
   Evaluation,
+  Fact,
   Hidden,
   Input,
   LayerMatrix,
+  LineupMeasure,
+  LineupText,
   Logits,
   ManifoldOptions,
   Memory,
@@ -74,6 +82,19 @@ export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };
 
 /** Measures of two layers' likeness: `angular` is a distance, the others are similarities in [0, 1]. */
 export type SimilarityName = "npib" | "npib-knn" | "cosine" | "angular" | "cka";
+
+/** One method at one size with one seed. */
+export type LineupPoint = wasm.LineupPoint & {
+  /** The matrices of its repairs: `model.merge({ recipe, repair })` makes this model at once. */
+  repair?: Blob;
+};
+
+/** Which methods to hold against each other; without a text to calibrate on, the built-in mix. */
+export type LineupOptions = Omit<wasm.LineupOptions, "calibrate" | "done"> & {
+  calibrate?: wasm.CalibrateOptions;
+  /** Points of an earlier run under the same options: they are left out, and come back with the new ones. */
+  points?: readonly LineupPoint[];
+} & Watch;
 
 /** One file of a merged model. */
 export interface ModelFile {

@@ -5,9 +5,14 @@ const HELD_OUT = 0.2;
 /** Characters of one text before the next one comes. */
 const PIECE = 1500;
 
+/** The held-out end of one text. */
+export function endOf(text: string): string {
+  return text.slice(Math.floor(text.length * (1 - HELD_OUT)));
+}
+
 /** The last fifth of each text, in pieces that take turns. */
 export function heldOut(texts: readonly string[]): string {
-  const ends = texts.map((text) => text.slice(Math.floor(text.length * (1 - HELD_OUT))));
+  const ends = texts.map(endOf);
   const longest = Math.max(...ends.map((text) => text.length));
   let mixed = "";
   for (let start = 0; start < longest; start += PIECE) {

@@ -13,7 +13,7 @@ export function protectionFor(selection: string, { first, last }: Protection = {
 
 /**
  * How many of `layers` can go at most. One is always left to merge into. A protected last block never goes; a protected first
- * block may be what others are dropped behind, but not what others are averaged into.
+ * block may be what others are dropped behind, but not what others are merged into.
  */
 export function mostRemovable(
   layers: number,
@@ -22,7 +22,7 @@ export function mostRemovable(
 ): number {
   if (selection === "manual") return Math.max(0, layers - 1);
   const { first, last } = protectionFor(selection, protect);
-  return Math.max(0, layers - 1 - (last ? 1 : 0) - (first && combination === "average" ? 1 : 0));
+  return Math.max(0, layers - 1 - (last ? 1 : 0) - (first && combination !== "drop" ? 1 : 0));
 }
 
 /** Picked boundaries as [keep, gone], in the original indices: a layer that is gone stands for the one it went into. */

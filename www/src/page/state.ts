@@ -37,7 +37,7 @@ export type Theme = "system" | "light" | "dark";
 /** What is drawn; the pictures' names on the page and in the files that are made of them. */
 export type PictureName = keyof typeof T.picture.names;
 /** The parts of the page where something can be started, and fail. */
-export type Place = "example" | "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep";
+export type Place = "example" | "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep" | "lineup";
 
 /** What runs now. */
 export interface Job {
@@ -125,6 +125,9 @@ export interface State {
   alphaFixed: number;
   norms: Norms;
   repair: Repair;
+  /** The measure that pairs are chosen and weighed by. */
+  likeness: SimilarityName;
+  oneShot: boolean;
   protect: { first: boolean; last: boolean };
   /** Boundaries that were picked, in order: i stands for the one between the layers i and i + 1. */
   picked: number[];
@@ -198,6 +201,8 @@ export const state: State = {
   alphaFixed: 0.5,
   norms: "fold",
   repair: "none",
+  likeness: "npib",
+  oneShot: false,
   protect: { first: true, last: true },
   picked: [],
   measureAfter: true,
@@ -243,6 +248,12 @@ export function protection(): Protection {
 /** How many layers can go at most. */
 export function removable(): number {
   return mostRemovable(state.model?.summary.layers ?? 0, state, state.protect);
+}
+
+/** Whether likeness decides which layers go, or how much each weighs. */
+export function comparesLayers(): boolean {
+  const weighed = state.combination === "average" && (state.alpha === "similarity" || state.alpha === "published");
+  return state.selection === "similarity" || state.selection === "loss" || weighed;
 }
 
 /** The picked pairs as [keep, gone], in the original indices. */

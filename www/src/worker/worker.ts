@@ -7,7 +7,7 @@ import type { Figures, Method, PlainError, Reply, Request, Source } from "../pro
 import { isTrap, mkaError, plain } from "./errors";
 import { downloadRate, watchDownloads } from "./network";
 import { type Opened, openSource } from "./open";
-import type { Progress, Token } from "../api/types";
+import type { LineupPoint, Progress, Token } from "../api/types";
 
 interface Call {
   id: number;
@@ -61,6 +61,13 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
     const measured = calibration === 0 ? undefined : calibrationOf(calibration as number).share();
     const merged = await model(target).merge(options as never, measured, task);
     return { ...madeModel(merged), repair: await merged.repair(task) };
+  },
+  choice: ({ target, task }, [options]) => model(target).choice(options as never, task),
+  cloze: ({ target, task }, [options]) => model(target).cloze(options as never, task),
+  lineup({ id, target, task }, [options]) {
+    const onPoint = (point: LineupPoint, repair: Blob | undefined): void =>
+      post({ kind: "point", id, point: repair ? { ...point, repair } : point, memory: memory() });
+    return model(target).lineup(options as never, onPoint, task);
   },
   generate({ id, target, task }, [options]) {
     const onToken = (token: Token): void => post({ kind: "token", id, token, memory: memory() });

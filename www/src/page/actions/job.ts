@@ -25,6 +25,7 @@ const PLACES: Record<JobName, Place> = {
   compare: "compare",
   write: "compare",
   keep: "keep",
+  lineup: "lineup",
 };
 
 let running: Promise<unknown> = Promise.resolve();

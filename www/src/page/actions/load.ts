@@ -138,6 +138,8 @@ export function choosePreset(name: string): void {
     state.norms = options.norms as Norms;
     state.repair = options.repair as Repair;
     state.alpha = (options.alpha ?? "similarity") as AlphaKind;
+    state.likeness = "npib";
+    state.oneShot = false;
   }
   state.remove = Math.max(1, Math.min(state.remove, removable()));
   update();

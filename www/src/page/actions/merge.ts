@@ -1,7 +1,7 @@
 /** Merging, comparing, writing. */
 import { MkaError, type MergeOptions, type Recipe } from "#mka";
 import { EXAMPLE_MODEL } from "../example/format";
-import { pickedPairs, protection, removing, state, update } from "../state";
+import { comparesLayers, pickedPairs, protection, removing, state, update } from "../state";
 import { T } from "../texts";
 import { forgetMerged, openBuiltIn } from "./load";
 import { calibrateWithin } from "./measure";
@@ -12,8 +12,12 @@ import { heldOutText } from "./texts";
 export function choices(): MergeOptions {
   const { selection, combination, norms, alpha, alphaFixed, repair, calibration } = state;
   const pairs = selection === "manual" ? { pairs: pickedPairs() } : { remove: removing(), protect: protection() };
-  const weights = combination === "average" ? { norms, alpha: alpha === "fixed" ? alphaFixed : alpha } : {};
-  return { preset: state.preset || undefined, selection, combination, ...pairs, ...weights, repair, calibration };
+  const weights = {
+    ...(combination !== "drop" && { norms }),
+    ...(combination === "average" && { alpha: alpha === "fixed" ? alphaFixed : alpha }),
+  };
+  const alike = comparesLayers() ? { measure: state.likeness, oneShot: state.oneShot } : {};
+  return { preset: state.preset || undefined, selection, combination, ...pairs, ...weights, ...alike, repair, calibration };
 }
 
 /** Merges as chosen; calibrates first where that was not done yet. */

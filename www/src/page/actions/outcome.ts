@@ -34,6 +34,8 @@ export function outcome(name: JobName): string {
       return words.write;
     case "keep":
       return words.keep;
+    case "lineup":
+      return words.lineup;
   }
 }
 

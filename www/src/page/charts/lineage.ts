@@ -4,9 +4,13 @@
 export interface Step {
   keep: number;
   gone: number;
-  alpha: number;
-  /** Present where the gap was repaired. */
+  /** Absent where the two were not averaged: a difference or a concatenation counts as halves. */
+  alpha?: number | undefined;
+  /** Present where the two were concatenated. */
+  kept?: object | undefined;
+  /** One of the two is present where the gap was repaired. */
   ridge?: number | undefined;
+  scale?: number | undefined;
 }
 
 export interface Survivor {
@@ -20,12 +24,12 @@ export function lineage(layers: number, steps: readonly Step[]): Survivor[] {
   const survivors = new Map<number, Survivor>(
     Array.from({ length: layers }, (_, layer) => [layer, { parts: [{ layer, weight: 1 }], repaired: false }]),
   );
-  for (const { keep, gone, alpha, ridge } of steps) {
+  for (const { keep, gone, alpha = 0.5, ridge, scale } of steps) {
     const [front, back] = [survivors.get(keep), survivors.get(gone)];
     if (!front || !back) continue;
     const scaled = ({ parts }: Survivor, factor: number) => parts.map(({ layer, weight }) => ({ layer, weight: weight * factor }));
     // A later merge of the same layer makes its repair void; it is fitted anew.
-    survivors.set(keep, { parts: [...scaled(front, alpha), ...scaled(back, 1 - alpha)], repaired: ridge !== undefined });
+    survivors.set(keep, { parts: [...scaled(front, alpha), ...scaled(back, 1 - alpha)], repaired: (ridge ?? scale) !== undefined });
     survivors.delete(gone);
   }
   return [...survivors.values()];

@@ -53,7 +53,7 @@ export function differences(a: Results, b: Results): Difference[] {
     told("norms", true, apart(a.norms, b.norms, true)),
     told("manifold", true, cloudsApart(a.clouds, b.clouds)),
     told("layers", false, same ? 0 : 1),
-    told("alpha", false, apart(steps[0].map(({ alpha }) => alpha), steps[1].map(({ alpha }) => alpha))),
+    told("alpha", false, apart(steps[0].map(({ alpha }) => alpha ?? 0), steps[1].map(({ alpha }) => alpha ?? 0))),
     told("perplexity", true, apart(perplexities(a), perplexities(b), true)),
     told("divergence", false, apart(a.comparison && [a.comparison.kl], b.comparison && [b.comparison.kl])),
     told("depth", true, apart(depths(a), depths(b), true)),

@@ -5,7 +5,7 @@ import { choosePreset, presets } from "../actions/load";
 import { merge, replay, resetPicks, undoPick } from "../actions/merge";
 import { BOUNDS } from "../bounds";
 import { bytes, parameters } from "../format";
-import { pickedPairs, removable, removing, state, update } from "../state";
+import { comparesLayers, pickedPairs, removable, removing, state, update } from "../state";
 import { T } from "../texts";
 import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View } from "./parts";
 
@@ -112,11 +112,17 @@ function options(): View {
             ${state.alpha === "fixed"
               ? numberField(words.alphaFixed, state.alphaFixed, { ...BOUNDS.alpha, step: 0.01 }, own((value) => (state.alphaFixed = value ?? 0.5)))
               : nothing}
-            ${selectField(words.norms, state.norms, words.normsOf, own((value) => (state.norms = value)), "norms")}
           `
+        : nothing}
+      ${state.combination === "drop"
+        ? nothing
+        : selectField(words.norms, state.norms, words.normsOf, own((value) => (state.norms = value)), "norms")}
+      ${comparesLayers()
+        ? selectField(words.similarityMeasure, state.likeness, T.look.measures, own((value) => (state.likeness = value)), "likeness")
         : nothing}
       ${selectField(words.repair, state.repair, words.repairs, own((value) => (state.repair = value)), "repair")}
     </div>
+    ${comparesLayers() ? checkbox(words.oneShot, state.oneShot, own((checked) => (state.oneShot = checked))) : nothing}
     ${state.selection === "manual"
       ? nothing
       : html`

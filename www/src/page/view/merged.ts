@@ -1,6 +1,7 @@
 /** What a merge did: the survivors and what they are made of, and the distances of each new tensor from its parents. */
 import { html, nothing } from "lit-html";
 import { figure } from "../format";
+import type { Step } from "../charts/lineage";
 import type { Summary } from "#mka";
 import { shown } from "../results";
 import { T } from "../texts";
@@ -17,13 +18,25 @@ export function mergedLayers(): View {
       ? html`
           <ol class="steps" id="steps">
             ${merged.steps.map(
-              ({ keep, gone, alpha, ridge }) =>
-                html`<li>${alpha === 1 ? words.dropped(keep, gone) : alpha === 0 ? words.replaced(keep, gone) : words.averaged(keep, gone, figure(alpha))}${ridge === undefined ? nothing : `, ${words.repaired}`}</li>`,
+              (step) => html`<li>${made(step)}${repaired(step)}</li>`,
             )}
           </ol>
         `
       : html`<p class="note" id="merged-note">${words.notYet}</p>`}
   `;
+}
+
+function made({ keep, gone, alpha, kept }: Step): string {
+  const words = T.merge;
+  if (alpha === 1) return words.dropped(keep, gone);
+  if (alpha === 0) return words.replaced(keep, gone);
+  if (alpha !== undefined) return words.averaged(keep, gone, figure(alpha));
+  return kept ? words.concatenated(keep, gone) : words.added(keep, gone);
+}
+
+function repaired({ ridge, scale }: Step): string {
+  if (ridge !== undefined) return `, ${T.merge.repaired}`;
+  return scale === undefined ? "" : `, ${T.merge.scaled(figure(scale))}`;
 }
 
 type Change = NonNullable<Summary["tensors"]>[number];

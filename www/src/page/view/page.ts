@@ -6,6 +6,7 @@ import { calibratePanel } from "./calibrate";
 import { comparePanel } from "./compare";
 import { exampleBanner } from "./example";
 import { keepPanel } from "./keep";
+import { lineupPanel } from "./evidence";
 import { loadPanel } from "./load";
 import { lookPanel } from "./look";
 import { manifoldPanel } from "./manifold";
@@ -20,7 +21,7 @@ export function page(): View {
     <a class="skip" href="#load" @click=${to("load")}>${T.skip}</a>
     ${masthead()} ${notices()} ${partsNav()} ${exampleBanner()}
     <main class="sheet">
-      ${lookPanel()} ${manifoldPanel()} ${loadPanel()} ${calibratePanel()} ${mergePanel()} ${comparePanel()} ${keepPanel()}
+      ${lookPanel()} ${manifoldPanel()} ${loadPanel()} ${calibratePanel()} ${mergePanel()} ${comparePanel()} ${keepPanel()} ${lineupPanel()}
     </main>
     ${statusBar()}
     ${state.dragging ? html`<div class="drop-veil"><p>${T.load.dropHere}</p></div>` : nothing}

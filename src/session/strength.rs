@@ -1,0 +1,74 @@
+//! How much each neuron and each head group of a block brings into the stream: see [`crate::merge::concatenate`] for the definition.
+
+use crate::architecture::{Role, readable_dtype};
+use crate::error::{Error, Result};
+use crate::task::Task;
+use crate::transformer::{Stream, Transformer, read_values};
+
+/// The matrices that write to the stream are read in pieces of about so many bytes.
+const PIECE: usize = 4 << 20;
+
+/// Energy by part.
+pub(super) struct Strengths {
+    /// Of each inner channel of the MLP.
+    pub neurons: Vec<f64>,
+    /// Of each key-value head with its query heads.
+    pub heads: Vec<f64>,
+}
+
+/// The strengths of block `layer` on the stream in front of it.
+pub(super) async fn strengths(model: &Transformer, stream: &Stream, layer: usize, task: &Task) -> Result<Strengths> {
+    let d = &model.description;
+    let (mut attended, mut inner) = (vec![0.0; d.heads * d.head_size], vec![0.0; d.neurons()]);
+    let step = task.step("choose", stream.chunk_count(), "chunks");
+    for chunk in 0..stream.chunk_count() {
+        let values = model.block_inside(layer, stream, chunk, task).await?;
+        add_squares(&mut attended, &values.0);
+        add_squares(&mut inner, &values.1);
+        step.advance(1)?;
+    }
+    let per_channel = async |squares: Vec<f64>, role: Role| {
+        let columns = column_squares(model, layer, role).await?;
+        Ok::<_, Error>(squares.iter().zip(&columns).map(|(a, w)| a * w).collect::<Vec<_>>())
+    };
+    let attended = per_channel(attended, Role::Output).await?;
+    let group = attended.len() / d.kv_heads.max(1);
+    Ok(Strengths {
+        neurons: per_channel(inner, Role::Down).await?,
+        heads: attended.chunks(group.max(1)).map(|channels| channels.iter().sum()).collect(),
+    })
+}
+
+fn add_squares(sums: &mut [f64], values: &[f32]) {
+    for row in values.chunks_exact(sums.len().max(1)) {
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value).powi(2));
+    }
+}
+
+/// The sum of squares of each column (each input) of a projection of block `layer`.
+async fn column_squares(model: &Transformer, layer: usize, role: Role) -> Result<Vec<f64>> {
+    let d = &model.description;
+    let projection = d.projections.iter().find(|p| p.role == role);
+    let projection = projection.ok_or_else(|| Error::MissingTensor { tensor: format!("{role:?} of a block") })?;
+    let name = d.block_tensor(layer, projection.name, "weight");
+    let tensor = model.checkpoint.tensor(&name)?;
+    let (rows, columns) = match projection.transposed {
+        true => (projection.columns, projection.rows),
+        false => (projection.rows, projection.columns),
+    };
+    let row_bytes = columns * readable_dtype(&name, tensor)?.size();
+    let at_once = (PIECE / row_bytes.max(1)).max(1);
+    let mut sums = vec![0.0; projection.columns];
+    for first in (0..rows).step_by(at_once) {
+        let count = at_once.min(rows - first);
+        let values = read_values(&name, tensor, (first * row_bytes) as u64, count * row_bytes).await?;
+        if projection.transposed {
+            for (sum, row) in sums[first..].iter_mut().zip(values.chunks_exact(columns.max(1))) {
+                *sum = row.iter().map(|value| f64::from(*value).powi(2)).sum();
+            }
+        } else {
+            add_squares(&mut sums, &values);
+        }
+    }
+    Ok(sums)
+}

@@ -1,0 +1,200 @@
+/** The line-up, and what else is asked of models: questions, facts, a text at each depth, recipes edited and compared. */
+import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
+import { endOf } from "../heldout";
+import { state, update } from "../state";
+import { T } from "../texts";
+import { job, show, type Watch } from "./job";
+import { mergeWithin } from "./merge";
+
+/** Both models' answers. */
+interface Both<Result> {
+  before: Result;
+  after: Result | undefined;
+}
+
+/** What this part of the page shows; it ends with the model that it is about. */
+export interface Lineup {
+  presets: Set<string>;
+  budgets: string;
+  seeds: number;
+  points: readonly LineupPoint[];
+  /** What the points were measured under: others are not gone on from. */
+  key: string;
+  measure: "perplexity" | "kl" | "top1";
+  text: string;
+  chosen: LineupPoint | undefined;
+  depths: { removed: number; text: string; perplexity: number }[];
+  csv: { name: string; content: string } | undefined;
+  questions: number;
+  choice: Both<ChoiceResult> | undefined;
+  facts: string;
+  cloze: Both<ClozeResult> | undefined;
+  recipe: string;
+  kept: { title: string; recipe: Recipe }[];
+}
+
+export const lineup: Lineup = {
+  presets: new Set(["shortgpt", "replaceme", "loss-guided"]),
+  budgets: "1, 2, 3",
+  seeds: 1,
+  points: [],
+  key: "",
+  measure: "perplexity",
+  text: "",
+  chosen: undefined,
+  depths: [],
+  csv: undefined,
+  questions: 20,
+  choice: undefined,
+  facts: T.lineup.factsDefault,
+  cloze: undefined,
+  recipe: "",
+  kept: [],
+};
+
+/** Numbers of layers, as they are typed. */
+export function budgets(): number[] {
+  const most = (state.model?.summary.layers ?? 1) - 1;
+  const typed = lineup.budgets.split(/[^0-9]+/).map(Number).filter((count) => count >= 1 && count <= most);
+  return [...new Set(typed)].sort((a, b) => a - b);
+}
+
+/** Goes on from the points that are there, where they were made under the same conditions. */
+export async function run(): Promise<void> {
+  const { model } = state;
+  if (!model) return;
+  await job("lineup", async (watch) => {
+    const texts = (await builtInTexts(watch.signal)).map((text, at) => ({ name: T.lineup.texts[at] ?? String(at), text: endOf(text) }));
+    const { sequences, window, rows, skip } = state.calibrate;
+    const own = state.calibrateText.own ? { text: state.calibrateText.text } : {};
+    const calibrate = { sequences, window, rows, skip, ...own };
+    const key = JSON.stringify([state.source?.name, model.summary.bytes, calibrate, state.compare]);
+    if (key !== lineup.key) Object.assign(lineup, { key, points: [], chosen: undefined, depths: [] });
+    const seeds = Array.from({ length: lineup.seeds }, (_, seed) => seed);
+    const options = { presets: [...lineup.presets], budgets: budgets(), seeds, calibrate, texts, ...state.compare };
+    await model.lineup({ ...options, points: lineup.points, ...watch }, (point) => {
+      lineup.points = [...lineup.points, point];
+      update();
+    });
+  });
+}
+
+/** Makes the model of a point the current one. */
+export async function choosePoint(point: LineupPoint): Promise<void> {
+  const { recipe, repair } = point;
+  if (!recipe) return;
+  await job("merge", async (watch) => {
+    await mergeWithin({ recipe, ...(repair && { repair }) }, watch);
+    lineup.chosen = point;
+    keepRecipe(`${point.preset}, ${point.removed}`, recipe);
+  });
+}
+
+/** One text from each model of a method, from no layer removed on. */
+export async function writeDepths(preset: string): Promise<void> {
+  const { model } = state;
+  if (!model) return;
+  const points = lineup.points.filter((point) => point.preset === preset && point.seed === 0 && point.recipe);
+  await job("lineup", async (watch) => {
+    lineup.depths = [];
+    const written = async (writer: Pick<typeof model, "generate">): Promise<string> => {
+      let text = "";
+      const { prompt, temperature, seed } = state.write;
+      for await (const token of writer.generate({ prompt, temperature, seed, tokens: 40, signal: watch.signal })) text += token.text;
+      return text;
+    };
+    const add = (removed: number, text: string, perplexity: number): void => {
+      lineup.depths = [...lineup.depths, { removed, text, perplexity }];
+      update();
+    };
+    const dense = points[0]?.measured[0]?.dense.perplexity ?? Number.NaN;
+    add(0, await written(model), dense);
+    for (const { recipe, repair, removed, measured } of [...points].sort((a, b) => a.removed - b.removed)) {
+      if (!recipe) continue;
+      const merged = await model.merge({ recipe, ...(repair && { repair }), signal: watch.signal });
+      try {
+        add(removed, await written(merged), measured[0]?.merged.perplexity ?? Number.NaN);
+      } finally {
+        merged.close();
+      }
+    }
+  });
+}
+
+/** The depth in front of which the logarithm of the perplexity grows the most for each layer: there the model breaks. */
+export function cliff(depths: readonly { removed: number; perplexity: number }[]): number | undefined {
+  let found: { removed: number; growth: number } | undefined;
+  for (const [at, { removed, perplexity }] of depths.entries()) {
+    const before = depths[at - 1];
+    if (!before) continue;
+    const growth = Math.log(perplexity / before.perplexity) / Math.max(1, removed - before.removed);
+    if (!found || growth > found.growth) found = { removed, growth };
+  }
+  return found?.removed;
+}
+
+async function both<Result>(ask: (model: NonNullable<typeof state.model | typeof state.merged>) => Promise<Result>): Promise<Both<Result>> {
+  const { model, merged } = state;
+  if (!model) throw new MkaError("bad-argument", T.status.needModel, "");
+  return { before: await ask(model), after: merged && (await ask(merged)) };
+}
+
+export async function askQuestions(): Promise<void> {
+  const { csv } = lineup;
+  if (!csv) return;
+  await job("lineup", async (watch) => {
+    lineup.choice = await both((model) => model.choice({ csv: csv.content, limit: lineup.questions, ...watch }));
+  });
+}
+
+/** "The capital of France is | Paris" on each line. */
+function facts(): Fact[] {
+  return lineup.facts.split("\n").flatMap((line) => {
+    const [prompt, answer] = line.split("|").map((part) => part.trim());
+    return prompt && answer ? [{ prompt, answer: ` ${answer}` }] : [];
+  });
+}
+
+export async function askFacts(): Promise<void> {
+  await job("lineup", async (watch: Watch) => {
+    lineup.cloze = await both((model) => model.cloze({ facts: facts(), ...watch }));
+  });
+}
+
+export async function takeCsv(file: File): Promise<void> {
+  lineup.csv = { name: file.name, content: await file.text() };
+  update();
+}
+
+function parsed(text: string): Recipe | undefined {
+  try {
+    const recipe = JSON.parse(text) as Partial<Recipe> | null;
+    return typeof recipe?.format === "string" && Array.isArray(recipe.steps) ? (recipe as Recipe) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function editCurrent(): void {
+  lineup.recipe = state.merged ? JSON.stringify(state.merged.recipe, undefined, 1) : "";
+  update();
+}
+
+export async function takeRecipe(file: File): Promise<void> {
+  lineup.recipe = await file.text();
+  update();
+}
+
+/** Does what the edited recipe says. A calibration goes along: repairs are fitted anew, and another model of the same shape can follow it. */
+export async function replayEdited(): Promise<void> {
+  const recipe = parsed(lineup.recipe);
+  if (!recipe) return show(new MkaError("bad-argument", T.lineup.notRecipe, T.merge.notRecipeHint), "lineup");
+  await job("merge", async (watch) => {
+    await mergeWithin({ recipe, calibration: state.calibration }, watch);
+    keepRecipe(`${T.lineup.edited} ${lineup.kept.length + 1}`, recipe);
+  });
+}
+
+function keepRecipe(title: string, recipe: Recipe): void {
+  lineup.kept = [...lineup.kept.filter((kept) => kept.title !== title), { title, recipe }].slice(-4);
+}
