@@ -186,7 +186,7 @@ function questions(): View {
       </div>
       ${choice
         ? html`
-            <table class="numbers" id="choice-result">
+            <div class="scroll" tabindex="0" role="region" aria-label=${words.choice}><table class="numbers" id="choice-result">
               <thead><tr>${words.choiceHead.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
               <tbody>
                 ${([["before", choice.before], ["after", choice.after]] as const).map(([side, result]) =>
@@ -195,7 +195,7 @@ function questions(): View {
                     : nothing,
                 )}
               </tbody>
-            </table>
+            </table></div>
             <p class="note">${words.choiceCount(choice.before.questions)}</p>
           `
         : nothing}
@@ -217,7 +217,7 @@ function cloze(): View {
       <div class="row">${button(words.ask, askFacts, { off: busy() || !state.model, id: "run-cloze" })}</div>
       ${result
         ? html`
-            <table class="numbers" id="cloze-result">
+            <div class="scroll" tabindex="0" role="region" aria-label=${words.cloze}><table class="numbers" id="cloze-result">
               <thead><tr>${words.clozeHead.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
               <tbody>
                 ${result.before.facts.map((fact, at) => {
@@ -226,7 +226,7 @@ function cloze(): View {
                 })}
                 <tr><th scope="row">${words.measures.perplexity}</th><td>${figure(result.before.perplexity)}</td><td>${result.after ? figure(result.after.perplexity) : T.none}</td><td></td></tr>
               </tbody>
-            </table>
+            </table></div>
           `
         : nothing}
     </details>
