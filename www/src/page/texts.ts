@@ -258,8 +258,11 @@ export const T = {
     made: (name: string, layers: number, removed: number, method: string) =>
       `“${name}”, ${layers} layers, ${removed} of them merged away (method: ${method}).`,
     where: (tool: string, engine: string, when: string, seed: number) => `Precomputed with ${tool} on ${engine}, ${when}, seed ${seed}.`,
+    label: "Where the numbers come from",
+    here: (name: string, layers: number) => `In this tab: ${name}, ${layers} layers.`,
+    hereNote: "Everything below is computed here. The finished run is there again when the page is opened without a model.",
     run: "Run it here",
-    runNote: "Loads the engine and this model (6 MB), computes all of it in this tab, and compares the numbers.",
+    runNote: "Loads the engine and the built-in model (6 MB), computes the finished run in this tab, and compares the numbers.",
     missing: "The finished run could not be loaded. It can be computed here.",
     alone: "Computed in this tab just now.",
     agree: "Computed in this tab just now, and the numbers agree with the finished run:",

@@ -1,5 +1,5 @@
 /** Says that what is on the screen was computed earlier, and lets it be computed here. */
-import { html, nothing } from "lit-html";
+import { html } from "lit-html";
 import { offer } from "../actions/keep";
 import { runFile, runHere } from "../actions/example";
 import type { Difference } from "../example/agree";
@@ -9,25 +9,25 @@ import { state } from "../state";
 import { T } from "../texts";
 import { button, trouble, type View } from "./parts";
 
+/** It has the same height with a model and without, so that nothing moves when one is opened. */
 export function exampleBanner(): View {
   const words = T.example;
-  const { example, agreement, model } = state;
-  if (model && !agreement && state.error?.place !== "example") return nothing;
-  const begin = html`
-    <div>
-      ${button(words.run, runHere, { primary: true, id: "run-here" })}
-      <p class="note">${words.runNote}</p>
-    </div>
-  `;
+  const { agreement, model } = state;
+  const told = agreement ? agreed(agreement) : model ? ownModel() : state.exampleMissing ? html`<p>${words.missing}</p>` : about(state.example);
   return html`
-    <aside class="example" id="example" aria-label=${words.title}>
+    <aside class="example" id="example" aria-label=${words.label}>
+      <div>${told} ${trouble("example")}</div>
       <div>
-        ${agreement ? agreed(agreement) : state.exampleMissing ? html`<p>${words.missing}</p>` : about(example)}
-        ${trouble("example")}
+        ${button(words.run, runHere, { primary: !model, id: "run-here" })}
+        <p class="note">${words.runNote}</p>
       </div>
-      ${model ? nothing : begin}
     </aside>
   `;
+}
+
+function ownModel(): View {
+  const layers = state.model?.summary.layers ?? 0;
+  return html`<p><b>${T.example.here(state.source?.name ?? "", layers)}</b></p><p class="note">${T.example.hereNote}</p>`;
 }
 
 /** Two lines, also while they are not known yet: nothing moves when they come. */
