@@ -203,7 +203,7 @@ export const T = {
     pause: "Pause",
     layer: "Layer",
     layerOf: (layer: number, layers: number) => `${layer}, the last is ${layers - 1}`,
-    colour: "Colours",
+    colour: "Points coloured by",
     colours: { token: "Token", position: "Position in its sequence", sequence: "Sequence" },
     coordinates: "Coordinates aligned",
     coordinatesOf: { 2: "The first two", 3: "The first three" },
