@@ -23,10 +23,15 @@ test("the first load is within its budget", { skip: !BUDGET && "MKA_FIRST_LOAD_B
   const asked = requests.filter((url) => url.startsWith(server.url())).map((url) => new URL(url).pathname.slice(1) || "index.html");
   const engine = (await readdir(DIST)).filter((name) => /^mka(-worker-.*\.js|_lab_bg-.*\.wasm|\.js)$/.test(name));
   assert.equal(engine.length, 3, "the interface, its worker and its wasm file");
-  const weights = await Promise.all([...new Set([...asked, ...engine])].map(async (name) => [name, gzipSync(await readFile(join(DIST, name)), { level: 9 }).length]));
-  weights.sort(([, a], [, b]) => b - a);
-  const sum = weights.reduce((total, [, bytes]) => total + bytes, 0);
-  for (const [name, bytes] of weights) t.diagnostic(`${String(bytes).padStart(9)}  ${name}`);
-  t.diagnostic(`${String(sum).padStart(9)}  in all, of ${BUDGET}`);
-  assert.ok(sum <= Number(BUDGET), `${sum} bytes gzipped, ${BUDGET} allowed`);
+  // The pictures of the finished run come with the first visit, the engine when it is asked for: each is weighed with the page.
+  const html = await readFile(join(DIST, "index.html"), "utf8");
+  const shell = asked.filter((name) => name === "index.html" || html.includes(`./${name}`));
+  for (const [what, names] of [["the first visit", asked], ["the page and the engine", [...shell, ...engine]]]) {
+    const weights = await Promise.all([...new Set(names)].map(async (name) => [name, gzipSync(await readFile(join(DIST, name)), { level: 9 }).length]));
+    weights.sort(([, a], [, b]) => b - a);
+    const sum = weights.reduce((total, [, bytes]) => total + bytes, 0);
+    for (const [name, bytes] of weights) t.diagnostic(`${String(bytes).padStart(9)}  ${name}`);
+    t.diagnostic(`${String(sum).padStart(9)}  ${what}, of ${BUDGET}`);
+    assert.ok(sum <= Number(BUDGET), `${what}: ${sum} bytes gzipped, ${BUDGET} allowed`);
+  }
 });
