@@ -62,7 +62,7 @@ for (const [colorScheme, width] of [["light", 1400], ["dark", 1400], ["light", 3
     await page.selectOption("#combination", "average");
     await page.selectOption("#alpha", "fixed");
     await page.selectOption("#selection", "manual");
-    for (const own of await page.getByLabel("My own").all()) await own.check();
+    for (const own of await page.getByLabel("My own", { exact: true }).all()) await own.check();
     await none("all choices");
     await page.close();
   });
@@ -76,8 +76,10 @@ for (const [colorScheme, width] of [["light", 1400], ["dark", 1400], ["light", 3
     await page.goto(server.url("/"));
     await page.click("#tour-open");
     for (let step = 1; step <= 10; step += 1) {
-      await page.waitForFunction((step) => document.querySelector("#tour header")?.innerText.includes(`Step ${step} of`), step);
-      if (width < 400 || step % 3 === 1) assert.deepEqual(await faults(page), [], `step ${step}`);
+      await page.waitForFunction((step) => document.querySelector("#tour .tour-head")?.innerText.includes(`Step ${step} of`), step);
+      // What the panel covers for now is no smaller for that; the panel's own targets are measured.
+      assert.deepEqual(await faults(page, { rules: { "target-size": { enabled: false } } }), [], `step ${step}`);
+      assert.deepEqual(await faults(page, { runOnly: ["target-size"] }, "#tour"), [], `step ${step}, the panel`);
       await page.click("#tour-next");
     }
     await page.close();
@@ -91,6 +93,7 @@ test("every place that Tab reaches shows that it has the focus, and is not hidde
     await opened(page);
     await unfold(page);
     await page.focus(".skip");
+    await page.keyboard.press("Tab"); // a focus that a script gives shows no ring
     const seen = new Set();
     for (let presses = 0; presses < 200; presses += 1) {
       const place = await page.evaluate(() => {

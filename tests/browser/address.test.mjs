@@ -254,11 +254,15 @@ test("back and forward go through what was open, and settings do not fill the hi
 test("what a link can't keep is said: own files and own texts", async () => {
   const { page } = await watchedPage(browser);
   await page.goto(server.url("/"));
+  await page.setInputFiles("#pick-files", ["config.json", "model.safetensors", "tokenizer.json"].map((name) => `${DIST}/models/stories260k/${name}`));
+  await opened(page);
   await page.locator("#calibrate").getByLabel("My own").check();
   await page.locator("#calibrate textarea").fill("My secret text.");
   await page.click("#share-open");
   assert.match(await page.innerText("#share"), /Your own text is not in the link/);
+  assert.match(await page.innerText("#share"), /This model is not in the link/);
   const link = await page.inputValue("#link");
+  assert.ok(!/model=/.test(link), link);
   assert.match(link, /text=own/);
   assert.ok(!/secret/i.test(link));
   await page.goto("about:blank");

@@ -25,9 +25,9 @@ export async function watchedPage(browser, options = {}) {
 const axe = await readFile(createRequire(new URL("../../www/package.json", import.meta.url)).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Everything that axe finds fault with, as text; the size of targets is a rule of WCAG 2.2 that it checks only if asked. */
-export async function faults(page) {
+export async function faults(page, options = { rules: { "target-size": { enabled: true } } }, within = "html") {
   await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run({ rules: { "target-size": { enabled: true } } }));
+  const { violations } = await page.evaluate(([within, options]) => window.axe.run(within, options), [within, options]);
   return violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target}: ${failureSummary}`));
 }
 

@@ -70,7 +70,7 @@ for (const [name, viewport] of [["wide", { width: 1400, height: 900 }], ["narrow
     await page.goto(server.url("/#model=https://models.example/a-model/&rows=1e9&tour=activations"));
     await page.reload();
     for (let step = 1; step <= 10; step += 1) {
-      await page.waitForFunction((step) => document.querySelector("#tour header")?.innerText.includes(`Step ${step} of`), step);
+      await page.waitForFunction((step) => document.querySelector("#tour .tour-head")?.innerText.includes(`Step ${step} of`), step);
       await page.waitForTimeout(200);
       await page.screenshot({ path: join(folder, `${name}-${colorScheme}-tour-${step}.png`) });
       await page.click("#tour-next");

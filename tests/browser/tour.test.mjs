@@ -35,7 +35,7 @@ for (const viewport of [{ width: 1400, height: 900 }, { width: 360, height: 740 
     const marked = new Set();
     for (const [at, step] of STEPS.entries()) {
       await atStep(page, step);
-      assert.match(await page.innerText("#tour header"), new RegExp(`Step ${at + 1} of 10`));
+      assert.match(await page.innerText("#tour .tour-head"), new RegExp(`Step ${at + 1} of 10`));
       assert.equal(await focused(page), "tour-title");
       assert.ok((await page.innerText("#tour-text")).length > 100);
       const here = page.locator("[data-tour-here]");

@@ -2,8 +2,8 @@
  * The address of the page: it follows the state, and is taken at its word when the page is opened or the user goes back.
  * It stands behind the #, so no server is told what the user does; what stands behind a ? is read too.
  */
-import type { ModelFiles } from "#mka";
-import { defaults, format, type Kept, KEYS, keptOf, parse, type Parsed } from "./address";
+import { HUB, type ModelFiles } from "#mka";
+import { defaults, format, type Kept, KEYS, keptOf, modelNamed, parse, type Parsed } from "./address";
 import { choosePreset, closeModel, openBuiltIn, openModel, suggested } from "./actions/load";
 import { chooseMeasure, remapSoon } from "./actions/measure";
 import { merge } from "./actions/merge";
@@ -51,9 +51,12 @@ export function link(autorun: boolean): string {
   return `${base()}#${stateText(autorun)}`;
 }
 
-/** Where the open model comes from, as an address has it; undefined for files of the user's own. */
+/** Where the open model comes from, as an address has it; undefined for what an address can't name. */
 export function openAddress(): string | undefined {
-  return addressOf(state.source?.files);
+  const { source } = state;
+  // Another hub's model has the same name as one of the usual hub: a link would lead to that one.
+  const elsewhere = (source?.options.hub ?? HUB) !== HUB && String(source?.files).startsWith("hub:");
+  return elsewhere ? undefined : addressOf(source?.files);
 }
 
 /** The user agrees to open the model that the address names. */
@@ -82,7 +85,7 @@ function read(): string {
 function addressOf(files: ModelFiles | undefined): string | undefined {
   if (typeof files !== "string" && !(files instanceof URL)) return undefined;
   const address = String(files);
-  return T.load.models.find(({ id }) => address === builtInUrl(id))?.id ?? address;
+  return T.load.models.find(({ id }) => address === builtInUrl(id))?.id ?? modelNamed(address);
 }
 
 function builtInUrl(id: string): string {

@@ -27,7 +27,7 @@ export const T = {
     hub: "the model hub",
     note: "It opens this page with the model, the settings and the place where you are. Results are computed again by whoever opens it.",
     autorun: "Compute at once when it is opened",
-    withoutFiles: "Your files are not in the link: whoever opens it chooses the model themselves.",
+    withoutFiles: "This model is not in the link: whoever opens it chooses it themselves.",
     withoutText: "Your own text is not in the link, only that it was another one: send it along.",
     close: "Close",
     wanted: (name: string) => `This link is about the model ${name}.`,

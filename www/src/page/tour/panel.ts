@@ -60,10 +60,10 @@ function view(step: TourStep, atLeft: boolean): TemplateResult {
   const last = at === STEPS.length - 1;
   return html`
     <section id="tour" class="tour ${atLeft ? "at-left" : ""}" role="dialog" aria-labelledby="tour-title" aria-describedby="tour-text">
-      <header>
+      <div class="tour-head">
         <p>${TOUR.label}. ${TOUR.place(at + 1, STEPS.length)}</p>
         <button type="button" class="plain" id="tour-close" aria-label=${TOUR.close} @click=${() => leaveTour()}>×</button>
-      </header>
+      </div>
       <div class="tour-text" tabindex="0" role="group" aria-labelledby="tour-title">
         <h2 id="tour-title" tabindex="-1">${title}</h2>
         <div id="tour-text">
@@ -72,7 +72,7 @@ function view(step: TourStep, atLeft: boolean): TemplateResult {
         ${formulaOf(step)}
         ${hint ? html`<p class="hint"><b>${TOUR.hint}</b> ${hint}</p>` : nothing}
       </div>
-      <footer>
+      <div class="tour-foot">
         <ol aria-label=${TOUR.label}>
           ${STEPS.map(
             (other, index) => html`
@@ -96,7 +96,7 @@ function view(step: TourStep, atLeft: boolean): TemplateResult {
             ? html`<button type="button" class="primary" id="tour-next" @click=${() => leaveTour(true)}>${TOUR.done}</button>`
             : html`<button type="button" class="primary" id="tour-next" @click=${() => goToStep(STEPS[at + 1] as TourStep)}>${TOUR.next}</button>`}
         </div>
-      </footer>
+      </div>
     </section>
   `;
 }
