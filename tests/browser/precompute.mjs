@@ -15,7 +15,7 @@ const page = await browser.newPage();
 await page.route("**/precomputed/*", (route) => route.fulfill({ status: 404 }));
 await page.goto(server.url("/"));
 await runHere(page);
-const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save-run")]);
+const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#save-run").dispatchEvent("click")]);
 await mkdir(dirname(file), { recursive: true });
 await download.saveAs(file);
 await browser.close();

@@ -264,9 +264,10 @@ export const T = {
     run: "Run it here",
     runNote: "Loads the engine and the built-in model (6 MB), computes the finished run in this tab, and compares the numbers.",
     missing: "The finished run could not be loaded. It can be computed here.",
+    numbers: "Number by number",
     alone: "Computed in this tab just now.",
-    agree: "Computed in this tab just now, and the numbers agree with the finished run:",
-    disagree: "Computed in this tab just now. These numbers do not agree with the finished run:",
+    agree: "Computed in this tab just now, and the numbers agree with the finished run.",
+    disagree: "Computed in this tab just now. These numbers do not agree with the finished run.",
     save: "Keep this run as a file",
     quantities: {
       similarity: "similarities of layers",

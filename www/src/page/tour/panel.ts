@@ -34,7 +34,7 @@ export function drawPanel(): void {
 function targetOf(step: TourStep): Element | undefined {
   for (const id of TARGETS[step]) {
     const element = document.getElementById(id);
-    if (element) return element.closest(".field") ?? element;
+    if (element) return element.closest(".field, .sliders") ?? element;
   }
   return undefined;
 }

@@ -4,7 +4,7 @@
 export const TARGETS = {
   activations: ["run-calibrate", "calibrate"],
   distances: ["manifold", "look"],
-  kernel: ["map-options", "look"],
+  kernel: ["sigma", "look"],
   map: ["manifold", "look"],
   information: ["measure", "look"],
   matrix: ["map", "look"],

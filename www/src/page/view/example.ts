@@ -52,10 +52,13 @@ function agreed(list: readonly Difference[]): View {
   };
   return html`
     <p id="agreement" data-agrees=${all}><b>${verdict}</b></p>
-    <ul class="differences">
-      ${list.map((difference) => html`<li class=${difference.agrees ? "" : "off"}>${words.quantities[difference.quantity]}: ${inWords(difference)}</li>`)}
-    </ul>
-    ${button(words.save, save, { id: "save-run" })}
+    <details>
+      <summary>${words.numbers}</summary>
+      <ul class="differences">
+        ${list.map((difference) => html`<li class=${difference.agrees ? "" : "off"}>${words.quantities[difference.quantity]}: ${inWords(difference)}</li>`)}
+      </ul>
+      ${button(words.save, save, { id: "save-run" })}
+    </details>
   `;
 }
 

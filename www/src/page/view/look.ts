@@ -28,7 +28,7 @@ export function lookPanel(): View {
   const { influence: blocks, norms: streams } = results;
   influence.show(blocks && { values: blocks, label: words.influence, nameOf: layerName, colour: "influence" });
   norms.show(streams && { values: streams, label: words.norms, nameOf: streamName, colour: "norm" });
-  return panel("look", undefined, words.title, words.lead, html`
+  return panel("look", undefined, words.title, words.lead, html`<div class="halves"><div>
     <div class="fields">
       ${selectField(words.measure, state.measure, words.measures, (name) => void chooseMeasure(name), "measure")}
     </div>
@@ -46,6 +46,7 @@ export function lookPanel(): View {
     </div>
     ${legend()}
     ${mapOptions()}
+    </div><div>
     <h3>${words.influence}</h3>
     <p class="note">${words.influenceNote}</p>
     ${picture({
@@ -60,7 +61,7 @@ export function lookPanel(): View {
       chart: norms,
       table: streams && (() => depthTable(words.norms, words.normsAxis, streams)),
     })}
-  `);
+  </div></div>`);
 }
 
 function layerName(layer: number): string {

@@ -28,21 +28,21 @@ export function masthead(): View {
           <h1>${T.title}</h1>
         </div>
         <p>${T.tagline} <b>${T.privacy}</b></p>
-        <div class="row">
-          ${tourButton()} ${button(T.link.share, openShare, { off: false, id: "share-open" })}
-        </div>
+      </div>
+      <div class="row ways">
+        ${tourButton()} ${button(T.link.share, openShare, { off: false, id: "share-open" })}
       </div>
       <div class="engine">
         <p class="engine-now"><span class="lamp ${lab ? "on" : ""}"></span>${engineText}</p>
         <p class="engine-why">${lab ? T.engine.reason(lab.reason) : ""}</p>
         ${trouble("engine")}
-        <div class="fields">
-          ${selectField(T.engine.label, state.engine, engines, (engine) => void startEngine(engine), "engine")}
-          ${selectField(T.theme.label, state.theme, T.theme.themes, (theme: Theme) => {
-            setTheme(theme);
-            update();
-          })}
-        </div>
+      </div>
+      <div class="fields settings">
+        ${selectField(T.engine.label, state.engine, engines, (engine) => void startEngine(engine), "engine")}
+        ${selectField(T.theme.label, state.theme, T.theme.themes, (theme: Theme) => {
+          setTheme(theme);
+          update();
+        })}
       </div>
     </header>
   `;
