@@ -33,7 +33,7 @@ async function fewSequences(page) {
   await page.keyboard.press("Tab");
 }
 
-for (const [colorScheme, width] of [["light", 1400], ["dark", 1400], ["light", 320], ["dark", 320]]) {
+for (const [colorScheme, width] of [["light", 1400], ["dark", 320]]) {
   test(`axe finds no fault in any state of the page, ${colorScheme}, ${width} pixels`, async () => {
     const { page } = await openPage({ colorScheme, reducedMotion: "reduce", viewport: { width, height: 900 } });
     const none = async (state) => assert.deepEqual(await faults(page), [], state);
@@ -78,10 +78,19 @@ for (const [colorScheme, width] of [["light", 1400], ["dark", 1400], ["light", 3
     for (let step = 1; step <= 10; step += 1) {
       await page.waitForFunction((step) => document.querySelector("#tour .tour-head")?.innerText.includes(`Step ${step} of`), step);
       // What the panel covers for now is no smaller for that; the panel's own targets are measured.
-      assert.deepEqual(await faults(page, { rules: { "target-size": { enabled: false } } }), [], `step ${step}`);
-      assert.deepEqual(await faults(page, { runOnly: ["target-size"] }, "#tour"), [], `step ${step}, the panel`);
+      if (step % 5 === 1) assert.deepEqual(await faults(page, { rules: { "target-size": { enabled: false } } }), [], `step ${step}`);
+      assert.deepEqual(await faults(page, undefined, "#tour"), [], `step ${step}, the panel`);
       await page.click("#tour-next");
     }
+    await page.close();
+  });
+}
+
+for (const [colorScheme, width] of [["dark", 1400], ["light", 320]]) {
+  test(`axe finds no fault at the start either, ${colorScheme}, ${width} pixels`, async () => {
+    const { page } = await openPage({ colorScheme, viewport: { width, height: 900 } });
+    await unfold(page);
+    assert.deepEqual(await faults(page), []);
     await page.close();
   });
 }
