@@ -73,8 +73,8 @@ export function manifoldPanel(): View {
             />
           </label>
         </div>
-        <p class="note">${clouds ? words.moved(layer, layer === 0 ? 0 : misfit(clouds[layer] as Cloud, clouds[layer - 1] as Cloud)) : ""}</p>
-        ${groups ? legend(groups, only) : nothing}
+        <p class="note moved">${clouds ? words.moved(layer, layer === 0 ? 0 : misfit(clouds[layer] as Cloud, clouds[layer - 1] as Cloud)) : ""}</p>
+        <div class="groups-room">${groups ? legend(groups, only) : nothing}</div>
         <h3>${words.all}</h3>
         ${small.element}
         <p class="note">${words.note}</p>
