@@ -5,6 +5,7 @@ import "./style/frame.css";
 import "./style/sheet.css";
 import "./style/charts.css";
 import "./style/tour.css";
+import "./style/forced.css";
 import { render } from "lit-html";
 import { loadExample } from "./actions/example";
 import { acceptDrops } from "./drop";

@@ -1,7 +1,7 @@
 /** The part of the page that the user is at: where they clicked or typed last. Must not know what the parts are for. */
 import { state, update } from "./state";
 
-export const PARTS = ["look", "manifold", "load", "calibrate", "merge", "compare", "keep"] as const;
+export const PARTS = ["look", "manifold", "load", "calibrate", "merge", "compare", "keep", "lineup"] as const;
 export type Part = (typeof PARTS)[number];
 
 export function isPart(id: string): id is Part {
