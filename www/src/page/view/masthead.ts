@@ -65,8 +65,8 @@ function openShare(): void {
   setTimeout(() => document.getElementById("link")?.focus());
 }
 
-/** The pictures come first, then the numbered steps. */
-const FIRST_STEP = PARTS.indexOf("load");
+/** The parts that are steps of the way from a model to a smaller one. */
+const STEP_OF: Partial<Record<Part, number>> = { load: 1, calibrate: 2, merge: 3, compare: 4, keep: 5 };
 
 /** The parts in their order in the document; the one that the user is at is marked. The steps are numbered. */
 export function partsNav(): View {
@@ -74,10 +74,10 @@ export function partsNav(): View {
     <nav class="parts" aria-label=${T.parts}>
       <ol>
         ${PARTS.map(
-          (part, at) => html`
+          (part) => html`
             <li>
               <a href="#${part}" aria-current=${state.part === part ? "location" : nothing} @click=${to(part)}
-                >${at >= FIRST_STEP ? html`<i aria-hidden="true">${at - FIRST_STEP + 1}</i>` : nothing}${T[part].title}</a
+                >${STEP_OF[part] ? html`<i aria-hidden="true">${STEP_OF[part]}</i>` : nothing}${T[part].title}</a
               >
             </li>
           `,
