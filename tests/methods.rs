@@ -333,6 +333,41 @@ fn the_measure_and_one_shot_decide_which_pairs_go() {
 }
 
 #[test]
+fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() {
+    let model = open(&lab(), &support::demo());
+    let options = CalibrateOptions {
+        input: Input { text: Some(support::TINYSTORIES[..40_000].into()), ..Input::default() },
+        sequences: Some(24),
+        window: Some(128),
+        ..CalibrateOptions::default()
+    };
+    let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+    let merged = |refit: bool| {
+        let chosen = pairs(&[(2, 3), (5, 6), (5, 7), (8, 9)], "drop");
+        let options = MergeOptions { repair: Some("linear".into()), refit: Some(refit), ridge: Some(1.0), ..chosen };
+        merge(&model, &options, Some(&calibration)).unwrap()
+    };
+    let (once, again) = (merged(false), merged(true));
+    let recipe = again.recipe().unwrap();
+    let layers: Vec<usize> = recipe.refits.iter().map(|refit| refit.layer).collect();
+    assert_eq!(layers, [2, 4, 5, 8, 10, 11], "every block from the first gap on");
+    assert!(recipe.steps.iter().all(|step| step.ridge.is_none()), "what a step had fitted is replaced");
+    let loss = |model: &Model| {
+        let input = Input { text: Some(support::TINYSTORIES[50_000..].into()), ..Input::default() };
+        let options = EvaluateOptions { input, window: Some(128), sequences: Some(8) };
+        block_on(model.evaluate(&options, &Task::silent())).unwrap().0.divergence.unwrap().merged.nll
+    };
+    println!("held out: {} repaired, {} fitted anew", loss(&once), loss(&again));
+    assert!(loss(&again) < loss(&once) + 0.05, "{} after {}", loss(&again), loss(&once));
+    let out = export(&again);
+    let replay = |maps| MergeOptions { recipe: Some(recipe.clone()), repair_maps: maps, ..MergeOptions::default() };
+    let maps = out.get("repair.safetensors").cloned();
+    assert_eq!(export(&merge(&model, &replay(maps), None).unwrap()), out, "the same bytes");
+    let anew = merge(&model, &replay(None), Some(&calibration)).unwrap();
+    assert!((loss(&anew) - loss(&again)).abs() < 0.05);
+}
+
+#[test]
 fn what_cannot_be_joined_says_so() {
     let model = open(&lab(), &support::demo());
     let refused = merge(&model, &pairs(&[(1, 2)], "concatenate"), None).err().unwrap();

@@ -103,6 +103,14 @@ impl Survivors {
         self.0.iter().take(index).map(|survivor| survivor.scale).product()
     }
 
+    /// The index of the first block that has changed or is followed by a gap; 0 if there is none.
+    pub fn first_gap(&self) -> usize {
+        let mut next = self.0.iter().skip(1).map(|survivor| survivor.layer);
+        let alone = |survivor: &Survivor| survivor.terms == [(survivor.layer, 1.0)] && survivor.picks.is_none();
+        let first = self.0.iter().position(|survivor| !alone(survivor) || next.next() != Some(survivor.layer + 1));
+        first.unwrap_or(0)
+    }
+
     /// How many blocks in front are the same in both.
     pub fn common(&self, other: &Self) -> usize {
         self.0.iter().zip(&other.0).take_while(|(a, b)| a == b).count()
@@ -278,7 +286,7 @@ mod tests {
         survivors.merge(3, 4, &Join::Average(1.0)).unwrap();
         survivors.set_scale(2, 1.5).unwrap();
         assert_eq!([0, 1, 2, 3].map(|index| survivors.scale_before(index)), [1.0, 1.0, 2.0, 3.0]);
-        assert_eq!(survivors.untouched(), 1);
+        assert_eq!((survivors.untouched(), survivors.first_gap()), (1, 1));
         survivors.merge(1, 3, &Join::Average(1.0)).unwrap();
         assert_eq!(survivors.scale_before(2), 1.0);
         assert!(survivors.set_scale(0, 0.0).is_err());

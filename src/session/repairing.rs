@@ -168,7 +168,7 @@ impl Model {
         let normed = self.transformer.description.norm_behind_mlp().is_some();
         let before = survivors.clone();
         let (current, _) = self.merged(survivors, measured.norms(), task).await?;
-        let start = survivors.untouched().saturating_sub(1);
+        let start = survivors.first_gap();
         let mut input = measured.stream_before(&current, survivors, start, usize::MAX, task).await?;
         let mut at = survivors.blocks().get(start).map_or(0, |survivor| survivor.layer);
         let mut original = measured.original_stream(at, task).await?;
