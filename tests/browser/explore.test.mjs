@@ -170,6 +170,21 @@ test("the focus stays on its cell when the map is drawn anew", async () => {
   await page.close();
 });
 
+test("the finished run is drawn again after a model was open and closed", async () => {
+  const { page, problems } = await openPage();
+  const pictures = ['#map g[aria-label="cell"] rect', "#manifold .points circle", ".layer"];
+  const counts = () => Promise.all(pictures.map((selector) => page.locator(selector).count()));
+  const before = await counts();
+  await page.click("#open-demo");
+  await opened(page);
+  assert.deepEqual(await counts(), [0, 0, 0]);
+  await page.goBack();
+  for (const selector of pictures) await page.waitForSelector(selector);
+  assert.deepEqual(await counts(), before);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test("each picture gives its values as a table, CSV, PNG and SVG", async () => {
   const { page, problems } = await openPage();
   for (const name of ["map", "influence", "stream", "cloud", "stack", "perplexity", "texts"]) {

@@ -42,7 +42,8 @@ export async function job(name: JobName, work: (watch: Watch) => Promise<void>):
   const before = running;
   const result = (async () => {
     await before;
-    return attempt(name, work, {
+    // Of a job that another one has replaced nothing is told.
+    return attempt(name, work, () => state.job === mine, {
       signal: abort.signal,
       onProgress: (progress) => {
         mine.progress = progress;
@@ -60,7 +61,7 @@ export async function job(name: JobName, work: (watch: Watch) => Promise<void>):
 /** Changes the name of the running job: one click may take several steps. */
 export function nextStep(name: JobName, { signal }: Watch): void {
   signal.throwIfAborted();
-  if (!state.job) return;
+  if (state.job?.abort.signal !== signal) return;
   state.job.name = name;
   state.job.progress = undefined;
   state.news = `${T.status.jobs[name]} …`;
@@ -77,13 +78,14 @@ export function refuse(): void {
   update();
 }
 
-async function attempt(name: JobName, work: (watch: Watch) => Promise<void>, watch: Watch): Promise<boolean> {
+async function attempt(name: JobName, work: (watch: Watch) => Promise<void>, isCurrent: () => boolean, watch: Watch): Promise<boolean> {
   try {
     if (watch.signal.aborted) return false;
     await work(watch);
-    state.news = outcome(name);
+    if (isCurrent()) state.news = outcome(name);
     return true;
   } catch (error) {
+    if (!isCurrent()) return false;
     if (watch.signal.aborted || (error instanceof DOMException && error.name === "AbortError")) {
       state.news = T.status.cancelled;
     } else {

@@ -4,6 +4,7 @@ import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repa
 import { T } from "../texts";
 import { forecastIfLarge } from "./forecast";
 import { job, type Watch } from "./job";
+import { pause } from "./manifold";
 import { refreshKept, remoteOptions, warn } from "./remote";
 
 /** Starts the engine that was chosen; a model that is open is opened again on it. */
@@ -86,6 +87,7 @@ function forgetModel(): void {
 /** What was measured or made from the calibration goes with it. */
 export function forgetCalibration(): void {
   forgetMerged();
+  pause();
   state.calibration?.close();
   state.calibration = undefined;
   state.matrices = new Map();

@@ -11,7 +11,7 @@ let next: ReturnType<typeof setTimeout> | undefined;
 export function play(): void {
   const { manifold } = state;
   const last = (shown().clouds?.length ?? 0) - 1;
-  if (last < 1) return;
+  if (last < 1) return pause();
   manifold.playing = true;
   if (manifold.layer >= last) manifold.layer = 0;
   else manifold.layer += 1;

@@ -11,7 +11,10 @@ export interface Chart<Input> {
   show(input: Input | undefined): void;
 }
 
-/** The properties of `input` are compared one by one: arrays and functions must stay the same objects while they mean the same. */
+/**
+ * `draw` may find `place` emptied since it last drew there.
+ * The properties of `input` are compared one by one: arrays and functions must stay the same objects while they mean the same.
+ */
 export function chart<Input extends object>(
   kind: string,
   draw: (place: HTMLElement, input: Input, width: number) => void | Promise<void>,
@@ -31,8 +34,12 @@ export function chart<Input extends object>(
       await draw(element, now.input, now.width);
       drawn = now;
     } catch (error) {
-      wanted = undefined; // the next `show` tries again
-      element.textContent = T.picture.failed(error instanceof Error ? error.message : String(error));
+      drawn = undefined;
+      if (wanted) {
+        wanted = undefined; // the next `show` tries again
+        element.textContent = T.picture.failed(error instanceof Error ? error.message : String(error));
+        return;
+      }
     } finally {
       busy = false;
     }
@@ -41,7 +48,7 @@ export function chart<Input extends object>(
     else requestAnimationFrame(() => void redraw()); // a picture that changes its own width must not stop the page
   };
   const clear = (): void => {
-    if (drawn) element.replaceChildren();
+    element.replaceChildren();
     drawn = undefined;
   };
   new ResizeObserver(() => void redraw()).observe(element);

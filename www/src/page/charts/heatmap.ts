@@ -52,16 +52,16 @@ export function pairsTable(matrix: Matrix, measure: SimilarityName): Table {
 }
 
 export function heatmap(): Chart<HeatmapInput> {
-  let drawn: { input: HeatmapInput; width: number; map: Reader } | undefined;
+  let drawn: { input: HeatmapInput; width: number; element: Element; map: Reader } | undefined;
   return chart<HeatmapInput>("heatmap", async (place, input, width) => {
     const Plot = await plot();
     const old = drawn;
-    if (!old || old.input.matrix !== input.matrix || old.input.measure !== input.measure || old.width !== width) {
+    if (old?.element.parentNode !== place || old.input.matrix !== input.matrix || old.input.measure !== input.measure || old.width !== width) {
       const element = picture(Plot, input, width);
       const map = listen(element, input, old?.map.current());
       const focused = old?.map.focused() ?? false;
       place.replaceChildren(element);
-      drawn = { input, width, map };
+      drawn = { input, width, element, map };
       if (focused) map.focus();
     }
     drawn?.map.mark(input.picked);

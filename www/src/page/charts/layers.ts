@@ -23,7 +23,7 @@ export function layersChart(): Chart<LayersInput> {
   let buttons: HTMLButtonElement[] = [];
   let places: Float32Array[] = [];
   return chart<LayersInput>("layers", (place, input) => {
-    if (!shown || shown.clouds !== input.clouds || shown.groups !== input.groups) {
+    if (!shown || buttons[0]?.parentNode !== place || shown.clouds !== input.clouds || shown.groups !== input.groups) {
       const focused = buttons.indexOf(focusNear(place) as HTMLButtonElement);
       places = placed(input.clouds, SIDE, HEIGHT, 4);
       buttons = make(input, places);

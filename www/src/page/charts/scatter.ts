@@ -37,7 +37,7 @@ const MOVE = 650;
 export function scatter(): Chart<ScatterInput> {
   let cloud: Moving | undefined;
   return chart<ScatterInput>("scatter", (place, input, width) => {
-    if (!cloud?.fits(input, width)) {
+    if (cloud?.picture.parentNode !== place || !cloud.fits(input, width)) {
       const focused = cloud?.focused();
       const at = cloud?.at ?? input.layer;
       cloud?.stop();
