@@ -140,7 +140,7 @@ async function take(text: string, first: boolean): Promise<void> {
     // What is told above the panels is read first.
     const told = state.wanted !== undefined || state.textMissing || state.corrections.length > 0;
     if (part && !tour && !told) document.getElementById(part)?.scrollIntoView();
-    if (autorun && open && isBuiltIn(model) && !ownText) await merge();
+    if (autorun && open && isBuiltIn(model) && !ownText && !ownTestText) await merge();
   } finally {
     taking -= 1;
     place = placeOf();

@@ -73,7 +73,9 @@ function share(): View {
   const { share, source, calibrateText, compareText } = state;
   if (!share) return nothing;
   const model = openAddress();
-  const address = link(share.autorun && isBuiltIn(model));
+  // What needs a text that is not in the link would end in an error.
+  const canRun = isBuiltIn(model) && !calibrateText.own && !compareText.own;
+  const address = link(share.autorun && canRun);
   return html`
     <section class="notice" id="share" aria-label=${words.label}>
       <div>
@@ -85,7 +87,7 @@ function share(): View {
           ${words.note} ${source && model === undefined ? words.withoutFiles : nothing}
           ${calibrateText.own || compareText.own ? words.withoutText : nothing}
         </p>
-        ${isBuiltIn(model) && !calibrateText.own
+        ${canRun
           ? checkbox(words.autorun, share.autorun, (checked) => (state.share = { autorun: checked, copied: false }))
           : nothing}
       </div>
