@@ -128,6 +128,7 @@ test("ten thousand addresses of garbage give valid states, and what was wrong is
     for (const boundary of kept.picked) within(boundary, 0, 9998);
     if (kept.model !== undefined) {
       assert.ok(!/^(javascript|data|ftp|blob|file):|^\/\/|:\/\/[^/]*@/i.test(kept.model), kept.model);
+      assert.ok(!/[?#]/.test(kept.model), kept.model);
       assert.ok(["http:", "https:", "hub:"].includes(new URL(kept.model, "https://self.example/").protocol), kept.model);
     }
     for (const { name, given, taken } of corrections) for (const shown of [name, given, taken ?? ""]) assert.ok(shown.length <= 61);

@@ -45,9 +45,19 @@ export function named(text: string, hub = HUB): Named {
   const base = `${hubAddress(hub)}/`;
   const path = url.href.startsWith(base) ? url.href.slice(base.length).replace(/[?#].*$/, "") : "";
   const page = /^([^/]+\/[^/]+?)(?:\/(?:tree|blob)\/([^/]+).*)?\/?$/.exec(path);
-  if (page) return onHub(`${page[1]}@${decodeURIComponent(page[2] ?? "main")}`, hub);
+  if (page) return onHub(`${page[1]}@${decoded(page[2] ?? "main")}`, hub);
   if (!url.pathname.endsWith("/")) url.pathname += "/";
+  url.search = url.hash = ""; // may hold a secret, and is of no use for the files in the folder
   return { source: url.href, folder: url.href };
+}
+
+/** As it stands where it can't be decoded: then it is no name of a revision. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 function onHub(name: string, hub: string): Named {

@@ -310,7 +310,7 @@ function shown(text: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
-/** A model's name as an address may say it: undefined where nothing could be opened by it. Passwords are left out. */
+/** A model's name as an address may say it: undefined where nothing could be opened by it. Passwords and what stands behind ? are left out. */
 export function modelNamed(text: string): string | undefined {
   if (text === "" || text.length > LONGEST_TEXT) return undefined;
   if (T.load.models.some(({ id }) => id === text)) return text;
@@ -321,6 +321,8 @@ export function modelNamed(text: string): string | undefined {
     if (url.protocol !== "https:" && url.protocol !== "http:") return undefined;
     url.username = "";
     url.password = "";
+    url.search = "";
+    url.hash = "";
     return url.href;
   } catch {
     return undefined;
