@@ -51,6 +51,13 @@ test("the summary names every page of docs/", async () => {
   for (const name of sources) assert.ok(contents.includes(`href="${name.replace(/\.md$/, ".html")}"`), `docs/SUMMARY.md has no line for ${name}`);
 });
 
+test("the policy in the documentation is that of the page", async () => {
+  const [guide, page] = await Promise.all(["docs/host.md", "www/index.html"].map((path) => readFile(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8")));
+  const [, told] = /## Policy[^]*?```text\n([^]*?)```/.exec(guide);
+  const [, used] = /http-equiv="Content-Security-Policy"\s+content="([^"]+)"/.exec(page);
+  assert.equal(told.trim().replace(/\s+/g, " "), used);
+});
+
 for (const [colorScheme, width] of [["light", 1400], ["dark", 360]]) {
   test(`axe finds no fault on any page, nothing is asked of another origin, ${colorScheme}, ${width} pixels`, async () => {
     const { page, problems, requests } = await watchedPage(browser, { colorScheme, viewport: { width, height: 900 } });
