@@ -72,6 +72,7 @@ test("inputs are answered while the worker computes", async (t) => {
   await page.waitForTimeout(300);
   const durations = (await page.evaluate(() => window.inputs)).map(({ duration }) => duration).sort((a, b) => a - b);
   await page.click("#cancel");
+  assert.ok(await page.evaluate(() => PerformanceObserver.supportedEntryTypes.includes("event")), "the browser measures inputs");
   const at = (share) => durations[Math.min(durations.length - 1, Math.floor(durations.length * share))] ?? 16;
   t.diagnostic(`${durations.length} inputs took 16 ms or more: median ${at(0.5)} ms, 98 % within ${at(0.98)} ms, longest ${at(1)} ms`);
   assert.ok(at(1) < 600, `an input took ${at(1)} ms`);
@@ -101,6 +102,7 @@ test("a phone's worth of memory is enough for the start and for the demo model",
   const tell = async (state) => {
     const { all, own, peak } = await memoryOf(session);
     t.diagnostic(`${state}: ${mb(own)} of its own, ${mb(all)} with the browser's code, ${mb(peak)} at most`);
+    assert.ok(own > 10e6, `${state}: no process of a page has ${own} bytes`);
     assert.ok(own < 300e6, `${state}: ${own} bytes`);
   };
   await page.goto(server.url("/"));
