@@ -13,8 +13,12 @@ type Body = EmbedReply extends infer Reply ? (Reply extends EmbedReply ? Omit<Re
 const query = new URLSearchParams(location.search);
 const origins = allowedOrigins(query.get("origin"), location.origin);
 const host = window.parent === window ? undefined : window.parent;
-/** The origin of the page around the frame, where that is allowed: nobody else hears anything. */
-const audience = origins.find((origin) => origin === around());
+/**
+ * Where the browser says which page is around the frame (Firefox does not), only that one is told, if it is allowed. Elsewhere
+ * each allowed origin is named: the browser delivers a message only to a page of the origin that it is meant for.
+ */
+const around = (location as { ancestorOrigins?: DOMStringList }).ancestorOrigins;
+const audience = around ? origins.filter((origin) => origin === around[0]) : origins;
 
 const element = document.createElement("mka-lab");
 set(Object.fromEntries([...query].filter(([name]) => (ATTRIBUTES as readonly string[]).includes(name))));
@@ -61,17 +65,10 @@ function set(attributes: Record<string, string | number | boolean | null>): void
 }
 
 function tell(body: Body): void {
-  if (audience) send(body, audience);
+  for (const origin of audience) send(body, origin);
 }
 
 function send(body: Body, origin: string, id?: string | number): void {
   host?.postMessage({ mka: 1, ...(id !== undefined && { id }), ...body }, origin);
-}
-
-/** Chromium and Safari tell it outright; elsewhere the referrer does, where the page around sends one. */
-function around(): string | undefined {
-  const ancestors = (location as { ancestorOrigins?: DOMStringList }).ancestorOrigins;
-  if (ancestors) return ancestors[0];
-  return URL.canParse(document.referrer) ? new URL(document.referrer).origin : undefined;
 }
 

@@ -56,14 +56,14 @@ async function clear(): Promise<void> {
     const old = await caches.open(name);
     for (const path of Object.keys(BUILD.used)) {
       const kept = await old.match(address(path));
-      if (kept && (await isOfBuild(path, await kept.clone().arrayBuffer()))) await cache.put(address(path), kept);
+      if (kept && (await isOfBuild(path, await kept.clone().arrayBuffer()))) await cache.put(address(path), kept).catch(() => {});
     }
     await caches.delete(name);
   }
 }
 
 async function answer(path: string, range: string | null): Promise<Response> {
-  const cached = await (await caches.open(CACHE)).match(address(path));
+  const cached = await caches.open(CACHE).then((cache) => cache.match(address(path))).catch(() => undefined);
   return part(cached ?? (await first(path)), range);
 }
 
@@ -82,7 +82,8 @@ async function first(path: string): Promise<Response> {
 async function loadAndKeep(path: string): Promise<Response> {
   const response = await load(path);
   if (response) {
-    await (await caches.open(CACHE)).put(address(path), response.clone());
+    // A full disk ends the keeping, not the answer.
+    await caches.open(CACHE).then((cache) => cache.put(address(path), response.clone())).catch(() => {});
     return response;
   }
   // A newer build's code must not come between this one's; of all else the newest is as good.
