@@ -41,12 +41,20 @@ async function openRemote(source: RemoteSource, told: Told): Promise<Opened> {
   const { keep, commit } = source;
   let found = await Shelf.find(source.source, hubOf(source)).catch(() => undefined); // what can't be read is not there
   // What is kept is of another version than this model, which was opened before: it is not ours to replace.
-  if (commit && found && found.manifest.commit !== commit) found = undefined;
+  const another = commit !== undefined && found !== undefined && found.manifest.commit !== commit;
+  if (another) found = undefined;
   const contents = await tableOfContents(source, found, told);
   const { manifest, place, listed } = contents;
   let { shelf } = contents;
   const files = listed.map((file, at) => new RemoteFile(place.host, file, shelf?.drawers[at]));
   const begin = async (): Promise<Shelf> => {
+    if (another) {
+      throw mkaError(
+        "storage",
+        `${source.source} is not kept: another version of it is kept, and this model is of the commit ${commit}.`,
+        "It is read over the network. Open it anew to have the newer version, or delete what is kept and open it then.",
+      );
+    }
     shelf ??= await Shelf.create(manifest).catch((cause: unknown) => {
       throw failed(source.source, listed.reduce((sum, { size }) => sum + size, 0), cause);
     });
