@@ -96,7 +96,8 @@ impl<'a> Baseline<'a> {
         let layers = dense.description.layers;
         let step = task.step("evaluate", layers, "blocks");
         let mut stream = dense.embed(&windows, task).await?;
-        let stride = layers.div_ceil((budget / stream.bytes().max(1)) as usize).max(1);
+        let kept = (budget / stream.bytes().max(1)).clamp(1, layers.max(1) as u64) as usize;
+        let stride = layers.div_ceil(kept).max(1);
         let mut streams = vec![(0, stream.fork(dense.engine.as_ref())?)];
         for first in (0..layers).step_by(stride) {
             let next = (first + stride).min(layers);

@@ -13,7 +13,7 @@ use mka_lab::compute::gpu::Gpu;
 use mka_lab::compute::{Activation, Attention, Compute, EngineInfo, Matrix, Tensor};
 use mka_lab::dtype::Dtype;
 use mka_lab::error::{Error, Pending, Result};
-use mka_lab::evaluate::evaluate;
+use mka_lab::evaluate::{Baseline, evaluate};
 use mka_lab::task::Task;
 use mka_lab::transformer::{Transformer, WeightStore};
 use pollster::block_on;
@@ -192,6 +192,19 @@ fn a_small_budget_changes_memory_and_nothing_else() {
     assert!(most > 4_900_000, "{most}: all weights stay");
     // The budget, and the states of 4 x 64 tokens that the blocks run on.
     assert!(least < (1 << 20) + 1_000_000, "{least}");
+}
+
+#[test]
+fn a_comparison_that_may_keep_no_stream_finds_the_same() {
+    let (model, _) = transformer(Rc::new(Cpu::default()), &sources(&demo()), 1 << 30);
+    let expected = block_on(evaluate(&model, None, &windows(2048), &Task::silent())).unwrap().dense;
+    for budget in [1, 300_000, 1 << 30] {
+        let baseline = block_on(Baseline::new(&model, windows(2048), budget, &Task::silent())).unwrap();
+        for shared in [0, 5, 12] {
+            let found = block_on(baseline.compare(&model, shared, &Task::silent())).unwrap();
+            assert_eq!(found.dense, expected, "{budget} bytes, {shared} blocks shared");
+        }
+    }
 }
 
 #[test]

@@ -200,10 +200,12 @@ impl Growth {
     /// The factor.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when a channel is all zero before the gap, or the sums are not numbers.
+    /// [`Error::NotFinite`] when all channels are zero before the gap, or the sums are not numbers.
     pub fn factor(&self) -> Result<f64> {
-        let sum: f64 = self.sums.iter().map(|(before, behind)| behind / before).sum();
-        let factor = sum / self.sums.len() as f64;
+        // A channel that is never used (padding, pruning) has no growth.
+        let used = self.sums.iter().filter(|(before, _)| *before > 0.0);
+        let (count, sum) = used.fold((0u32, 0.0), |(n, sum), (before, behind)| (n + 1, sum + behind / before));
+        let factor = sum / f64::from(count);
         let what = || "the growth of the stream over a gap".to_string();
         match factor > 0.0 && factor.is_finite() {
             true => Ok(factor),

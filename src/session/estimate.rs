@@ -34,7 +34,7 @@ impl Model {
         let layers = d.layers as f64;
         // Scores and values of the causal half, for every token, at the speed of the products.
         let row_flops = 2.0 * (per_chunk * window) as f64;
-        let attention = 2.0 * 2.0 * (sequences * window * window / 2) as f64 * (d.heads * d.head_size) as f64;
+        let attention = 2.0 * sequences as f64 * (window as f64).powi(2) * (d.heads * d.head_size) as f64;
         let block_seconds = block_weights * chunks * rates.per_weight + attention * rates.per_weight / row_flops;
 
         let resident = match sizes.all <= self.lab.budget() {

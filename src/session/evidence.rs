@@ -30,7 +30,11 @@ impl Model {
         let mut letters = Vec::new();
         for letter in LETTERS {
             let ids = tokenizer.encode(&format!("Answer: {letter}"))?;
-            letters.extend(ids.last().copied());
+            letters.extend(ids.last().copied().filter(|id| !letters.contains(id)));
+        }
+        if letters.len() < LETTERS.len() {
+            let reason = "it has no token of its own for each of the letters A to D, so questions cannot be asked";
+            return Err(Error::BadTokenizer { reason: reason.into() });
         }
         let step = task.step("choice", questions.len(), "questions");
         let (mut right, mut confidence, mut loss, mut answers) = (0, 0.0, 0.0, Vec::new());

@@ -42,6 +42,10 @@ impl Transformer {
             false => (projection.stored, projection.columns),
         };
         let line_bytes = columns * readable_dtype(&name, tensor)?.size();
+        // A long window costs as many times more as it is longer; the measurement stays small.
+        let wanted = rows as f64;
+        let rows = rows.clamp(1, self.engine.info().chunk_tokens);
+        let times = wanted / rows as f64;
         let most = (SAMPLE_FLOPS / (2.0 * rows as f64 * columns as f64)) as usize;
         let lines = lines.min(SAMPLE_BYTES / line_bytes.max(1)).min(most).max(1);
 
@@ -58,6 +62,6 @@ impl Transformer {
             engine.read(&engine.gather(&out, &[0])?).await?;
             best = best.min(begun.elapsed().as_secs_f64());
         }
-        Ok(Rates { per_byte: read / (lines * line_bytes) as f64, per_weight: best / (lines * columns) as f64 })
+        Ok(Rates { per_byte: read / (lines * line_bytes) as f64, per_weight: times * best / (lines * columns) as f64 })
     }
 }

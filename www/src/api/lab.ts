@@ -102,8 +102,8 @@ export class Lab {
 
   /**
    * Bytes of weights that may be on the engine at once, as of the worker's latest message. What fits stays there for the next
-   * pass, the rest is read again. At first it is an eighth of the memory that the browser says the machine has, or 1 GiB; it is
-   * halved when memory runs out.
+   * pass, the rest is read again. At first it is a quarter (on a GPU) or a sixteenth, at most 768 MiB (in the page), of the memory that
+   * the browser says the machine has, 512 MiB where it says nothing; it is halved when memory runs out.
    */
   get budget(): number {
     return this.#connection.memory.budget;
