@@ -326,6 +326,7 @@ fn a_repair_lowers_the_loss_and_is_kept_beside_the_recipe() {
     assert_eq!(replay(Some(maps[..maps.len() - 1].to_vec()), None).err().unwrap().code(), "bad-argument");
     let anew = replay(None, Some(&calibration)).unwrap();
     assert!((loss(&anew) - loss(&better)).abs() < 0.05, "{} anew, {} at first", loss(&anew), loss(&better));
+    assert!(anew.summary().warnings.iter().any(|warning| warning.contains("fitted anew")), "it says that it differs");
 }
 
 #[test]

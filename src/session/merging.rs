@@ -69,7 +69,12 @@ impl Model {
                 let shape = RepairMap::shape(&self.transformer.description);
                 recipe.survivors(&read_maps(maps, &shape, &self.lab.meter)?)?
             }
-            None if recipe.repairs() => self.repair_again(recipe, calibration, task).await?,
+            None if recipe.repairs() => {
+                let warning = "The repairs were fitted anew, on all windows of the calibration; where some were held out when the recipe was made, \
+                               they differ from its own. Pass the repair.safetensors of the merged model to have those.";
+                warnings.push(warning.into());
+                self.repair_again(recipe, calibration, task).await?
+            }
             None => recipe.survivors(&HashMap::new())?,
         };
         self.finish(recipe.clone(), survivors, calibration, warnings, task).await

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { FIXTURES, opened, watchedPage } from "./helpers.mjs";
+import { FIXTURES, idle, opened, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 let server, browser;
@@ -66,6 +66,25 @@ test("each kind of block is opened without a warning", async () => {
     assert.equal((await page.locator("#facts dd").allInnerTexts())[1], family.split("-")[0]);
     assert.equal(await page.locator("#load .warnings").count(), 0);
   }
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("the curves of a model of three layers leave out the methods that can remove none, and say so if no other is chosen", async () => {
+  const { page, problems } = await watchedPage(browser);
+  await pick(page, await files("gpt_neo-untied"));
+  await opened(page);
+  await page.locator("#calibrate").getByLabel("Sequences").fill("4");
+  await page.keyboard.press("Tab");
+  await page.click("#run-depth");
+  await page.waitForSelector("#perplexity svg, #error");
+  await idle(page);
+  assert.equal(await page.locator("#error").count(), 0);
+  assert.match(await page.locator("#at-depth").innerText(), /^With 1 removed: .*\d/);
+  for (const box of await page.locator("fieldset.checks:has(legend:text-is('Methods')):not(#lineup-methods) input:checked").all()) await box.uncheck();
+  await page.locator("fieldset.checks:not(#lineup-methods)").getByLabel("MKA, the paper").check();
+  await page.click("#run-depth");
+  assert.match(await page.locator("#error").innerText(), /no layer of this model can go/);
   assert.deepEqual(problems, []);
   await page.close();
 });

@@ -233,6 +233,35 @@ test("every preset, and a line-up of three of them: points as they come, gone on
   assert.ok(Math.abs(seen.measured - seen.again) < 1e-6, `${seen.measured} ${seen.again}`);
 });
 
+test("no draw of windows gets to the held-out ends of the built-in texts, and points of another model are not mixed in", async () => {
+  const seen = await page.evaluate(async () => {
+    const calibrate = { sequences: 6, window: 64, rows: 96 };
+    const texts = (await mka.builtInTexts()).map((text) => text.slice(0, Math.floor(text.length * 0.8)));
+    const drawn = { ...calibrate, seed: 3, shuffle: true };
+    const idsOf = async (options) => {
+      const calibration = await stories.calibrate(options);
+      const { recipe } = await stories.merge({ preset: "shortgpt", calibration, remove: 1 });
+      calibration.close();
+      return recipe.calibration.idsSha256;
+    };
+    const options = { presets: ["shortgpt"], budgets: [1], seeds: [3], window: 64, sequences: 1, calibrate, texts: [{ name: "one", text: "Once upon a time there was a dog. ".repeat(20) }] };
+    const points = await stories.lineup(options);
+    const other = structuredClone(points[0]);
+    other.recipe.model.fingerprint = "0".repeat(64);
+    const came = [];
+    const mixed = await failure(stories.lineup({ ...options, seeds: [0], points: [other] }, (point) => came.push(point)));
+    return {
+      ids: [await idsOf({ ...drawn, texts }), await idsOf(drawn), points[0].recipe.calibration.idsSha256],
+      whole: await idsOf({ ...drawn, texts: await mka.builtInTexts() }),
+      mixed: mixed.code,
+      came: came.length,
+    };
+  });
+  assert.equal(new Set(seen.ids).size, 1);
+  assert.notEqual(seen.whole, seen.ids[0], "the ends would be drawn from otherwise");
+  assert.deepEqual([seen.mixed, seen.came], ["bad-argument", 0]);
+});
+
 test("questions by letter and facts by rank, each with the perplexity on its text", async () => {
   const seen = await page.evaluate(async () => {
     const csv = '"What is ""up"", here?",down,up,"left, or so",right,B\nWho?,me,you,she,he,a\n';

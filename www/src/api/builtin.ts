@@ -3,6 +3,8 @@
  * programs which build modules together look for: they move the files, and put the new address in.
  */
 import { MkaError } from "./error";
+import { startOf } from "../heldout";
+import type { CalibrateOptions } from "../wasm/mka_lab.js";
 import type { Watch } from "./types";
 
 /** Fables, drama and exposition, in this order. */
@@ -41,6 +43,12 @@ export function builtInTexts(signal?: AbortSignal): Promise<string[]> {
     throw error;
   });
   return loaded;
+}
+
+/** What to calibrate on: where neither texts nor ids are given, the built-in texts without their held-out ends. */
+export async function calibratedOn(options: CalibrateOptions, signal?: AbortSignal): Promise<CalibrateOptions> {
+  if ((options.text ?? options.texts ?? options.ids) !== undefined) return options;
+  return { ...options, texts: (await builtInTexts(signal)).map(startOf) };
 }
 
 /** The files of a built-in model, for `lab.open`. Both are small: they are loaded as a whole. */

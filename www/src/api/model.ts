@@ -1,5 +1,5 @@
 /** A model that is open, and one that was merged from it. */
-import { builtInTexts } from "./builtin";
+import { calibratedOn } from "./builtin";
 import { Calibration } from "./calibration";
 import type { Connection } from "./connection";
 import { generate } from "./generate";
@@ -98,11 +98,13 @@ export class Model {
     return (await this.remote.call("evaluate", [rest], watch)) as Evaluation;
   }
 
-  /** Runs a text through the model and keeps the hidden states at chosen rows. Without a text it takes the built-in mix. */
+  /**
+   * Runs a text through the model and keeps the hidden states at chosen rows. Without a text it takes the built-in mix, but for the last
+   * fifth of each text, which is left to measure on.
+   */
   async calibrate(options: CalibrateOptions = {}): Promise<Calibration> {
     const [rest, watch] = split(options);
-    const text = rest.text === undefined && rest.ids === undefined ? { texts: await builtInTexts(watch.signal) } : {};
-    const choices = { ...rest, ...text };
+    const choices = await calibratedOn(rest, watch.signal);
     const remote = new Remote<MadeCalibration>(this.remote.connection, "calibration", async (send, call) => {
       const model = await this.remote.handle(send, call);
       return (await send("calibrate", model, [choices], call)) as MadeCalibration;

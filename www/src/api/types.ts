@@ -91,8 +91,9 @@ export type LineupPoint = wasm.LineupPoint & {
 
 /** Which methods to hold against each other; without a text to calibrate on, the built-in mix. */
 export type LineupOptions = Omit<wasm.LineupOptions, "calibrate" | "done"> & {
+  /** Without a text: the built-in ones, but for the last fifth of each, so that it can be measured on. */
   calibrate?: wasm.CalibrateOptions;
-  /** Points of an earlier run under the same options: they are left out, and come back with the new ones. */
+  /** Points of an earlier run on the same model under the same options: they are left out, and come back with the new ones. */
   points?: readonly LineupPoint[];
 } & Watch;
 

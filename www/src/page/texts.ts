@@ -250,6 +250,8 @@ export const T = {
       removed === 0 ? `${perplexity} as it was` : `${perplexity} with ${removed} removed`,
     here: (removed: number, perplexity: string) => `With ${removed} removed: ${perplexity}`,
     empty: "Not measured yet.",
+    none: "With these methods no layer of this model can go.",
+    noneHint: "Choose a method that drops layers instead of averaging them, or open a model with more layers.",
   },
 
   example: {
@@ -452,6 +454,8 @@ export const T = {
     head: ["Method", "Removed", "Seed", "Perplexity", "KL", "Top-1", "Model"],
     take: "Make it current",
     taken: "Current",
+    /** Which of the points, to whom cannot see the row. */
+    which: (title: string, removed: number, seed: number) => `${title}, ${removed} removed, seed ${seed}`,
     depths: "A text at each depth",
     depthsNote: "One text by each model of a method, from the prompt above. The cliff is where the perplexity grows the most for each layer.",
     cliff: "the cliff",
@@ -460,7 +464,7 @@ export const T = {
       "Letter accuracy alone misleads: replications of MKA report 0.647 on MMLU at 13 of 32 layers of Llama-3-8B, with a perplexity of 31,000 on the text of the questions. So the perplexity stands first.",
     choiceFile: "Choose a file in the MMLU format (csv)",
     ask: "Ask",
-    choiceHead: ["", "Perplexity of the questions", "Letter accuracy (0.25 by chance)", "Probability of the right letter"],
+    choiceHead: ["Model", "Perplexity of the questions", "Letter accuracy (0.25 by chance)", "Probability of the right letter"],
     choiceCount: (count: number) => `${count} questions.`,
     sides: { before: "Before", after: "After" },
     cloze: "Facts to complete",

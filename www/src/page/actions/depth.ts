@@ -1,18 +1,31 @@
 /** What every depth costs: merges of one layer, of two, and so on, each by several methods, each measured. */
+import { MkaError } from "#mka";
 import type { Series } from "../charts/perplexity";
+import { mostRemovable } from "../rules";
 import { state, update } from "../state";
+import { T } from "../texts";
 import { job, type Watch } from "./job";
 import { presets } from "./load";
 import { calibrateWithin } from "./measure";
 import { comparedText } from "./merge";
 
-/** The deepest that every method can go: both ends stay, and one layer to merge into. */
+/** The deepest that is asked for: both ends stay, and one layer to merge into. */
 export function deepest(): number {
   return Math.max(1, (state.model?.summary.layers ?? state.example?.results.summary?.layers ?? 12) - 3);
 }
 
+/** The chosen methods that can remove a layer of a model of `layers`, each with how many it goes down to. */
+function descents(layers: number): { name: string; title: string; most: number }[] {
+  const { depth } = state;
+  return presets()
+    .filter(({ name }) => depth.methods.includes(name))
+    .map(({ name, title, options }) => ({ name, title, most: Math.min(depth.most, deepest(), mostRemovable(layers, options)) }))
+    .filter(({ most }) => most > 0);
+}
+
 export async function measureDepth(): Promise<void> {
   await job("depth", async (watch) => {
+    if (descents(state.model?.summary.layers ?? 0).length === 0) throw new MkaError("bad-argument", T.depth.none, T.depth.noneHint);
     if (!state.calibration) await calibrateWithin(watch);
     await depthWithin(watch);
   });
@@ -20,16 +33,15 @@ export async function measureDepth(): Promise<void> {
 
 /** As a part of a job. The curves grow as they are measured. */
 export async function depthWithin({ signal, onProgress }: Watch): Promise<void> {
-  const { model, calibration, depth } = state;
+  const { model, calibration } = state;
   if (!model || !calibration) return;
   const text = await comparedText();
-  const most = Math.min(depth.most, deepest());
-  const methods = presets().filter(({ name }) => depth.methods.includes(name));
-  const total = methods.length * most;
+  const methods = descents(model.summary.layers);
+  const total = methods.reduce((sum, { most }) => sum + most, 0);
   const begun = performance.now();
   const done: Series[] = [];
   let count = 0;
-  for (const { name, title } of methods) {
+  for (const { name, title, most } of methods) {
     const points: { removed: number; perplexity: number }[] = [];
     for (let removed = 1; removed <= most; removed += 1) {
       const merged = await model.merge({ preset: name, calibration, remove: removed, signal });

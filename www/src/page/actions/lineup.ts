@@ -1,6 +1,6 @@
 /** The line-up, and what else is asked of models: questions, facts, a text at each depth, recipes edited and compared. */
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
-import { endOf } from "../heldout";
+import { endOf } from "../../heldout";
 import { state, update } from "../state";
 import { T } from "../texts";
 import { job, show, type Watch } from "./job";
@@ -18,7 +18,7 @@ export interface Lineup {
   budgets: string;
   seeds: number;
   points: readonly LineupPoint[];
-  /** What the points were measured under: others are not gone on from. */
+  /** What the points of this model were measured under: others are not gone on from. */
   key: string;
   measure: "perplexity" | "kl" | "top1";
   text: string;
@@ -29,6 +29,9 @@ export interface Lineup {
   choice: Both<ChoiceResult> | undefined;
   facts: string;
   cloze: Both<ClozeResult> | undefined;
+  /** The models that all of it is about. */
+  model: typeof state.model;
+  merged: typeof state.merged;
   recipe: string;
   kept: { title: string; recipe: Recipe }[];
 }
@@ -48,9 +51,28 @@ export const lineup: Lineup = {
   choice: undefined,
   facts: T.lineup.factsDefault,
   cloze: undefined,
+  model: undefined,
+  merged: undefined,
   recipe: "",
   kept: [],
 };
+
+/** Forgets what was found on models that are no longer the ones on the page. Recipes stay: another model may follow them. */
+export function forgetOthers(): void {
+  const { model, merged } = state;
+  if (model !== lineup.model) {
+    Object.assign(lineup, { model, points: [], chosen: undefined, depths: [], text: "", choice: undefined, cloze: undefined });
+  }
+  if (merged !== lineup.merged) {
+    const { choice, cloze } = lineup;
+    Object.assign(lineup, {
+      merged,
+      chosen: undefined,
+      choice: choice && { ...choice, after: undefined },
+      cloze: cloze && { ...cloze, after: undefined },
+    });
+  }
+}
 
 /** Numbers of layers, as they are typed. */
 export function budgets(): number[] {
@@ -64,15 +86,17 @@ export async function run(): Promise<void> {
   const { model } = state;
   if (!model) return;
   await job("lineup", async (watch) => {
+    forgetOthers();
     const texts = (await builtInTexts(watch.signal)).map((text, at) => ({ name: T.lineup.texts[at] ?? String(at), text: endOf(text) }));
     const { sequences, window, rows, skip } = state.calibrate;
     const own = state.calibrateText.own ? { text: state.calibrateText.text } : {};
     const calibrate = { sequences, window, rows, skip, ...own };
-    const key = JSON.stringify([state.source?.name, model.summary.bytes, calibrate, state.compare]);
+    const key = JSON.stringify([calibrate, state.compare]);
     if (key !== lineup.key) Object.assign(lineup, { key, points: [], chosen: undefined, depths: [] });
     const seeds = Array.from({ length: lineup.seeds }, (_, seed) => seed);
     const options = { presets: [...lineup.presets], budgets: budgets(), seeds, calibrate, texts, ...state.compare };
     await model.lineup({ ...options, points: lineup.points, ...watch }, (point) => {
+      if (state.model !== model) return; // it was closed just now
       lineup.points = [...lineup.points, point];
       update();
     });
@@ -85,6 +109,7 @@ export async function choosePoint(point: LineupPoint): Promise<void> {
   if (!recipe) return;
   await job("merge", async (watch) => {
     await mergeWithin({ recipe, ...(repair && { repair }) }, watch);
+    forgetOthers();
     lineup.chosen = point;
     keepRecipe(`${point.preset}, ${point.removed}`, recipe);
   });
@@ -161,9 +186,18 @@ export async function askFacts(): Promise<void> {
   });
 }
 
-export async function takeCsv(file: File): Promise<void> {
-  lineup.csv = { name: file.name, content: await file.text() };
-  update();
+/** Reads a file of the user's; why that fails, the line-up tells. */
+async function read(file: File, take: (content: string) => void): Promise<void> {
+  try {
+    take(await file.text());
+    update();
+  } catch (error) {
+    show(error, "lineup");
+  }
+}
+
+export function takeCsv(file: File): Promise<void> {
+  return read(file, (content) => (lineup.csv = { name: file.name, content }));
 }
 
 function parsed(text: string): Recipe | undefined {
@@ -180,9 +214,8 @@ export function editCurrent(): void {
   update();
 }
 
-export async function takeRecipe(file: File): Promise<void> {
-  lineup.recipe = await file.text();
-  update();
+export function takeRecipe(file: File): Promise<void> {
+  return read(file, (content) => (lineup.recipe = content));
 }
 
 /** Does what the edited recipe says. A calibration goes along: repairs are fitted anew, and another model of the same shape can follow it. */

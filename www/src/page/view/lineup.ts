@@ -8,6 +8,7 @@ import {
   choosePoint,
   cliff,
   editCurrent,
+  forgetOthers,
   lineup,
   replayEdited,
   run,
@@ -19,11 +20,12 @@ import { lineupChart, type LineupMark } from "../charts/lineup";
 import { figure, percent } from "../format";
 import { state, update } from "../state";
 import { T } from "../texts";
-import { busy, button, checkbox, fileButton, numberField, selectField, trouble, type View } from "./parts";
+import { busy, button, checkbox, fileButton, labelled, numberField, selectField, trouble, type View } from "./parts";
 
 const picture = lineupChart();
 
 export function lineupContent(): View {
+  forgetOthers();
   return html`${choices()} ${trouble("lineup")} ${results()} ${depths()} ${questions()} ${cloze()} ${recipes()}`;
 }
 
@@ -72,14 +74,15 @@ function shownText(): string {
   return lineup.text || (textNames()[0] ?? "");
 }
 
-let drawn: { key: string; marks: LineupMark[] } = { key: "", marks: [] };
+let drawn: { points: readonly LineupPoint[]; key: string; marks: LineupMark[] } = { points: [], key: "", marks: [] };
 
 /** The means over the seeds; the same array as long as nothing has changed, so that the picture stays. */
 function marks(): LineupMark[] {
-  const key = `${lineup.points.length} ${lineup.measure} ${shownText()} ${lineup.key}`;
-  if (key === drawn.key) return drawn.marks;
+  const { points } = lineup;
+  const key = `${lineup.measure} ${shownText()}`;
+  if (points === drawn.points && key === drawn.key) return drawn.marks;
   const groups = new Map<string, LineupPoint[]>();
-  for (const point of lineup.points) {
+  for (const point of points) {
     const name = `${point.preset} ${point.removed}`;
     groups.set(name, [...(groups.get(name) ?? []), point]);
   }
@@ -91,7 +94,7 @@ function marks(): LineupMark[] {
     const value = values.reduce((sum, value) => sum + value, 0) / values.length;
     return [{ preset: first.preset, title, removed: first.removed, value, least: Math.min(...values), most: Math.max(...values) }];
   });
-  drawn = { key, marks: all.sort((a, b) => a.removed - b.removed) };
+  drawn = { points, key, marks: all.sort((a, b) => a.removed - b.removed) };
   return drawn.marks;
 }
 
@@ -143,7 +146,7 @@ function row(point: LineupPoint): View {
         : html`<td>${figure(found.merged.perplexity)} <small>× ${figure(found.merged.perplexity / found.dense.perplexity)}</small></td>
             <td>${figure(found.kl)}</td>
             <td>${percent(found.top1Agreement).replace("+", "")}</td>`}
-      <td>${point.recipe ? button(point === lineup.chosen ? words.taken : words.take, () => choosePoint(point), { off: busy() }) : nothing}</td>
+      <td>${point.recipe ? labelled(point === lineup.chosen ? words.taken : words.take, words.which(title, point.removed, point.seed), () => choosePoint(point), busy()) : nothing}</td>
     </tr>
   `;
 }

@@ -42,6 +42,11 @@ export function button(label: unknown, action: () => unknown, { primary = false,
   `;
 }
 
+/** A button that says in its row what it does, and to whom cannot see the row also with what. */
+export function labelled(label: string, name: string, action: () => unknown, off = busy()): View {
+  return button(html`${label}<span class="visually-hidden"> ${name}</span>`, action, { off });
+}
+
 interface NumberOptions {
   min: number;
   max: number;

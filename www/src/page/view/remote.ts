@@ -8,7 +8,7 @@ import { bytes, duration } from "../format";
 import { lastName } from "../link";
 import { state } from "../state";
 import { T } from "../texts";
-import { button, checkbox, type View, warnings } from "./parts";
+import { button, checkbox, labelled, type View, warnings } from "./parts";
 
 export function remoteForm(): View {
   const words = T.load;
@@ -124,7 +124,3 @@ function row(model: StoredModel): View {
   `;
 }
 
-/** A button that says in the list's row what it does, and to whom cannot see the row also with what. */
-function labelled(label: string, name: string, action: () => void): View {
-  return button(html`${label}<span class="visually-hidden"> ${name}</span>`, action);
-}

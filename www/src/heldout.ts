@@ -1,13 +1,20 @@
-/** The built-in held-out text: a part of the built-in texts that calibration does not get to. */
+/** The built-in texts, parted: calibration never gets to the end of each, so that it can be measured on. Pure, for the interface, the page and the element. */
 
-/** Which part of each text is held out. Calibration reads from the start and is limited so that it ends before. */
+/** Which part of each text is held out. */
 const HELD_OUT = 0.2;
 /** Characters of one text before the next one comes. */
 const PIECE = 1500;
 
+const edgeOf = (text: string): number => Math.floor(text.length * (1 - HELD_OUT));
+
+/** What is calibrated on of one text. */
+export function startOf(text: string): string {
+  return text.slice(0, edgeOf(text));
+}
+
 /** The held-out end of one text. */
 export function endOf(text: string): string {
-  return text.slice(Math.floor(text.length * (1 - HELD_OUT)));
+  return text.slice(edgeOf(text));
 }
 
 /** The last fifth of each text, in pieces that take turns. */

@@ -1,0 +1,76 @@
+// The line-up on the page: what it shows is about the model that is open, each button says which, and axe finds no fault.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { DIST, launch } from "./chromium.mjs";
+import { faults, idle, opened, watchedPage } from "./helpers.mjs";
+import { serve } from "./server.mjs";
+
+let server, browser;
+
+before(async () => {
+  server = await serve({ "/": DIST });
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** The page with a small model open and less work than the defaults. */
+async function smallPage() {
+  const watched = await watchedPage(browser, { reducedMotion: "reduce" });
+  const { page } = watched;
+  await page.goto(server.url("/"));
+  await page.click("#open-stories260k");
+  await opened(page);
+  const fill = async (part, label, value) => {
+    await page.locator(part).getByLabel(label, { exact: true }).first().fill(value);
+    await page.keyboard.press("Tab");
+  };
+  await fill("#calibrate", "Sequences", "4");
+  return { ...watched, fill };
+}
+
+test("the line-up ends with the model that it is about, and its buttons say which point they take", async () => {
+  const { page, problems, fill } = await smallPage();
+  await page.click("#open-lineup");
+  await page.waitForSelector("#lineup-methods");
+  for (const box of await page.locator("#lineup-methods input:checked").all()) await box.uncheck();
+  await page.locator("#lineup-methods").getByLabel("ShortGPT", { exact: false }).first().check();
+  await fill("#lineup", "Layers to remove", "1, 2");
+  await page.click("#run-lineup");
+  await page.waitForSelector("#lineup-table tbody tr:nth-child(2)");
+  await idle(page);
+  const takes = page.locator("#lineup-table button");
+  const names = await takes.allInnerTexts();
+  assert.equal(names.length, 2);
+  assert.equal(new Set(names).size, 2, `${names}`);
+  assert.match(names[0], /ShortGPT.*1 removed, seed 0/s);
+  await page.evaluate(() => document.querySelectorAll("#lineup details").forEach((details) => (details.open = true)));
+  await page.click("#run-cloze");
+  await page.waitForSelector("#cloze-result");
+  await idle(page);
+  await takes.last().click();
+  await page.waitForSelector("#lineup-table tr.chosen");
+  await idle(page);
+  assert.deepEqual(await faults(page), []);
+
+  await page.click("#open-demo");
+  await page.waitForFunction(() => document.querySelector("#facts dd:nth-of-type(1)").innerText && !document.querySelector(".status.busy"));
+  await page.waitForFunction(() => !document.querySelector("#lineup-table"));
+  assert.equal(await page.locator("#cloze-result").count(), 0);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("a file that cannot be read is told in the line-up", async () => {
+  const { page, problems } = await smallPage();
+  await page.click("#open-lineup");
+  await page.waitForSelector("#recipe-file", { state: "attached" });
+  await page.evaluate(() => (File.prototype.text = () => Promise.reject(new DOMException("gone", "NotFoundError"))));
+  await page.setInputFiles("#recipe-file", { name: "recipe.json", mimeType: "application/json", buffer: Buffer.from("{}") });
+  await page.locator("#lineup #error").waitFor();
+  assert.deepEqual(problems, []);
+  await page.close();
+});
