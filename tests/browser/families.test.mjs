@@ -81,7 +81,7 @@ test("the curves of a model of three layers leave out the methods that can remov
   await idle(page);
   assert.equal(await page.locator("#error").count(), 0);
   assert.match(await page.locator("#at-depth").innerText(), /^With 1 removed: .*\d/);
-  for (const box of await page.locator("fieldset.checks:has(legend:text-is('Methods')):not(#lineup-methods) input:checked").all()) await box.uncheck();
+  for (const box of (await page.locator("fieldset.checks:has(legend:text-is('Methods')):not(#lineup-methods) input:checked").all()).reverse()) await box.uncheck();
   await page.locator("fieldset.checks:not(#lineup-methods)").getByLabel("MKA, the paper").check();
   await page.click("#run-depth");
   assert.match(await page.locator("#error").innerText(), /no layer of this model can go/);

@@ -36,7 +36,7 @@ test("the line-up ends with the model that it is about, and its buttons say whic
   const { page, problems, fill } = await smallPage();
   await page.click("#open-lineup");
   await page.waitForSelector("#lineup-methods");
-  for (const box of await page.locator("#lineup-methods input:checked").all()) await box.uncheck();
+  for (const box of (await page.locator("#lineup-methods input:checked").all()).reverse()) await box.uncheck();
   await page.locator("#lineup-methods").getByLabel("ShortGPT", { exact: false }).first().check();
   await fill("#lineup", "Layers to remove", "1, 2");
   await page.click("#run-lineup");
