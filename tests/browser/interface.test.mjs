@@ -235,7 +235,7 @@ test("every preset, and a line-up of three of them: points as they come, gone on
 
 test("no draw of windows gets to the held-out ends of the built-in texts, and points of another model are not mixed in", async () => {
   const seen = await page.evaluate(async () => {
-    const calibrate = { sequences: 6, window: 64, rows: 96 };
+    const calibrate = { sequences: 40, window: 64, rows: 96 };
     const texts = (await mka.builtInTexts()).map((text) => text.slice(0, Math.floor(text.length * 0.8)));
     const drawn = { ...calibrate, seed: 3, shuffle: true };
     const idsOf = async (options) => {
