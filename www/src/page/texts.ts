@@ -451,6 +451,7 @@ export const T = {
     axis: "layers removed",
     removed: (count: number) => (count === 1 ? "1 layer removed" : `${count} layers removed`),
     point: (removed: number, measure: string, value: string) => `${removed} removed: ${measure} ${value}`,
+    table: "What each method came to",
     head: ["Method", "Removed", "Seed", "Perplexity", "KL", "Top-1", "Model"],
     take: "Make it current",
     taken: "Current",

@@ -121,7 +121,7 @@ function results(): View {
       })}
     </div>
     ${picture.element}
-    <div class="scroll" tabindex="0" role="region" aria-label=${words.title}>
+    <div class="scroll" tabindex="0" role="region" aria-label=${words.table}>
       <table class="numbers" id="lineup-table">
         <thead>
           <tr>${words.head.map((name) => html`<th scope="col">${name}</th>`)}</tr>
