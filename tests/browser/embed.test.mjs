@@ -18,8 +18,9 @@ after(async () => {
 });
 
 /** A page at `host` that frames embed.html from localhost, with these parameters. */
-async function framed(parameters, host = "localhost") {
+async function framed(parameters, host = "localhost", prepare = () => {}) {
   const watched = await watchedPage(browser);
+  await prepare(watched.page);
   await watched.page.goto(server.url("/pages/foreign.html", host));
   await watched.page.evaluate((src) => {
     window.heard = [];
@@ -90,6 +91,25 @@ test("another origin that is allowed runs it, sends a model as bytes, and gets r
   assert.ok(await page.evaluate((origin) => heard.every((message) => message.own && message.origin === origin), server.url("")));
   assert.deepEqual(problems, []);
   await page.close();
+});
+
+test("where the browser does not say which page is around the frame, an allowed one is told all the same, without a referrer too", async () => {
+  const blind = (page) => page.route(/\/app\/.*\.js$/, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replaceAll("ancestorOrigins", "unknownHere") });
+  });
+  const origin = `https://example.org ${server.url("", "127.0.0.1")}`;
+  const { page } = await framed({ model: "stories260k", origin }, "127.0.0.1", async (page) => {
+    await blind(page);
+    await page.addInitScript(() => Object.defineProperty(Document.prototype, "referrer", { get: () => "" }));
+  });
+  await page.evaluate(() => until(({ tell }) => tell === "ready"));
+  await page.evaluate(() => until(({ tell }) => tell === "resize"));
+  await page.close();
+  const other = await framed({ model: "stories260k", origin: "https://example.org" }, "127.0.0.1", blind);
+  await other.page.waitForTimeout(700);
+  assert.deepEqual(await other.page.evaluate(() => heard), []);
+  await other.page.close();
 });
 
 test("an origin that is not allowed hears nothing and changes nothing", async () => {

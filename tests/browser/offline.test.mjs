@@ -146,6 +146,25 @@ test("it answers for its own files only", async () => {
   await server.close();
 });
 
+test("a full disk ends the keeping, not the answers", async () => {
+  const program = join(folder, "site/sw.js");
+  const whole = await readFile(program, "utf8");
+  await writeFile(program, `const put = Cache.prototype.put;
+    Cache.prototype.put = function (key, response) {
+      return String(key).includes("/models/") ? Promise.reject(new DOMException("full", "QuotaExceededError")) : put.call(this, key, response);
+    };
+    ${whole}`);
+  const server = await serve(mounts());
+  const context = await browser.newContext();
+  const page = await visit(context, address(server));
+  await page.waitForFunction(() => navigator.serviceWorker.controller);
+  assert.ok((await run(page, "demo")) > 1);
+  assert.equal(await page.evaluate(async () => (await caches.match("models/demo/config.json")) === undefined), true);
+  await context.close();
+  await server.close();
+  await writeFile(program, whole);
+});
+
 test("a newer build takes over at the next visit, as a whole; until then the old one is whole too", async () => {
   const server = await serve(mounts());
   const url = address(server);
