@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, opened, watchedPage } from "./helpers.mjs";
+import { idle, opened, sourceModule, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 const WWW = new URL("../../www/", import.meta.url);
@@ -270,4 +270,12 @@ test("what a link can't keep is said: own files and own texts", async () => {
   await page.goto(link);
   assert.match(await page.innerText("#corrections"), /text of the sender's own/);
   await page.close();
+});
+
+test("what stands behind the ? of a folder's address is in no source, and a revision that can't be decoded is a bad argument", async () => {
+  const { named } = await sourceModule("api/source.ts");
+  globalThis.location ??= { href: "https://self.example/" };
+  const bare = { source: "https://host.example/a/b/", folder: "https://host.example/a/b/" };
+  assert.deepEqual(named("https://host.example/a/b?sig=secret#x"), bare);
+  assert.throws(() => named("https://huggingface.co/owner/name/tree/%zz"), { name: "MkaError", code: "bad-argument" });
 });
