@@ -68,7 +68,7 @@ test("what the first visit loads is small", async () => {
 test("the same run, computed here, gives the numbers of the file", async () => {
   const { page, problems } = await openPage();
   await runHere(page);
-  const said = await text(page, "#example");
+  const said = await page.locator("#example").evaluate((strip) => strip.textContent.replace(/\s+/g, " "));
   assert.equal(await page.locator("#agreement").getAttribute("data-agrees"), "true", said);
   assert.equal(await page.locator(".differences li").count(), 10, said);
   assert.match(said, /similarities of layers: (the same|differ by at most \d)/);
