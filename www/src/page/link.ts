@@ -133,9 +133,11 @@ async function take(text: string, first: boolean): Promise<void> {
       state.corrections = parsed.corrections;
       state.textMissing = ownText || ownTestText;
     }
-    if (model === undefined || model !== openAddress()) apply(parsed);
-    const open = await openNamed(model);
-    if (open) apply(parse(text, start()));
+    // Of what opening a model sets, an address says only what is different.
+    const settle = (): void => apply(parse(text, start()));
+    if (model !== undefined && model === openAddress()) settle();
+    else apply(parsed);
+    const open = await openNamed(model, settle);
     if (!first) return;
     // What is told above the panels is read first.
     const told = state.wanted !== undefined || state.textMissing || state.corrections.length > 0;
@@ -150,7 +152,7 @@ async function take(text: string, first: boolean): Promise<void> {
 }
 
 /** Opens what an address names where that is allowed; true if it is open then. */
-async function openNamed(model: string | undefined): Promise<boolean> {
+async function openNamed(model: string | undefined, opened: () => void): Promise<boolean> {
   const has = openAddress();
   state.wanted = undefined;
   if (model === undefined) {
@@ -158,8 +160,8 @@ async function openNamed(model: string | undefined): Promise<boolean> {
     return false;
   }
   if (model === has) return true;
-  if (isBuiltIn(model)) await openBuiltIn(model);
-  else if (agreed.has(model)) await openModel(model, lastName(model));
+  if (isBuiltIn(model)) await openBuiltIn(model, opened);
+  else if (agreed.has(model)) await openModel(model, lastName(model), undefined, opened);
   else state.wanted = model;
   return openAddress() === model;
 }

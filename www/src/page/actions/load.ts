@@ -22,13 +22,17 @@ export async function startEngine(engine: Backend): Promise<void> {
   else if (source) await openModel(source.files, source.name, source.options);
 }
 
-/** A text is what the user named on the network: the fields say how; a URL is one of this page's own. */
+/**
+ * A text is what the user named on the network: the fields say how; a URL is one of this page's own. `opened` is called as a
+ * part of the job, before anybody sees the settings that opening a model makes.
+ */
 export async function openModel(
   files: ModelFiles,
   name: string,
   options: OpenOptions = typeof files === "string" ? remoteOptions(files) : {},
+  opened = (): void => {},
 ): Promise<void> {
-  await job("open", (watch) => openWithin(files, name, options, watch));
+  await job("open", (watch) => openWithin(files, name, options, watch).then(opened));
   await refreshKept();
   await forecastIfLarge();
 }
@@ -60,8 +64,8 @@ export function suggested(): Suggested | undefined {
   return { remove: Math.max(1, Math.min(removable(), Math.round(layers / 5))), window: Math.min(256, positions) };
 }
 
-export async function openBuiltIn(id: string): Promise<void> {
-  await job("open", (watch) => openBuiltInWithin(id, watch));
+export async function openBuiltIn(id: string, opened = (): void => {}): Promise<void> {
+  await job("open", (watch) => openBuiltInWithin(id, watch).then(opened));
 }
 
 /** As a part of a job. */
