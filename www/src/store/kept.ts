@@ -27,11 +27,14 @@ export interface Manifest {
 
 const ROOT = "mka-lab";
 
-/** The folder of all kept models; undefined where the browser has no such thing, as in some private windows. */
-export async function root(): Promise<FileSystemDirectoryHandle | undefined> {
+/**
+ * The folder of all kept models; undefined where there is none, or the browser has no such thing, as in some private windows.
+ * Made only for something to be kept: the page around may use the private file system for its own.
+ */
+export async function root(options?: FileSystemGetDirectoryOptions): Promise<FileSystemDirectoryHandle | undefined> {
   try {
     if (!navigator.locks) return undefined;
-    return await (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT, { create: true });
+    return await (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT, options);
   } catch {
     return undefined;
   }

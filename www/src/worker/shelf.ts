@@ -51,7 +51,7 @@ export class Shelf {
 
   /** A new one, in place of what was kept of another version; undefined where the browser keeps nothing. */
   static async create(manifest: Manifest): Promise<Shelf | undefined> {
-    const all = await root();
+    const all = await root({ create: true });
     if (!all) return undefined;
     const name = await shelfName(manifest.source, manifest.hub);
     return alone(name, async () => {
