@@ -72,6 +72,9 @@ impl Sums {
             return Err(Error::argument("rows", "stream, MLP output and target of a repair differ in size"));
         }
         let rows = mlp.len() / d.max(1);
+        if rows == 0 {
+            return Ok(());
+        }
         // Channel by channel, so that a product of these two has a sum over rows for each pair of channels.
         let mut columns = vec![0.0f32; 2 * d * rows];
         for row in 0..rows {
