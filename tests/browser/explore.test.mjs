@@ -189,6 +189,7 @@ test("each picture gives its values as a table, CSV, PNG and SVG", async () => {
   const { page, problems } = await openPage();
   for (const name of ["map", "influence", "stream", "cloud", "stack", "perplexity", "texts"]) {
     await page.locator(`#${name}-table summary`).click();
+    await page.waitForSelector(`#${name}-table tbody tr:nth-child(2)`); // opening is told a moment later
     assert.ok((await page.locator(`#${name}-table tbody tr`).count()) >= 2, name);
     for (const kind of ["CSV", "PNG", "SVG"]) {
       const [download] = await Promise.all([page.waitForEvent("download"), page.click(`#${name} [data-take=${kind}]`)]);
