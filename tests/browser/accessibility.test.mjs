@@ -35,7 +35,7 @@ async function fewSequences(page) {
 
 for (const [colorScheme, width] of [["light", 1400], ["dark", 320]]) {
   test(`axe finds no fault in any state of the page, ${colorScheme}, ${width} pixels`, async () => {
-    const { page } = await openPage({ colorScheme, reducedMotion: "reduce", viewport: { width, height: 900 } });
+    const { page, requests } = await openPage({ colorScheme, reducedMotion: "reduce", viewport: { width, height: 900 } });
     // What a bar covers at one place of scrolling is no smaller for that: here the bars stand still.
     await page.addStyleTag({ content: ".status, .parts { position: static !important }" });
     const none = async (state) => assert.deepEqual(await faults(page), [], state);
@@ -66,6 +66,8 @@ for (const [colorScheme, width] of [["light", 1400], ["dark", 320]]) {
     await page.selectOption("#selection", "manual");
     for (const own of await page.getByLabel("My own", { exact: true }).all()) await own.check();
     await none("all choices");
+    const elsewhere = requests.filter((url) => !url.replace(/^blob:/, "").startsWith(server.url("/")));
+    assert.deepEqual(elsewhere, [], "none of it asks another origin");
     await page.close();
   });
 

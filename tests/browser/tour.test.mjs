@@ -30,7 +30,7 @@ const focused = (page) => page.evaluate(() => document.activeElement.id);
 
 for (const viewport of [{ width: 1400, height: 900 }, { width: 360, height: 740 }]) {
   test(`each step marks what it is about, in sight and not under the panel, at ${viewport.width} pixels`, async () => {
-    const { page, problems } = await openPage("/", { viewport });
+    const { page, problems, requests } = await openPage("/", { viewport });
     await page.click("#tour-open");
     const marked = new Set();
     for (const [at, step] of STEPS.entries()) {
@@ -55,6 +55,7 @@ for (const viewport of [{ width: 1400, height: 900 }, { width: 360, height: 740 
     assert.equal(await page.locator("[data-tour-here]").count(), 0);
     assert.equal(await focused(page), "tour-open");
     assert.match(await page.innerText("#tour-open"), /Take the tour/, "after the last step it begins anew");
+    assert.deepEqual(requests.filter((url) => !url.startsWith(server.url("/"))), [], "it asks nobody else");
     assert.deepEqual(problems, []);
     await page.close();
   });
