@@ -24,12 +24,19 @@ export function chart<Input extends object>(
   let wanted: Input | undefined;
   let drawn: { input: Input; width: number } | undefined;
   let busy = false;
+  /** As of the last layout: to ask for it while the page changes would lay the page out again for each picture. */
+  let width = 0;
 
   const redraw = async (): Promise<void> => {
-    const width = element.clientWidth;
     if (busy || !wanted || width === 0 || (drawn && drawn.width === width && same(drawn.input, wanted))) return;
-    const now = { input: wanted, width };
     busy = true;
+    if (!drawn) await turn();
+    const input = wanted as Input | undefined; // it may have been emptied meanwhile
+    if (!input) {
+      busy = false;
+      return clear();
+    }
+    const now = { input, width };
     try {
       await draw(element, now.input, now.width);
       drawn = now;
@@ -51,7 +58,10 @@ export function chart<Input extends object>(
     element.replaceChildren();
     drawn = undefined;
   };
-  new ResizeObserver(() => void redraw()).observe(element);
+  new ResizeObserver(() => {
+    width = element.clientWidth;
+    void redraw();
+  }).observe(element);
   return {
     element,
     show(input) {
@@ -61,6 +71,14 @@ export function chart<Input extends object>(
       else if (!busy) clear();
     },
   };
+}
+
+let turns: Promise<void> = Promise.resolve();
+
+/** Pictures that come at once are drawn one after the other, and what the user does comes in between. */
+function turn(): Promise<void> {
+  turns = turns.then(() => new Promise((resolve) => setTimeout(resolve)));
+  return turns;
 }
 
 function same<T extends object>(a: T, b: T): boolean {
