@@ -17,6 +17,7 @@ const browser = await launch();
 /** The states, in the order in which one page goes through them. */
 const STATES = {
   start: async (page) => {
+    await page.keyboard.press("Shift"); // so that all pictures are drawn
     await page.waitForTimeout(1500);
   },
   error: async (page) => {

@@ -8,6 +8,7 @@ import "./style/tour.css";
 import "./style/forced.css";
 import { render } from "lit-html";
 import { loadExample } from "./actions/example";
+import { drawInSight } from "./charts/chart";
 import { acceptDrops } from "./drop";
 import { followState, openLink } from "./link";
 import { watchParts } from "./part";
@@ -23,6 +24,7 @@ import { shareDone } from "./view/status";
 const root = document.getElementById("page") as HTMLElement;
 
 restoreTheme();
+drawInSight();
 restoreTour();
 onUpdate(() => {
   render(page(), root);

@@ -26,9 +26,14 @@ export function chart<Input extends object>(
   let busy = false;
   /** As of the last layout: to ask for it while the page changes would lay the page out again for each picture. */
   let width = 0;
+  let near = false;
 
   const redraw = async (): Promise<void> => {
     if (busy || !wanted || width === 0 || (drawn && drawn.width === width && same(drawn.input, wanted))) return;
+    if (!near && !awake) {
+      sleepers.add(redraw);
+      return;
+    }
     busy = true;
     if (!drawn) await turn();
     const input = wanted as Input | undefined; // it may have been emptied meanwhile
@@ -62,6 +67,13 @@ export function chart<Input extends object>(
     width = element.clientWidth;
     void redraw();
   }).observe(element);
+  const sight = new IntersectionObserver(([entry]) => {
+    if (!entry?.isIntersecting) return;
+    near = true;
+    sight.disconnect();
+    void redraw();
+  }, { rootMargin: "10%" });
+  sight.observe(element);
   return {
     element,
     show(input) {
@@ -71,6 +83,23 @@ export function chart<Input extends object>(
       else if (!busy) clear();
     },
   };
+}
+
+/** Pictures out of sight are drawn too. */
+let awake = true;
+const sleepers = new Set<() => Promise<void>>();
+
+/** Until the user does anything, only pictures in sight are drawn: a page that is just opened has little to do. */
+export function drawInSight(): void {
+  awake = false;
+  const kinds = ["pointerdown", "keydown", "wheel", "touchstart", "scroll"];
+  const wake = (): void => {
+    awake = true;
+    for (const kind of kinds) removeEventListener(kind, wake, true);
+    for (const redraw of sleepers) void redraw();
+    sleepers.clear();
+  };
+  for (const kind of kinds) addEventListener(kind, wake, { capture: true, passive: true });
 }
 
 let turns: Promise<void> = Promise.resolve();
