@@ -45,6 +45,7 @@ export function chart<Input extends object>(
     try {
       await draw(element, now.input, now.width);
       drawn = now;
+      element.classList.remove("empty");
     } catch (error) {
       drawn = undefined;
       if (wanted) {
@@ -61,6 +62,7 @@ export function chart<Input extends object>(
   };
   const clear = (): void => {
     element.replaceChildren();
+    element.classList.add("empty"); // it keeps the room of the picture
     drawn = undefined;
   };
   new ResizeObserver(() => {
@@ -78,7 +80,6 @@ export function chart<Input extends object>(
     element,
     show(input) {
       wanted = input;
-      element.classList.toggle("empty", !input);
       if (input) void redraw();
       else if (!busy) clear();
     },
