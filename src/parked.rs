@@ -66,7 +66,7 @@ impl Parked {
         let array = js_sys::Reflect::get(&js_sys::global(), &"Uint8Array".into())
             .and_then(|class| class.dyn_into::<js_sys::Function>())
             .and_then(|class| js_sys::Reflect::construct(&class, &js_sys::Array::of1(&(length as f64).into())))
-            .and_then(|array| array.dyn_into::<js_sys::Uint8Array>().map_err(Into::into));
+            .and_then(|array| array.dyn_into::<js_sys::Uint8Array>());
         let bytes = array.map_err(|_| no_room(length))?;
         Ok(Self { bytes, _held: meter.hold(length as u64) })
     }
