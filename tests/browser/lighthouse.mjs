@@ -10,6 +10,8 @@ import { serve } from "./server.mjs";
 
 const VERSION = "12.8.2";
 const LEAST = 95;
+/** A single run depends on what else the machine does: the middle one of these counts. */
+const RUNS = 3;
 const CATEGORIES = { performance: "Performance", accessibility: "Accessibility", "best-practices": "Best practices" };
 const METRICS = {
   "first-contentful-paint": "First contentful paint",
@@ -42,7 +44,12 @@ const server = await serve({ "/": DIST }, { host: true });
 const folder = await mkdtemp(join(tmpdir(), "lighthouse-"));
 const reports = {};
 try {
-  for (const device of ["mobile", "desktop"]) reports[device] = await audit(server.url("/"), folder, device);
+  for (const device of ["mobile", "desktop"]) {
+    const runs = [];
+    for (let run = 0; run < RUNS; run += 1) runs.push(await audit(server.url("/"), folder, device));
+    runs.sort((a, b) => a.categories.performance.score - b.categories.performance.score);
+    reports[device] = runs[Math.floor(RUNS / 2)];
+  }
 } finally {
   await server.close();
   await rm(folder, { recursive: true });
@@ -58,7 +65,7 @@ await writeFile(
     "# Lighthouse",
     "",
     `The built page, before anything is asked of it. Lighthouse ${lighthouseVersion}, ${browser}, ${fetchTime.slice(0, 10)}, on the machine of the tests`,
-    "with its usual throttling (a slow phone on 4G; a desktop). `npm run lighthouse` in `www/` makes this table.",
+    "with its usual throttling (a slow phone on 4G; a desktop), the middle of ${RUNS} runs. `npm run lighthouse` in `www/` makes this table.",
     "",
     row("what", Object.keys(reports)),
     row("---", Object.keys(reports).map(() => "---:")),

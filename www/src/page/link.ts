@@ -11,6 +11,7 @@ import { isPart } from "./part";
 import { state, update } from "./state";
 import { T } from "./texts";
 import { setTheme } from "./theme";
+import { unfolded } from "./unfold";
 
 /** A browser lets an address change a hundred times in half a minute; a slider changes more often. */
 const WRITE_EVERY = 300;
@@ -141,7 +142,7 @@ async function take(text: string, first: boolean): Promise<void> {
     if (!first) return;
     // What is told above the panels is read first.
     const told = state.wanted !== undefined || state.textMissing || state.corrections.length > 0;
-    if (part && !tour && !told) document.getElementById(part)?.scrollIntoView();
+    if (part && !tour && !told) await unfolded.then(() => document.getElementById(part)?.scrollIntoView());
     if (autorun && open && isBuiltIn(model) && !ownText && !ownTestText) await merge();
   } finally {
     taking -= 1;

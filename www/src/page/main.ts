@@ -18,13 +18,15 @@ import { onUpdate, state } from "./state";
 import { T } from "./texts";
 import { restoreTheme } from "./theme";
 import { drawTour, restoreTour } from "./tour/tour";
+import { unfold } from "./unfold";
 import { page } from "./view/page";
 import { shareDone } from "./view/status";
 
 const root = document.getElementById("page") as HTMLElement;
 
 restoreTheme();
-drawInSight();
+// Nor is what lies out of sight laid out (style/frame.css).
+drawInSight(() => document.documentElement.removeAttribute("data-asleep"));
 restoreTour();
 onUpdate(() => {
   render(page(), root);
@@ -35,6 +37,7 @@ onUpdate(() => {
 acceptDrops();
 watchParts(root);
 void openLink();
+unfold();
 void refreshKept();
 void loadExample();
 // When the page itself is there: what is kept takes nothing from it.

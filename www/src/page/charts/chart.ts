@@ -91,12 +91,13 @@ let awake = true;
 const sleepers = new Set<() => Promise<void>>();
 
 /** Until the user does anything, only pictures in sight are drawn: a page that is just opened has little to do. */
-export function drawInSight(): void {
+export function drawInSight(woken: () => void): void {
   awake = false;
   const kinds = ["pointerdown", "keydown", "wheel", "touchstart", "scroll"];
   const wake = (): void => {
     awake = true;
     for (const kind of kinds) removeEventListener(kind, wake, true);
+    woken();
     for (const redraw of sleepers) void redraw();
     sleepers.clear();
   };

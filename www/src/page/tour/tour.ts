@@ -3,6 +3,7 @@
  * the steps say.
  */
 import { state, update } from "../state";
+import { allThere } from "../unfold";
 import { STEPS, type TourStep } from "./steps";
 
 const KEY = "mka-tour";
@@ -38,7 +39,7 @@ export function restoreTour(): void {
 
 /** Called after the page was drawn. */
 export function drawTour(): void {
-  if (!state.tour && !panel) return;
+  if ((!state.tour && !panel) || !allThere()) return;
   panel ??= import("./panel").catch((error: unknown) => {
     panel = undefined; // the next step tries again
     throw error;

@@ -2,6 +2,7 @@
 import { html, nothing } from "lit-html";
 import { state } from "../state";
 import { T } from "../texts";
+import { isThere } from "../unfold";
 import { calibratePanel } from "./calibrate";
 import { comparePanel } from "./compare";
 import { exampleBanner } from "./example";
@@ -21,7 +22,10 @@ export function page(): View {
     <a class="skip" href="#load" @click=${to("load")}>${T.skip}</a>
     ${masthead()} ${notices()} ${partsNav()} ${exampleBanner()}
     <main class="sheet">
-      ${lookPanel()} ${manifoldPanel()} ${loadPanel()} ${calibratePanel()} ${mergePanel()} ${comparePanel()} ${keepPanel()} ${lineupPanel()}
+      ${lookPanel()} ${isThere("manifold") ? manifoldPanel() : nothing} ${loadPanel()}
+      ${isThere("calibrate") ? calibratePanel() : nothing} ${isThere("merge") ? mergePanel() : nothing}
+      ${isThere("compare") ? comparePanel() : nothing} ${isThere("keep") ? keepPanel() : nothing}
+      ${isThere("lineup") ? lineupPanel() : nothing}
     </main>
     ${statusBar()}
     ${state.dragging ? html`<div class="drop-veil"><p>${T.load.dropHere}</p></div>` : nothing}
