@@ -36,8 +36,11 @@ onUpdate(() => {
 });
 acceptDrops();
 watchParts(root);
-void openLink();
-unfold();
+// Not in the task that loads the code: many short tasks let a slow phone answer in between.
+setTimeout(() => {
+  void openLink();
+  unfold();
+});
 void refreshKept();
 void loadExample();
 // When the page itself is there: what is kept takes nothing from it.
