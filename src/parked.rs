@@ -6,6 +6,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen::JsValue;
+
 use crate::error::{Error, Result};
 
 /// Counts the bytes that are held somewhere, and the most that were ever held at once.
@@ -100,15 +103,35 @@ impl Drop for Parked {
     }
 }
 
-/// Gives the memory of a buffer back at once. The garbage collector lets hundreds of megabytes of dead buffers stand before it comes.
+/// Gives the memory of a buffer back at once, one that only JavaScript and WebAssembly have touched. The garbage collector lets hundreds of megabytes
+/// of dead buffers stand before it comes.
 #[cfg(target_arch = "wasm32")]
-pub fn free(buffer: &js_sys::ArrayBuffer) {
+fn free(buffer: &js_sys::ArrayBuffer) {
     use wasm_bindgen::JsCast;
     let transfer = js_sys::Reflect::get(buffer, &"transfer".into());
     // An older browser has no such method: the buffer waits for the collector then.
     if let Some(transfer) = transfer.ok().and_then(|method| method.dyn_into::<js_sys::Function>().ok()) {
         let _ = transfer.call1(buffer, &0.into());
     }
+}
+
+/// Gives the memory of a buffer back soon, one that the browser has handled: read from a file, or put into a Blob. In Chromium its own handle keeps the
+/// bytes alive, and `transfer` would only strike them from the collector's books, which then comes later (1 GB of pieces of 2 MB left 1,090 MB
+/// standing; untouched 600 MB; this way 320 MB). A clone that takes the bytes over is one dead object that is counted.
+#[cfg(target_arch = "wasm32")]
+pub fn release(buffer: &js_sys::ArrayBuffer) {
+    let options = js_sys::Object::new();
+    let _ = js_sys::Reflect::set(&options, &"transfer".into(), &js_sys::Array::of1(buffer));
+    // It fails only in a browser without such clones: the buffer waits for the collector then.
+    let _ = structured_clone(buffer, &options);
+}
+
+#[cfg(target_arch = "wasm32")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_name = structuredClone, catch)]
+    fn structured_clone(value: &js_sys::ArrayBuffer, options: &js_sys::Object)
+    -> std::result::Result<JsValue, JsValue>;
 }
 
 #[cfg(not(target_arch = "wasm32"))]

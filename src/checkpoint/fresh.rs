@@ -79,7 +79,7 @@ mod blob {
 
     use crate::checkpoint::source::{ByteSource, check_range};
     use crate::error::{Error, Pending, Result};
-    use crate::parked::free;
+    use crate::parked::release;
 
     /// The pieces of a Blob in the making.
     #[derive(Default)]
@@ -97,7 +97,7 @@ mod blob {
             let copy = Uint8Array::from(bytes);
             let piece = Blob::new_with_u8_array_sequence(&Array::of1(&copy));
             // The Blob has a copy of its own.
-            free(&copy.buffer());
+            release(&copy.buffer());
             let piece = piece.map_err(|thrown| failed(name, &thrown))?;
             self.0.push(&piece);
             Ok(())
@@ -136,7 +136,7 @@ mod blob {
                 let buffer = JsFuture::from(slice.array_buffer()).await;
                 let buffer: ArrayBuffer = buffer.map_err(|thrown| failed(&self.name, &thrown))?.unchecked_into();
                 let bytes = Uint8Array::new(&buffer).to_vec();
-                free(&buffer);
+                release(&buffer);
                 if bytes.len() == length { Ok(bytes) } else { Err(failed(&self.name, &"it came back shorter".into())) }
             })
         }

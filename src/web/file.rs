@@ -11,7 +11,7 @@ use crate::checkpoint::fresh::BlobSource;
 use crate::checkpoint::source::{ByteSource, Source, check_range};
 use crate::checkpoint::write::{OutputFile, Segment};
 use crate::error::{Error, Pending, Result};
-use crate::parked::free;
+use crate::parked::release;
 use crate::task::Task;
 
 /// New bytes leave the WebAssembly heap in pieces of at most this size.
@@ -106,7 +106,7 @@ impl ByteSource for JsSource {
             let buffer = self.wait(self.file.read(offset as f64, length as f64)).await?;
             let bytes = buffer.dyn_into::<ArrayBuffer>().map(|buffer| {
                 let bytes = Uint8Array::new(&buffer).to_vec();
-                free(&buffer);
+                release(&buffer);
                 bytes
             });
             bytes.ok().filter(|bytes| bytes.len() == length).ok_or_else(|| Error::Storage {
