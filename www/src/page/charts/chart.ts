@@ -9,6 +9,8 @@ export interface Chart<Input> {
   readonly element: HTMLElement;
   /** Shows something else; `undefined` empties it. Cheap where nothing has changed. */
   show(input: Input | undefined): void;
+  /** Waits until what is shown is drawn, also out of sight; ends at once where there is nothing to draw, or no room. */
+  ready(): Promise<void>;
 }
 
 /**
@@ -82,6 +84,13 @@ export function chart<Input extends object>(
       wanted = input;
       if (input) void redraw();
       else if (!busy) clear();
+    },
+    async ready() {
+      near = true;
+      void redraw();
+      while (wanted && width > 0 && !(drawn && same(drawn.input, wanted))) {
+        await new Promise((resolve) => setTimeout(resolve, 16));
+      }
     },
   };
 }

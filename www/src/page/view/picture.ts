@@ -12,7 +12,7 @@ import type { View } from "./parts";
 interface Picture {
   name: PictureName;
   /** What is shown, and where the drawing is taken from unless `draw` makes one. */
-  chart: { element: HTMLElement };
+  chart: { element: HTMLElement; ready?(): Promise<void> };
   draw?: () => SVGSVGElement;
   /** The values; undefined: there are none yet. */
   table: (() => Table) | undefined;
@@ -23,6 +23,10 @@ interface Picture {
 }
 
 export function picture({ name, chart, draw, table, whole = table, form }: Picture): View {
+  const document = async (): Promise<string> => {
+    await chart.ready?.();
+    return drawing(chart.element, draw);
+  };
   const open = state.tables.has(name);
   const toggle = (event: Event): void => {
     if ((event.target as HTMLDetailsElement).open) state.tables.add(name);
@@ -39,8 +43,8 @@ export function picture({ name, chart, draw, table, whole = table, form }: Pictu
         </details>
         <div class="takes" role="group" aria-label=${T.picture.take(T.picture.names[name])}>
           ${taken(name, "CSV", whole && (() => new Blob([csv(whole())], { type: "text/csv" })))}
-          ${taken(name, "PNG", table && (() => pngBlob(drawing(chart.element, draw))))}
-          ${taken(name, "SVG", table && (() => new Blob([drawing(chart.element, draw)], { type: "image/svg+xml" })))}
+          ${taken(name, "PNG", table && (() => document().then(pngBlob)))}
+          ${taken(name, "SVG", table && (async () => new Blob([await document()], { type: "image/svg+xml" })))}
         </div>
       </div>
     </figure>
