@@ -167,23 +167,21 @@ pub struct MergeOptions {
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub norms: Option<String>,
     /// `"none"` (default); `"scale"`: what is written behind the gap is divided by how much the stream grows over it (Prune&Comp); `"linear"`: the
-    /// surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap (ReplaceMe).
+    /// surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap (ReplaceMe);
+    /// `"refit"`: when all layers are gone, what every block from the first gap on writes to the stream is fitted anew, front to back, in closed form, to the
+    /// original model's states; not for families with a norm behind those projections, nor for more than 4,096 neurons.
     /// Beside a `recipe`, the content of its `repair.safetensors`.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "\"none\" | \"scale\" | \"linear\" | Uint8Array"))]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "\"none\" | \"scale\" | \"linear\" | \"refit\" | Uint8Array"))]
     pub repair: Option<String>,
     /// The matrices of a recipe's repairs, as a safetensors file.
     #[serde(skip)]
     pub repair_maps: Option<Vec<u8>>,
-    /// How strongly a linear repair is drawn to doing nothing. Default 0.3, more where the text has fewer than 10 rows per channel.
+    /// How strongly a repair is drawn to doing nothing. Default 0.3, more where the text has fewer than 10 rows per channel that is read.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub ridge: Option<f64>,
     /// The share of calibration windows that decides whether a repair is accepted; 0 accepts always and fits on all. Default 0.2.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub holdout: Option<f64>,
-    /// With the repair `"linear"`: when all layers are gone, the MLP of every block from the first gap on is fitted anew, front to back, to the
-    /// original model's states; taken only if held-out windows agree. Default false.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub refit: Option<bool>,
     /// With `loss`: how many of the most similar pairs are tried. Default 4.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub candidates: Option<usize>,

@@ -14,7 +14,7 @@ use mka_lab::interface::{
     CalibrateOptions, EvaluateOptions, Input, ManifoldOptions, MergeOptions, ProtectOption, RowsOption,
 };
 use mka_lab::merge::recipe::Recipe;
-use mka_lab::merge::repair::Sums;
+use mka_lab::merge::repair::{Rows, Sums};
 use mka_lab::session::{Calibration, Lab, Model};
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
@@ -97,7 +97,7 @@ fn any_selection_with_any_combination_with_any_repair_for_every_family() {
         let calibration = small(&model, &ids);
         for selection in ["tail", "similarity", "block-influence", "window", "loss", "manual"] {
             for combination in ["drop", "average", "difference", "concatenate"] {
-                for repair in ["none", "scale", "linear"] {
+                for repair in ["none", "scale", "linear", "refit"] {
                     let what = format!("{family}: {selection}, {combination}, {repair}");
                     let manual = selection == "manual";
                     let options = MergeOptions {
@@ -117,6 +117,10 @@ fn any_selection_with_any_combination_with_any_repair_for_every_family() {
                     // Blocks that read the stream as it is: a scale would change what they compute.
                     if ["olmo2", "opt, norms on the stream"].contains(&family) && repair == "scale" {
                         assert!(merged.err().unwrap().to_string().contains("without a norm"), "{what}");
+                        continue;
+                    }
+                    if ["gemma2", "gemma3", "olmo2", "opt, norms on the stream"].contains(&family) && repair == "refit" {
+                        assert!(merged.err().unwrap().to_string().contains("a norm between"), "{what}");
                         continue;
                     }
                     let merged = merged.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -288,10 +292,10 @@ fn a_repair_solves_what_numpy_solves() {
     let hidden = file.tensor("map").unwrap().shape()[0];
     let engines: [Box<dyn Compute>; 2] = [Box::new(Cpu::default()), Box::new(block_on(Gpu::create()).unwrap())];
     for engine in engines {
-        let mut sums = Sums::whole(hidden);
-        let rows = [&stream[..], &mlp[..], &target[..]];
-        block_on(sums.add(engine.as_ref(), rows, |row| row % 50 == 0, &Task::silent())).unwrap();
-        for (found, expected) in sums.solve(0.3).unwrap().into_iter().zip(&expected) {
+        let mut sums = Sums::whole(hidden, hidden).unwrap();
+        let rows = Rows { read: &mlp, stream: &stream, added: Some(&mlp), target: &target };
+        block_on(sums.add(engine.as_ref(), rows, 50, usize::MAX, &Task::silent())).unwrap();
+        for (found, expected) in sums.map(0.3).unwrap().into_iter().zip(&expected) {
             let off = (f64::from(found) - expected).abs() / expected.abs().max(1.0);
             assert!(off < 1e-6, "{}: {found}, not {expected}, off by {off:e}", engine.info().backend);
         }
@@ -342,23 +346,23 @@ fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() 
         ..CalibrateOptions::default()
     };
     let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
-    let merged = |refit: bool| {
+    let merged = |repair: &str| {
         let chosen = pairs(&[(2, 3), (5, 6), (5, 7), (8, 9)], "drop");
-        let options = MergeOptions { repair: Some("linear".into()), refit: Some(refit), ridge: Some(1.0), ..chosen };
-        merge(&model, &options, Some(&calibration)).unwrap()
+        merge(&model, &MergeOptions { repair: Some(repair.into()), ..chosen }, Some(&calibration)).unwrap()
     };
-    let (once, again) = (merged(false), merged(true));
+    let (once, again) = (merged("linear"), merged("refit"));
     let recipe = again.recipe().unwrap();
     let layers: Vec<usize> = recipe.refits.iter().map(|refit| refit.layer).collect();
     assert_eq!(layers, [2, 4, 5, 8, 10, 11], "every block from the first gap on");
-    assert!(recipe.steps.iter().all(|step| step.ridge.is_none()), "what a step had fitted is replaced");
+    let written: Vec<&str> = again.summary().tensors.unwrap().iter().map(|tensor| tensor.name.clone()).map(|n| &*n.leak()).collect();
+    assert_eq!(written.len(), 2 * layers.len(), "both projections of each: {written:?}");
     let loss = |model: &Model| {
         let input = Input { text: Some(support::TINYSTORIES[50_000..].into()), ..Input::default() };
         let options = EvaluateOptions { input, window: Some(128), sequences: Some(8) };
         block_on(model.evaluate(&options, &Task::silent())).unwrap().0.divergence.unwrap().merged.nll
     };
     println!("held out: {} repaired, {} fitted anew", loss(&once), loss(&again));
-    assert!(loss(&again) < loss(&once) + 0.05, "{} after {}", loss(&again), loss(&once));
+    assert!(loss(&again) < loss(&once), "{} after {}", loss(&again), loss(&once));
     let out = export(&again);
     let replay = |maps| MergeOptions { recipe: Some(recipe.clone()), repair_maps: maps, ..MergeOptions::default() };
     let maps = out.get("repair.safetensors").cloned();

@@ -266,6 +266,23 @@ impl Description {
         self.norms.iter().find(|norm| matches!(norm.role, Role::MlpPostNorm | Role::MlpStreamNorm))
     }
 
+    /// The projection with this role.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] when blocks of this family have none.
+    pub fn projection(&self, role: Role) -> Result<&Projection> {
+        let found = self.projections.iter().find(|p| p.role == role);
+        found.ok_or_else(|| Error::MissingTensor { tensor: format!("{role:?} of a block") })
+    }
+
+    /// The name of the weights of a projection of block `layer`.
+    ///
+    /// # Errors
+    /// As [`Description::projection`].
+    pub fn weight_of(&self, layer: usize, role: Role) -> Result<String> {
+        Ok(self.block_tensor(layer, self.projection(role)?.name, "weight"))
+    }
+
     /// Inner channels of the MLP.
     pub fn neurons(&self) -> usize {
         self.projections.iter().find(|p| p.role == Role::Down).map_or(0, |p| p.columns)

@@ -12,7 +12,7 @@ pub mod selection;
 
 use std::rc::Rc;
 
-use crate::architecture::Description;
+use crate::architecture::{Description, Role};
 use crate::error::{Error, Result};
 use crate::parked::Parked;
 use concatenate::Source;
@@ -30,6 +30,8 @@ pub struct Survivor {
     pub picks: Option<Rc<Picks>>,
     /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired by a map.
     pub repair: Option<Rc<RepairMap>>,
+    /// Its projections that were fitted anew.
+    pub fitted: Vec<Rc<Fitted>>,
     /// By how much the stream grows over the gap behind it, if its gap was repaired by a scale; 1 otherwise.
     pub scale: f64,
 }
@@ -38,7 +40,7 @@ pub struct Survivor {
 /// the norm's gain g becomes T g.
 #[derive(Debug)]
 pub struct RepairMap {
-    /// The step of the recipe that it belongs to; for a block that was fitted anew, the number of steps and its layer.
+    /// The step of the recipe that it belongs to.
     pub step: usize,
     /// T, row-major, in the shape [`RepairMap::shape`].
     pub values: Parked,
@@ -52,6 +54,26 @@ impl RepairMap {
 }
 
 impl PartialEq for RepairMap {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+/// A projection that writes to the stream, fitted anew: its weights in the merged model, whatever the block was made of.
+#[derive(Debug)]
+pub struct Fitted {
+    /// Which: [`Role::Output`] or [`Role::Down`].
+    pub role: Role,
+    /// In the element type and the shape that the projection is stored in.
+    pub weights: Parked,
+}
+
+impl Fitted {
+    /// What can be fitted anew.
+    pub const ROLES: [Role; 2] = [Role::Output, Role::Down];
+}
+
+impl PartialEq for Fitted {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
@@ -78,9 +100,9 @@ impl Survivors {
         Self((0..layers).map(Survivor::original).collect())
     }
 
-    /// A model of one of these blocks alone, without what repaired its gap.
+    /// A model of one of these blocks alone.
     pub fn alone(&self, index: usize) -> Option<Self> {
-        self.0.get(index).map(|survivor| Self(vec![Survivor { repair: None, scale: 1.0, ..survivor.clone() }]))
+        self.0.get(index).map(|survivor| Self(vec![survivor.clone()]))
     }
 
     /// The blocks, front to back.
@@ -146,6 +168,15 @@ impl Survivors {
         }
     }
 
+    /// Books a projection of the survivor at `index` that was fitted anew, in the place of an earlier one.
+    pub fn set_fitted(&mut self, index: usize, fitted: Rc<Fitted>) {
+        if let Some(survivor) = self.0.get_mut(index) {
+            survivor.fitted.retain(|earlier| earlier.role != fitted.role);
+            survivor.fitted.push(fitted);
+            survivor.fitted.sort_by_key(|fitted| Fitted::ROLES.iter().position(|role| *role == fitted.role));
+        }
+    }
+
     /// Merges block `gone` into `keep`. An average of weight 1 drops `gone`, one of weight 0 puts it in the place of `keep`. What repaired the gaps
     /// behind the two is forgotten: it was fitted to what the blocks were before.
     ///
@@ -168,7 +199,12 @@ impl Survivors {
 impl Survivor {
     /// The original block `layer`, unchanged.
     fn original(layer: usize) -> Self {
-        Self { layer, terms: vec![(layer, 1.0)], picks: None, repair: None, scale: 1.0 }
+        Self { layer, terms: vec![(layer, 1.0)], picks: None, repair: None, fitted: Vec::new(), scale: 1.0 }
+    }
+
+    /// It, without what repaired the gap behind it.
+    fn without_repair(&self) -> Self {
+        Self { repair: None, fitted: Vec::new(), scale: 1.0, ..self.clone() }
     }
 
     /// What a step makes of this block and the next one.
@@ -179,8 +215,8 @@ impl Survivor {
                 return Err(Error::argument("alpha", format!("is {alpha} for the pair {}", pair())));
             }
             // The drops work on any block.
-            Join::Average(1.0) => return Ok(Self { repair: None, scale: 1.0, ..self.clone() }),
-            Join::Average(0.0) => return Ok(Self { layer: self.layer, repair: None, scale: 1.0, ..gone.clone() }),
+            Join::Average(1.0) => return Ok(self.without_repair()),
+            Join::Average(0.0) => return Ok(Self { layer: self.layer, ..gone.without_repair() }),
             Join::Average(alpha) => (*alpha, 1.0 - alpha),
             Join::Difference => (1.0, 1.0),
             Join::Concatenate(kept) => return self.concatenated(gone, kept),

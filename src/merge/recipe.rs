@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::combine::Norms;
-use super::{Join, Kept, RepairMap, Survivors};
+use super::{Fitted, Join, Kept, RepairMap, Survivors};
 use crate::error::{Error, Result};
 
 /// The format that this version writes.
@@ -45,7 +45,7 @@ pub struct Recipe {
     pub alpha: Option<String>,
     /// `"fold"` or `"keep"`.
     pub norms: String,
-    /// `"none"`, `"scale"` or `"linear"`.
+    /// `"none"`, `"scale"`, `"linear"` or `"refit"`.
     pub repair: String,
     /// Whether the first and the last block were protected.
     pub protect: RecipeProtect,
@@ -55,13 +55,14 @@ pub struct Recipe {
     pub calibration: Option<RecipeCalibration>,
     /// The merges, in the order in which they were done.
     pub steps: Vec<RecipeStep>,
-    /// The blocks whose MLP was fitted anew when all layers were gone, front to back; the matrix of block l is `T.<number of steps + l>`.
+    /// The blocks whose projections to the stream were fitted anew when all layers were gone, front to back; `repair.safetensors` has their weights
+    /// under the names of the original tensors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub refits: Vec<RecipeRefit>,
 }
 
-/// A block whose MLP was fitted anew.
+/// A block whose projections to the stream were fitted anew.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct RecipeRefit {
@@ -158,21 +159,25 @@ impl RecipeStep {
     }
 }
 
+/// What repairs need beside a recipe.
+#[derive(Debug, Default)]
+pub struct Repairs {
+    /// The maps, by their step.
+    pub maps: HashMap<usize, Rc<RepairMap>>,
+    /// Projections that were fitted anew, by the original index of their block.
+    pub fitted: HashMap<usize, Vec<Rc<Fitted>>>,
+}
+
 impl Recipe {
-    /// The books after all steps; `maps` are the repairs by their step.
+    /// The books after all steps and repairs.
     ///
     /// # Errors
     /// [`Error::BadArgument`] when a step is impossible, or repaired by a matrix that is not there.
-    pub fn survivors(&self, maps: &HashMap<usize, Rc<RepairMap>>) -> Result<Survivors> {
+    pub fn survivors(&self, repairs: &Repairs) -> Result<Survivors> {
         let mut survivors = Survivors::all(self.model.layers);
-        let map = |number: usize| {
-            let map = maps.get(&number).cloned();
-            map.ok_or_else(|| {
-                let reason = format!(
-                    "the matrix T.{number} of the repair is missing; pass repair.safetensors, or a calibration"
-                );
-                Error::argument("repair", reason)
-            })
+        let missing = |what: String| {
+            let reason = format!("{what} is missing in the repair; pass repair.safetensors, or a calibration");
+            Error::argument("repair", reason)
         };
         for (index, step) in self.steps.iter().enumerate() {
             survivors.merge(step.keep, step.gone, &step.join())?;
@@ -180,11 +185,15 @@ impl Recipe {
                 survivors.set_scale(survivors.index_of(step.keep)?, scale)?;
             }
             if step.ridge.is_some() {
-                survivors.set_repair(survivors.index_of(step.keep)?, Some(map(index)?));
+                let map = repairs.maps.get(&index).ok_or_else(|| missing(format!("the matrix T.{index}")))?;
+                survivors.set_repair(survivors.index_of(step.keep)?, Some(map.clone()));
             }
         }
         for refit in &self.refits {
-            survivors.set_repair(survivors.index_of(refit.layer)?, Some(map(self.steps.len() + refit.layer)?));
+            let index = survivors.index_of(refit.layer)?;
+            let fitted = repairs.fitted.get(&refit.layer).filter(|fitted| fitted.len() == Fitted::ROLES.len());
+            let fitted = fitted.ok_or_else(|| missing(format!("a projection of block {}", refit.layer)))?;
+            fitted.iter().for_each(|fitted| survivors.set_fitted(index, fitted.clone()));
         }
         Ok(survivors)
     }
@@ -211,8 +220,8 @@ impl Recipe {
         if self.format != FORMAT {
             return bad(format!("its format is {:?}, this version replays {FORMAT:?}", self.format));
         }
-        if !["none", "scale", "linear"].contains(&self.repair.as_str()) {
-            let known = "\"none\", \"scale\" and \"linear\"";
+        if !["none", "scale", "linear", "refit"].contains(&self.repair.as_str()) {
+            let known = "\"none\", \"scale\", \"linear\" and \"refit\"";
             return bad(format!("its repair is {:?}, this version replays {known}", self.repair));
         }
         if self.model.layers != layers {

@@ -43,7 +43,7 @@ impl<'a> Choosing<'a> {
             Selection::BlockInfluence => measured.given()?.block_influence(task).await?,
             _ => Vec::new(),
         };
-        let (survivors, steps, warnings) = (Survivors::all(layers), Vec::new(), Vec::new());
+        let (survivors, steps, warnings) = (Survivors::all(layers), Vec::new(), plan.notes.clone());
         Ok(Self { model, plan, calibration, measured, survivors, steps, queue, influence, warnings })
     }
 
@@ -103,14 +103,9 @@ impl<'a> Choosing<'a> {
 
     /// What was done so far, as if it were all: the recipe, the books, and what the user should know.
     pub(super) async fn so_far(&self, task: &Task) -> Result<(Recipe, Survivors, Vec<String>)> {
-        let (mut survivors, mut steps, mut refits) = (self.survivors.clone(), self.steps.clone(), Vec::new());
-        if let Repair::Linear(linear) = &self.plan.repair
-            && linear.refit
-        {
-            refits = self.model.refit(linear, &self.measured, &mut survivors, steps.len(), task).await?;
-            for step in steps.iter_mut().filter(|_| !refits.is_empty()) {
-                step.ridge = None;
-            }
+        let (mut survivors, mut warnings, mut refits) = (self.survivors.clone(), self.warnings.clone(), Vec::new());
+        if let Repair::Refit(plan) = &self.plan.repair {
+            refits = self.model.refit(plan, &self.measured, &mut survivors, &mut warnings, task).await?;
         }
         let (plan, description) = (self.plan, &self.model.transformer.description);
         let recipe = Recipe {
@@ -131,10 +126,10 @@ impl<'a> Choosing<'a> {
             repair: plan.repair.word().into(),
             protect: RecipeProtect { first: plan.protect.first, last: plan.protect.last },
             calibration: self.calibration.filter(|_| plan.measures()).map(Calibration::record),
-            steps,
+            steps: self.steps.clone(),
             refits,
         };
-        Ok((recipe, survivors, self.warnings.clone()))
+        Ok((recipe, survivors, warnings))
     }
 }
 

@@ -1,19 +1,17 @@
 //! From options or a recipe to a merged model.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::calibration::Calibration;
 use super::choosing::Choosing;
 use super::input::digest;
 use super::plan::Plan;
-use super::repairing::read_maps;
 use super::{Model, Origin};
 use crate::error::{Error, Result};
 use crate::interface::MergeOptions;
 use crate::merge::combine::{Norms, TensorChange, combine, mixed_kinds};
-use crate::merge::recipe::Recipe;
-use crate::merge::{RepairMap, Survivors};
+use crate::merge::recipe::{Recipe, Repairs};
+use crate::merge::Survivors;
 use crate::task::Task;
 use crate::transformer::Transformer;
 
@@ -66,8 +64,7 @@ impl Model {
         }
         let survivors = match maps {
             Some(maps) => {
-                let shape = RepairMap::shape(&self.transformer.description);
-                recipe.survivors(&read_maps(maps, &shape, &self.lab.meter)?)?
+                recipe.survivors(&self.read_repairs(maps)?)?
             }
             None if recipe.repairs() => {
                 let warning = "The repairs were fitted anew, on all windows of the calibration; where some were held out when the recipe was made, \
@@ -75,7 +72,7 @@ impl Model {
                 warnings.push(warning.into());
                 self.repair_again(recipe, calibration, task).await?
             }
-            None => recipe.survivors(&HashMap::new())?,
+            None => recipe.survivors(&Repairs::default())?,
         };
         self.finish(recipe.clone(), survivors, calibration, warnings, task).await
     }

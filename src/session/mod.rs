@@ -13,6 +13,8 @@ mod measured;
 mod merging;
 mod model;
 mod plan;
+mod refitting;
+mod repair_file;
 mod repairing;
 mod rows;
 mod strength;

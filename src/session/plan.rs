@@ -1,7 +1,7 @@
 //! The user's choices of a merge, checked before anything is computed.
 
 use super::calibration::Calibration;
-use crate::architecture::Description;
+use crate::architecture::{Description, Role};
 use crate::error::{Error, Result};
 use crate::interface::{AlphaOption, MergeOptions};
 use crate::merge::combine::Norms;
@@ -17,6 +17,9 @@ const DEFAULT_CANDIDATES: usize = 4;
 const DEFAULT_RIDGE: f64 = 0.3;
 /// The share of calibration windows that decides whether a repair is accepted, unless the user says otherwise.
 const DEFAULT_HOLDOUT: f64 = 0.2;
+
+/// A fit of one projection keeps a square of its inputs in f64: of so many, 128 MiB.
+const MOST_NEURONS: usize = 4096;
 
 /// What the survivor becomes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,6 +63,8 @@ pub(super) struct Plan {
     pub repair: Repair,
     /// How many pairs `loss` tries.
     pub candidates: usize,
+    /// What the user should know about these choices.
+    pub notes: Vec<String>,
     pairs: Vec<(usize, usize)>,
 }
 
@@ -71,20 +76,20 @@ pub(super) enum Repair {
     /// One factor, folded into what is written behind it.
     Scale,
     /// A map, folded into the MLP in front of it.
-    Linear(LinearPlan),
+    Linear(FitPlan),
+    /// At the end, all that blocks write to the stream from the first gap on is fitted anew.
+    Refit(FitPlan),
 }
 
-/// How a linear repair is fitted and accepted.
+/// How a repair is fitted and accepted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct LinearPlan {
+pub(super) struct FitPlan {
     /// The ridge to begin with.
     pub ridge: f64,
     /// Whether the user named the ridge: it is not raised for want of rows then.
     pub ridge_is_given: bool,
     /// The share of windows that decides; 0 accepts always and fits on all.
     pub holdout: f64,
-    /// Whether all MLPs behind the first gap are fitted anew at the end.
-    pub refit: bool,
 }
 
 impl Combination {
@@ -125,6 +130,7 @@ impl Repair {
             Self::Nothing => "none",
             Self::Scale => "scale",
             Self::Linear(_) => "linear",
+            Self::Refit(_) => "refit",
         }
     }
 }
@@ -154,8 +160,15 @@ impl Plan {
         let preset_alpha = preset.and_then(|preset| preset.options.alpha).map(|word| AlphaOption::Word(word.into()));
         let combination = combination_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
         let measure = options.measure.as_deref().unwrap_or(Measure::NpibGaussian.name()).parse()?;
-        let refit = options.refit.unwrap_or(preset.is_some_and(|preset| preset.options.refit));
-        let repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), refit, options)?;
+        let mut repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), options)?;
+        let mut notes = Vec::new();
+        if let (Repair::Refit(fit), Err(reason)) = (repair, refits(description)) {
+            if options.repair.is_some() {
+                return Err(Error::argument("repair", format!("is \"refit\", but {reason}; take \"linear\"")));
+            }
+            notes.push(format!("Gaps are repaired by a linear map instead of fitting all blocks anew: {reason}."));
+            repair = Repair::Linear(fit);
+        }
         if repair == Repair::Scale && !description.norms_in_front() {
             let reason = "is \"scale\", but blocks of this family read the stream without a norm in front, so a common factor would change what they compute; take \"linear\"";
             return Err(Error::argument("repair", reason));
@@ -192,6 +205,7 @@ impl Plan {
             remove,
             repair,
             candidates,
+            notes,
             pairs,
         })
     }
@@ -269,16 +283,31 @@ fn alpha_from(alpha: Option<&AlphaOption>, selection: Selection) -> Result<Alpha
     }
 }
 
-fn repair_from(word: &str, refit: bool, options: &MergeOptions) -> Result<Repair> {
-    match word {
+/// Whether what blocks write to the stream can be fitted anew; if not, why.
+fn refits(description: &Description) -> std::result::Result<(), String> {
+    let behind = [Role::AttentionPostNorm, Role::AttentionStreamNorm, Role::MlpPostNorm, Role::MlpStreamNorm];
+    if description.norms.iter().any(|norm| behind.contains(&norm.role)) {
+        return Err("blocks of this family have a norm between their projections and the stream".into());
+    }
+    match description.neurons() {
+        neurons if neurons > MOST_NEURONS => {
+            Err(format!("blocks of this model have {neurons} neurons, and a fit of more than {MOST_NEURONS} takes too much memory"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn repair_from(word: &str, options: &MergeOptions) -> Result<Repair> {
+    let repair = match word {
         "none" => return Ok(Repair::Nothing),
         "scale" => return Ok(Repair::Scale),
-        "linear" => {}
+        "linear" => Repair::Linear,
+        "refit" => Repair::Refit,
         other => {
-            let reason = format!("is {other:?}, expected \"none\", \"scale\" or \"linear\"");
+            let reason = format!("is {other:?}, expected \"none\", \"scale\", \"linear\" or \"refit\"");
             return Err(Error::argument("repair", reason));
         }
-    }
+    };
     let ridge = options.ridge.unwrap_or(DEFAULT_RIDGE);
     if !(ridge.is_finite() && ridge > 0.0) {
         return Err(Error::argument("ridge", format!("is {ridge}, expected a positive number")));
@@ -287,5 +316,5 @@ fn repair_from(word: &str, refit: bool, options: &MergeOptions) -> Result<Repair
     if !(0.0..=0.9).contains(&holdout) {
         return Err(Error::argument("holdout", format!("is {holdout}, expected 0 to 0.9")));
     }
-    Ok(Repair::Linear(LinearPlan { ridge, ridge_is_given: options.ridge.is_some(), holdout, refit }))
+    Ok(repair(FitPlan { ridge, ridge_is_given: options.ridge.is_some(), holdout }))
 }

@@ -1,41 +1,47 @@
-//! Repairing a gap: fit T on the calibration's rows, accept it if held-out windows agree, keep it beside the recipe.
+//! Repairing a gap: fit T on the calibration's rows, accept it if held-out windows agree; or measure by how much the stream grows.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
-use safetensors::SafeTensors;
-
+use super::Model;
 use super::calibration::Calibration;
 use super::measured::Measured;
-use super::plan::LinearPlan;
-use super::{Model, Origin};
-use crate::checkpoint::StoredTensor;
-use crate::checkpoint::source::MemorySource;
-use crate::checkpoint::write::{OutputFile, safetensors_file};
+use super::plan::FitPlan;
+use super::repair_file::FILE;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
-use crate::merge::recipe::{Recipe, RecipeRefit, RecipeStep};
-use crate::merge::repair::{Growth, Sums};
+use crate::merge::recipe::{Recipe, RecipeStep};
+use crate::merge::repair::{Growth, Rows, Sums};
 use crate::merge::{RepairMap, Survivors};
-use crate::parked::{Meter, Parked};
+use crate::parked::Parked;
 use crate::task::Task;
 use crate::transformer::Transformer;
 
-/// The file that keeps the matrices.
-const FILE: &str = "repair.safetensors";
 /// A fit wants so many rows for each channel.
 const ROWS_PER_CHANNEL: f64 = 10.0;
 /// A repair that held-out windows reject is tried once more with a ridge so many times larger.
 const SECOND_TRY: f64 = 10.0;
-/// Rows whose products are summed in `f32`, before they are added to the others in `f64`.
-const ROWS_AT_ONCE: usize = 1024;
-
 /// A repair that a recipe has: it was accepted when it was made.
-const REPLAYED: LinearPlan = LinearPlan { ridge: 1.0, ridge_is_given: true, holdout: 0.0, refit: true };
+const REPLAYED: FitPlan = FitPlan { ridge: 1.0, ridge_is_given: true, holdout: 0.0 };
+
+/// The ridge for a fit of so many channels on so many rows, with a warning where they are few.
+pub(super) fn ridge(plan: &FitPlan, rows: usize, channels: usize, warnings: &mut Vec<String>) -> f64 {
+    let wanted = ROWS_PER_CHANNEL * channels as f64;
+    if rows as f64 >= wanted {
+        return plan.ridge;
+    }
+    let held_back = !plan.ridge_is_given && plan.holdout > 0.0;
+    let mut warning = format!("A repair was fitted on {rows} rows; {wanted} or more are better.");
+    if held_back {
+        warning += " It is held back more strongly for that.";
+    }
+    if !warnings.contains(&warning) {
+        warnings.push(warning);
+    }
+    if held_back { plan.ridge * wanted / rows as f64 } else { plan.ridge }
+}
 
 /// How many of some windows are fitted on, and how many behind them are held out.
-fn split(plan: &LinearPlan, windows: usize) -> Result<(usize, usize)> {
+pub(super) fn split(plan: &FitPlan, windows: usize) -> Result<(usize, usize)> {
     let held_out = (plan.holdout * windows as f64).ceil() as usize;
     match windows.saturating_sub(held_out) {
         0 => {
@@ -51,7 +57,7 @@ impl Model {
     #[expect(clippy::too_many_arguments, reason = "the state of a merge in progress, each part used by another line")]
     pub(super) async fn repair(
         &self,
-        plan: &LinearPlan,
+        plan: &FitPlan,
         measured: &Measured<'_>,
         survivors: &mut Survivors,
         step: &RecipeStep,
@@ -64,13 +70,13 @@ impl Model {
         let (fitted, held_out) = split(plan, windows.len())?;
         let (current, _) = self.merged(survivors, measured.norms(), task).await?;
         let sums = self.gap_sums(&current, measured, survivors, index, fitted, task).await?;
-        let ridge = self.ridge(plan, sums.rows(), warnings);
+        let ridge = ridge(plan, sums.rows(), self.transformer.description.hidden, warnings);
         let before = match held_out {
             0 => None,
             _ => Some(evaluate(&current, None, &windows[fitted..], task).await?.dense.nll),
         };
         for ridge in [ridge, ridge * SECOND_TRY] {
-            let map = RepairMap { step: number, values: Parked::from_f32(&sums.solve(ridge)?, &self.lab.meter)? };
+            let map = RepairMap { step: number, values: Parked::from_f32(&sums.map(ridge)?, &self.lab.meter)? };
             survivors.set_repair(index, Some(Rc::new(map)));
             let Some(before) = before else { return Ok(Some(ridge)) };
             let (repaired, _) = self.merged(survivors, measured.norms(), task).await?;
@@ -99,117 +105,18 @@ impl Model {
         let input = measured.stream_before(current, survivors, index, usize::MAX, task).await?;
         let (hidden, window) = (self.transformer.description.hidden, measured.given()?.info().window);
         let normed = self.transformer.description.norm_behind_mlp().is_some();
-        let mut sums = if normed { Sums::diagonal(hidden) } else { Sums::whole(hidden) };
-        let mut rows = 0;
+        let mut sums = if normed { Sums::diagonal(hidden) } else { Sums::whole(hidden, hidden)? };
         let step = task.step("repair", windows * window, "rows");
         for chunk in 0..input.chunk_count() {
-            let (stream, mlp) = current.block_halves(index, &input, chunk, task).await?;
+            let parts = current.block_parts(index, &input, chunk, task).await?;
             let target = target.values(engine, chunk).await?;
-            let left = (windows * window).saturating_sub(rows);
-            rows += self.add_rows(&mut sums, [&stream, &mlp, &target], window, left, task).await?;
-            step.advance(stream.len() / hidden)?;
+            let left = (windows * window).saturating_sub(sums.rows());
+            let rows =
+                Rows { read: &parts.added, stream: &parts.stream, added: Some(&parts.added), target: &target };
+            sums.add(engine, rows, window, left, task).await?;
+            step.advance(parts.stream.len() / hidden)?;
         }
         Ok(sums)
-    }
-
-    /// Adds rows of whole windows to sums, `most` of them at the most; returns how many.
-    async fn add_rows(
-        &self,
-        sums: &mut Sums,
-        [stream, mlp, target]: [&[f32]; 3],
-        window: usize,
-        most: usize,
-        task: &Task,
-    ) -> Result<usize> {
-        let engine = self.lab.engine.as_ref();
-        let hidden = self.transformer.description.hidden;
-        let rows = (stream.len() / hidden).min(most);
-        for first in (0..rows).step_by(ROWS_AT_ONCE) {
-            let part = first * hidden..(first + ROWS_AT_ONCE).min(rows) * hidden;
-            let parts = [&stream[part.clone()], &mlp[part.clone()], &target[part]];
-            sums.add(engine, parts, |i| (first + i).is_multiple_of(window), task).await?;
-            engine.pace().await?;
-        }
-        Ok(rows)
-    }
-
-    /// The ridge for a fit on so many rows, with a warning where they are few.
-    fn ridge(&self, plan: &LinearPlan, rows: usize, warnings: &mut Vec<String>) -> f64 {
-        let wanted = ROWS_PER_CHANNEL * self.transformer.description.hidden as f64;
-        if rows as f64 >= wanted {
-            return plan.ridge;
-        }
-        let held_back = !plan.ridge_is_given && plan.holdout > 0.0;
-        let mut warning = format!("A repair was fitted on {rows} rows; {wanted} or more are better.");
-        if held_back {
-            warning += " It is held back more strongly for that.";
-        }
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
-        if held_back { plan.ridge * wanted / rows as f64 } else { plan.ridge }
-    }
-
-    /// Fits the MLP of every block from the first gap on anew, front to back, each on what the blocks in front of it give now, to the original
-    /// model's states; returns what was booked. Held-out windows decide over all of it.
-    pub(super) async fn refit(
-        &self,
-        plan: &LinearPlan,
-        measured: &Measured<'_>,
-        survivors: &mut Survivors,
-        steps: usize,
-        task: &Task,
-    ) -> Result<Vec<RecipeRefit>> {
-        let engine = self.lab.engine.as_ref();
-        let given = measured.given()?;
-        let (windows, window) = (&given.sample.windows, given.info().window);
-        let (fitted, held_out) = split(plan, windows.len())?;
-        let (hidden, layers) = (self.transformer.description.hidden, self.transformer.description.layers);
-        let normed = self.transformer.description.norm_behind_mlp().is_some();
-        let before = survivors.clone();
-        let (current, _) = self.merged(survivors, measured.norms(), task).await?;
-        let start = survivors.first_gap();
-        let mut input = measured.stream_before(&current, survivors, start, usize::MAX, task).await?;
-        let mut at = survivors.blocks().get(start).map_or(0, |survivor| survivor.layer);
-        let mut original = measured.original_stream(at, task).await?;
-        let step = task.step("refit", survivors.blocks().len() - start, "blocks");
-        let mut refits = Vec::new();
-        for index in start..survivors.blocks().len() {
-            let Some(alone) = survivors.alone(index) else { break };
-            let layer = survivors.blocks()[index].layer;
-            let behind = survivors.blocks().get(index + 1).map_or(layers, |next| next.layer);
-            let passed = task.step("repair", behind - at, "blocks");
-            self.transformer.forward(&mut original, at..behind, None, task, &passed).await?;
-            at = behind;
-            let (block, _) = self.merged(&alone, measured.norms(), task).await?;
-            let mut sums = if normed { Sums::diagonal(hidden) } else { Sums::whole(hidden) };
-            let mut rows = 0;
-            for chunk in 0..input.chunk_count() {
-                let (stream, mlp) = block.block_halves(0, &input, chunk, task).await?;
-                let target = original.values(engine, chunk).await?;
-                let left = (fitted * window).saturating_sub(rows);
-                rows += self.add_rows(&mut sums, [&stream, &mlp, &target], window, left, task).await?;
-            }
-            let ridge = self.ridge(plan, sums.rows(), &mut Vec::new());
-            let values = Parked::from_f32(&sums.solve(ridge)?, &self.lab.meter)?;
-            let map = Rc::new(RepairMap { step: steps + layer, values });
-            let mut repaired = alone;
-            repaired.set_repair(0, Some(map.clone()));
-            survivors.set_repair(index, Some(map));
-            refits.push(RecipeRefit { layer, ridge });
-            let (block, _) = self.merged(&repaired, measured.norms(), task).await?;
-            block.forward(&mut input, 0..1, None, task, &passed).await?;
-            step.advance(1)?;
-        }
-        if held_out > 0 {
-            let (refitted, _) = self.merged(survivors, measured.norms(), task).await?;
-            let loss = evaluate(&refitted, None, &windows[fitted..], task).await?.dense.nll;
-            if loss >= evaluate(&current, None, &windows[fitted..], task).await?.dense.nll {
-                *survivors = before;
-                return Ok(Vec::new());
-            }
-        }
-        Ok(refits)
     }
 
     /// Measures by how much the stream grows over the gap that `step` left, and books it; returns it. None behind the last block, where the final
@@ -262,54 +169,14 @@ impl Model {
                 survivors.set_scale(survivors.index_of(step.keep)?, scale)?;
             }
             if let Some(ridge) = step.ridge {
-                let plan = LinearPlan { ridge, ..REPLAYED };
+                let plan = FitPlan { ridge, ..REPLAYED };
                 self.repair(&plan, &measured, &mut survivors, step, number, &mut Vec::new(), task).await?;
             }
         }
         if let Some(refit) = recipe.refits.first() {
-            let plan = LinearPlan { ridge: refit.ridge, ..REPLAYED };
-            self.refit(&plan, &measured, &mut survivors, recipe.steps.len(), task).await?;
+            let plan = FitPlan { ridge: refit.ridge, ..REPLAYED };
+            self.refit(&plan, &measured, &mut survivors, &mut Vec::new(), task).await?;
         }
         Ok(survivors)
     }
-}
-
-impl Origin {
-    /// The matrices of the repairs, if there are any.
-    pub(super) fn repair_file(&self) -> Result<Option<OutputFile>> {
-        let mut tensors = IndexMap::new();
-        let shape = RepairMap::shape(&self.dense.transformer.description);
-        let shape: Vec<u64> = shape.into_iter().map(|size| size as u64).collect();
-        let meter = &self.dense.lab.meter;
-        for map in self.survivors.blocks().iter().filter_map(|survivor| survivor.repair.as_ref()) {
-            let mut bytes = vec![0; map.values.len()];
-            map.values.read(0, &mut bytes);
-            let name = format!("T.{}", map.step);
-            let source = Rc::new(MemorySource::new(name.clone(), &bytes, meter)?);
-            let (dtype, bytes) = (safetensors::Dtype::F32, bytes.len() as u64);
-            tensors.insert(name, StoredTensor { dtype, shape: shape.clone(), source, start: 0, bytes });
-        }
-        if tensors.is_empty() { Ok(None) } else { safetensors_file(FILE, &tensors).map(Some) }
-    }
-}
-
-/// The matrices of this shape in the content of a `repair.safetensors`, by their step.
-///
-/// # Errors
-/// [`Error::BadArgument`] when it is not such a file.
-pub(super) fn read_maps(bytes: &[u8], shape: &[usize], meter: &Meter) -> Result<HashMap<usize, Rc<RepairMap>>> {
-    let bad = |reason: String| Error::argument("repair", reason);
-    let file = SafeTensors::deserialize(bytes).map_err(|e| bad(format!("it is not a {FILE}: {e}")))?;
-    let mut maps = HashMap::new();
-    for (name, tensor) in file.iter() {
-        let step = name.strip_prefix("T.").and_then(|step| step.parse().ok());
-        let step: usize = step.ok_or_else(|| bad(format!("it has a tensor {name:?}, expected T.<step>")))?;
-        if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != shape {
-            return Err(bad(format!("{name} is {:?} {:?}, expected F32 {shape:?}", tensor.dtype(), tensor.shape())));
-        }
-        let values = Parked::zeros(tensor.data().len(), meter)?;
-        values.write(0, tensor.data());
-        maps.insert(step, Rc::new(RepairMap { step, values }));
-    }
-    Ok(maps)
 }

@@ -22,9 +22,9 @@ pub(super) async fn strengths(model: &Transformer, stream: &Stream, layer: usize
     let (mut attended, mut inner) = (vec![0.0; d.heads * d.head_size], vec![0.0; d.neurons()]);
     let step = task.step("choose", stream.chunk_count(), "chunks");
     for chunk in 0..stream.chunk_count() {
-        let values = model.block_inside(layer, stream, chunk, task).await?;
-        add_squares(&mut attended, &values.0);
-        add_squares(&mut inner, &values.1);
+        let parts = model.block_parts(layer, stream, chunk, task).await?;
+        add_squares(&mut attended, &parts.attended);
+        add_squares(&mut inner, &parts.inner);
         step.advance(1)?;
     }
     let per_channel = async |squares: Vec<f64>, role: Role| {
@@ -48,8 +48,7 @@ fn add_squares(sums: &mut [f64], values: &[f32]) {
 /// The sum of squares of each column (each input) of a projection of block `layer`.
 async fn column_squares(model: &Transformer, layer: usize, role: Role) -> Result<Vec<f64>> {
     let d = &model.description;
-    let projection = d.projections.iter().find(|p| p.role == role);
-    let projection = projection.ok_or_else(|| Error::MissingTensor { tensor: format!("{role:?} of a block") })?;
+    let projection = d.projection(role)?;
     let name = d.block_tensor(layer, projection.name, "weight");
     let tensor = model.checkpoint.tensor(&name)?;
     let (rows, columns) = match projection.transposed {

@@ -35,6 +35,18 @@ pub struct Block {
     pub empty: bool,
 }
 
+/// What the parts of a block give on `tokens` rows of the stream in front of it.
+pub struct Parts {
+    /// The heads, in front of the output projection: `[tokens, heads * head_size]`.
+    pub attended: Vec<f32>,
+    /// The post-attention stream, `[tokens, hidden]`.
+    pub stream: Vec<f32>,
+    /// The neurons, in front of the down projection: `[tokens, neurons]`.
+    pub inner: Vec<f32>,
+    /// What the MLP adds to the stream, `[tokens, hidden]`: the sum of the two is the block's output.
+    pub added: Vec<f32>,
+}
+
 /// Keys and values of the positions that one layer has seen: `[capacity, kv_heads * head_size]` each.
 pub struct LayerCache {
     keys: Tensor,
@@ -163,63 +175,50 @@ impl Block {
         positions: Positions,
         cache: Option<&mut LayerCache>,
     ) -> Result<()> {
-        let added = self.halves(pass, x, positions, cache).await?;
+        let [_, _, added] = self.compute(pass, x, positions, cache).await?;
         pass.engine.add(x, &added)
     }
 
-    /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the MLP adds to it, `[n, hidden]`. Where the stream
-    /// itself goes through a norm behind that sum, x becomes 0, and the norm's output is returned.
+    /// What the parts of the block give on the stream x.
     ///
     /// # Errors
     /// As [`Block::run`].
-    pub async fn halves(
+    pub async fn parts(&self, pass: &Pass<'_>, mut x: Tensor, positions: Positions) -> Result<Parts> {
+        let engine = pass.engine;
+        let [attended, inner, added] = self.compute(pass, &mut x, positions, None).await?;
+        Ok(Parts {
+            attended: engine.read(&attended).await?,
+            stream: engine.read(&x).await?,
+            inner: engine.read(&inner).await?,
+            added: engine.read(&added).await?,
+        })
+    }
+
+    /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the heads and the neurons give, and what the MLP adds
+    /// to the stream. Where the stream itself goes through a norm behind that sum, x becomes 0, and the norm's output is returned.
+    async fn compute(
         &self,
         pass: &Pass<'_>,
         x: &mut Tensor,
         positions: Positions,
         cache: Option<&mut LayerCache>,
-    ) -> Result<Tensor> {
+    ) -> Result<[Tensor; 3]> {
         // Side by side both read the stream as it comes; one after the other the MLP reads what attention has made of it.
-        if pass.description.parallel {
-            let added = self.mlp(pass, x).await?;
-            self.attend(pass, x, positions, cache).await?;
-            return Ok(added);
-        }
-        self.attend(pass, x, positions, cache).await?;
-        let added = self.mlp(pass, x).await?;
-        if !self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
-            return Ok(added);
-        }
-        pass.engine.add(x, &added)?;
-        let nothing = pass.engine.zeros(x.rows, x.columns)?;
-        self.normed(pass, Role::MlpStreamNorm, std::mem::replace(x, nothing))
-    }
-
-    /// What the heads and the neurons give on the stream x, which becomes the post-attention stream: attended values
-    /// `[n, heads * head_size]` and the MLP's inner activations `[n, neurons]`.
-    ///
-    /// # Errors
-    /// As [`Block::run`].
-    pub async fn inside(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<(Tensor, Tensor)> {
-        if pass.description.parallel {
-            let inner = self.inner(pass, x).await?;
-            return Ok((self.attended(pass, x, positions, None).await?, inner));
-        }
-        let attended = self.attended(pass, x, positions, None).await?;
-        self.add_attended(pass, x, &attended).await?;
-        Ok((attended, self.inner(pass, x).await?))
-    }
-
-    /// The attention half of [`Block::run`]: x becomes the post-attention stream.
-    async fn attend(
-        &self,
-        pass: &Pass<'_>,
-        x: &mut Tensor,
-        positions: Positions,
-        cache: Option<&mut LayerCache>,
-    ) -> Result<()> {
+        let beside = if pass.description.parallel { Some(self.inner(pass, x).await?) } else { None };
         let attended = self.attended(pass, x, positions, cache).await?;
-        self.add_attended(pass, x, &attended).await
+        self.add_attended(pass, x, &attended).await?;
+        let inner = match beside {
+            Some(inner) => inner,
+            None => self.inner(pass, x).await?,
+        };
+        let added = self.project(pass, Role::Down, &inner).await?;
+        let mut added = self.normed(pass, Role::MlpPostNorm, added)?;
+        if self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
+            pass.engine.add(x, &added)?;
+            let nothing = pass.engine.zeros(x.rows, x.columns)?;
+            added = self.normed(pass, Role::MlpStreamNorm, std::mem::replace(x, nothing))?;
+        }
+        Ok([attended, inner, added])
     }
 
     /// Adds what the heads give, `[n, heads * head_size]`, to the stream x.
@@ -260,13 +259,6 @@ impl Block {
                 self.attention(pass, [&q, &cache.keys, &cache.values], positions).await
             }
         }
-    }
-
-    /// What the MLP makes of the stream x `[n, hidden]` that it reads.
-    async fn mlp(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
-        let inner = self.inner(pass, x).await?;
-        let added = self.project(pass, Role::Down, &inner).await?;
-        self.normed(pass, Role::MlpPostNorm, added)
     }
 
     /// The inner activations of the MLP `[n, neurons]` on the stream x.

@@ -25,7 +25,7 @@ use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::{Step, Task};
 use block::{Block, Pass, Positions};
-pub use block::{Linear, product};
+pub use block::{Linear, Parts, product};
 pub use generate::{Decoder, Sampler};
 pub use rates::Rates;
 use stream::Chunk;
@@ -158,48 +158,17 @@ impl Transformer {
         Ok(())
     }
 
-    /// The two halves of block `layer` on chunk `chunk` of the stream in front of it: the post-attention stream and what the MLP adds to it,
-    /// `[tokens, hidden]` each. Their sum is the block's output.
+    /// What the parts of block `layer` give on chunk `chunk` of the stream in front of it.
     ///
     /// # Errors
     /// [`Error::BadArgument`] when there is no such chunk, [`Error::Cancelled`], or what reading and computing fail with.
-    pub async fn block_halves(
-        &self,
-        layer: usize,
-        stream: &Stream,
-        chunk: usize,
-        task: &Task,
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
+    pub async fn block_parts(&self, layer: usize, stream: &Stream, chunk: usize, task: &Task) -> Result<Parts> {
         let ropes = self.rope_tables(stream.window)?;
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
         let block = self.load_block(layer).await?;
         let chunk = stream.chunk(chunk)?;
-        let mut states = self.engine.unpark(&chunk.states)?;
-        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
-        let added = block.halves(&pass, &mut states, positions, None).await?;
-        Ok((self.engine.read(&states).await?, self.engine.read(&added).await?))
-    }
-
-    /// What the heads and the neurons of block `layer` give on chunk `chunk` of the stream in front of it: `[tokens, heads * head_size]` and
-    /// `[tokens, neurons]`.
-    ///
-    /// # Errors
-    /// As [`Transformer::block_halves`].
-    pub async fn block_inside(
-        &self,
-        layer: usize,
-        stream: &Stream,
-        chunk: usize,
-        task: &Task,
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let ropes = self.rope_tables(stream.window)?;
-        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
-        let block = self.load_block(layer).await?;
-        let chunk = stream.chunk(chunk)?;
-        let mut states = self.engine.unpark(&chunk.states)?;
-        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
-        let (attended, inner) = block.inside(&pass, &mut states, positions).await?;
-        Ok((self.engine.read(&attended).await?, self.engine.read(&inner).await?))
+        let states = self.engine.unpark(&chunk.states)?;
+        block.parts(&pass, states, Positions { sequences: chunk.sequences, length: stream.window, past: 0 }).await
     }
 
     /// Shows an observer the stream as it is: `x[0]`, before any block.

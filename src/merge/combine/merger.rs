@@ -8,7 +8,7 @@ use crate::checkpoint::fresh::Fresh;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::merge::{RepairMap, Survivor};
+use crate::merge::{Fitted, RepairMap, Survivor};
 use crate::parked::Meter;
 use crate::task::Task;
 use crate::transformer::read_values;
@@ -33,7 +33,7 @@ pub(super) struct Merger<'a> {
 impl Merger<'_> {
     /// The original block whose tensor is taken as it is; none where a new one must be computed.
     pub(super) fn source_layer(&self) -> Option<usize> {
-        if self.repair().is_some() || self.divides() {
+        if self.repair().is_some() || self.fitted().is_some() || self.divides() {
             return None;
         }
         match &self.terms()[..] {
@@ -54,6 +54,12 @@ impl Merger<'_> {
     /// The repair that changes this part, if any.
     fn repair(&self) -> Option<&RepairMap> {
         self.survivor.repair.as_deref().filter(|_| self.part.repaired != Repaired::Not)
+    }
+
+    /// The weights that this part has in place of those that the parents give, if it was fitted anew.
+    fn fitted(&self) -> Option<&Fitted> {
+        let is_matrix = matches!(self.part.kind, Kind::Matrix(_));
+        self.survivor.fitted.iter().find(|fitted| is_matrix && fitted.role == self.part.role).map(|fitted| &**fitted)
     }
 
     /// Whether a scale in front changes this part.
@@ -113,6 +119,7 @@ impl Merger<'_> {
         for first in (0..rows).step_by(rows_at_once) {
             let count = rows_at_once.min(rows - first);
             let mut total = match self.repair() {
+                _ if self.fitted().is_some() => self.fitted_rows(dtype, columns, first, count)?,
                 Some(map) if self.part.repaired == Repaired::Mapped && self.part.transposed => {
                     repaired_columns(&blend.rows(first, count).await?, map, columns)
                 }
@@ -134,8 +141,22 @@ impl Merger<'_> {
             task.check()?;
         }
         // A single block that only moved is no proof of a merge.
-        let merged = blend.parents.len() > 1 || self.repair().is_some() || self.divides();
+        let merged = blend.parents.len() > 1 || self.source_layer().is_none();
         Ok(blend.parents.iter().filter(|_| merged).map(Parent::distance).collect())
+    }
+
+    /// Rows of what was fitted anew.
+    fn fitted_rows(&self, dtype: Dtype, columns: usize, first: usize, count: usize) -> Result<Vec<f32>> {
+        let row = columns * dtype.size();
+        let mut bytes = vec![0; count * row];
+        let Some(fitted) = self.fitted().filter(|fitted| fitted.weights.len() >= (first + count) * row) else {
+            let reason = "a projection that was fitted anew is smaller than the one of this model";
+            return Err(Error::argument("repair", reason));
+        };
+        fitted.weights.read(first * row, &mut bytes);
+        let mut values = vec![0.0; count * columns];
+        dtype.decode(&bytes, &mut values);
+        Ok(values)
     }
 
     /// What is left to do to values from row `first` on: the diagonal of a repair behind a norm, and the scales in front.

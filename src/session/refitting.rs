@@ -1,0 +1,161 @@
+//! Fitting the projections to the stream anew when all layers are gone: a block after the other, front to back, each to the original model's states.
+//!
+//! The output projection is fitted to the original block's post-attention stream, then the down projection to the stream that the next survivor had in
+//! front of it in the original model; each on what the blocks in front of it give now, so that a block makes up for the errors of those before.
+
+use std::rc::Rc;
+
+use super::Model;
+use super::measured::Measured;
+use super::plan::FitPlan;
+use super::repairing::{ridge, split};
+use crate::architecture::{Role, readable_dtype};
+use crate::error::Result;
+use crate::evaluate::evaluate;
+use crate::merge::recipe::RecipeRefit;
+use crate::merge::repair::{Rows, Sums};
+use crate::merge::{Fitted, Survivors};
+use crate::parked::Parked;
+use crate::task::Task;
+use crate::transformer::{Stream, Transformer, read_values};
+
+/// Weights are changed in pieces of about so many values.
+const PIECE: usize = 1 << 20;
+
+/// What a block is fitted to.
+struct Lesson<'a> {
+    /// The block, alone in a model.
+    block: &'a Transformer,
+    /// Its original index.
+    layer: usize,
+    /// The stream in front of it.
+    input: &'a Stream,
+    /// The original model's stream: in front of the original block for its output projection, behind the gap for the down projection.
+    original: &'a Stream,
+    /// How many rows are fitted on.
+    rows: usize,
+    ridge: f64,
+}
+
+impl Model {
+    /// Fits what every block from the first gap on writes to the stream anew; returns what was booked. Held-out windows decide over all of it.
+    pub(super) async fn refit(
+        &self,
+        plan: &FitPlan,
+        measured: &Measured<'_>,
+        survivors: &mut Survivors,
+        warnings: &mut Vec<String>,
+        task: &Task,
+    ) -> Result<Vec<RecipeRefit>> {
+        let given = measured.given()?;
+        let (windows, window) = (&given.sample.windows, given.info().window);
+        let (fitted, held_out) = split(plan, windows.len())?;
+        let description = &self.transformer.description;
+        let rows = fitted * window;
+        let ridge = ridge(plan, rows, description.neurons(), warnings);
+        let before = survivors.clone();
+        let (current, _) = self.merged(survivors, measured.norms(), task).await?;
+        let start = survivors.first_gap();
+        let mut input = measured.stream_before(&current, survivors, start, usize::MAX, task).await?;
+        let layers = survivors.layers();
+        let mut original = measured.original_stream(layers.get(start).copied().unwrap_or(0), task).await?;
+        let step = task.step("refit", layers.len() - start, "blocks");
+        let mut refits = Vec::new();
+        for (index, &layer) in layers.iter().enumerate().skip(start) {
+            let behind = layers.get(index + 1).copied().unwrap_or(description.layers);
+            for role in Fitted::ROLES {
+                if role == Role::Down {
+                    let passed = task.step("repair", behind - layer, "blocks");
+                    self.transformer.forward(&mut original, layer..behind, None, task, &passed).await?;
+                }
+                let block = self.alone(survivors, index, measured, task).await?;
+                let lesson = Lesson { block: &block, layer, input: &input, original: &original, rows, ridge };
+                survivors.set_fitted(index, Rc::new(self.fit(role, &lesson, window, task).await?));
+            }
+            refits.push(RecipeRefit { layer, ridge });
+            let block = self.alone(survivors, index, measured, task).await?;
+            block.forward(&mut input, 0..1, None, task, &task.step("repair", 1, "blocks")).await?;
+            step.advance(1)?;
+        }
+        if held_out > 0 {
+            let (refitted, _) = self.merged(survivors, measured.norms(), task).await?;
+            let loss = evaluate(&refitted, None, &windows[fitted..], task).await?.dense.nll;
+            if loss >= evaluate(&current, None, &windows[fitted..], task).await?.dense.nll {
+                *survivors = before;
+                return Ok(Vec::new());
+            }
+        }
+        Ok(refits)
+    }
+
+    /// A model of the survivor at `index` alone.
+    async fn alone(
+        &self,
+        survivors: &Survivors,
+        index: usize,
+        measured: &Measured<'_>,
+        task: &Task,
+    ) -> Result<Transformer> {
+        // There is one at each index of a list that was made of them.
+        let alone = survivors.alone(index).unwrap_or_else(|| survivors.clone());
+        Ok(self.merged(&alone, measured.norms(), task).await?.0)
+    }
+
+    /// One projection of a block, fitted anew.
+    async fn fit(&self, role: Role, lesson: &Lesson<'_>, window: usize, task: &Task) -> Result<Fitted> {
+        let engine = self.lab.engine.as_ref();
+        let description = &self.transformer.description;
+        let inputs = match role {
+            Role::Down => description.neurons(),
+            _ => description.heads * description.head_size,
+        };
+        let mut sums = Sums::whole(inputs, description.hidden)?;
+        for chunk in 0..lesson.input.chunk_count() {
+            let left = lesson.rows.saturating_sub(sums.rows());
+            if left == 0 {
+                break;
+            }
+            let parts = lesson.block.block_parts(0, lesson.input, chunk, task).await?;
+            let (read, added, target) = match role {
+                Role::Down => (&parts.inner, Some(&parts.added[..]), lesson.original.values(engine, chunk).await?),
+                _ => {
+                    let original =
+                        self.transformer.block_parts(lesson.layer, lesson.original, chunk, task).await?;
+                    (&parts.attended, None, original.stream)
+                }
+            };
+            let rows = Rows { read, stream: &parts.stream, added, target: &target };
+            sums.add(engine, rows, window, left, task).await?;
+        }
+        let change = sums.solve(lesson.ridge)?;
+        drop(sums);
+        self.changed(lesson.block, role, &change).await
+    }
+
+    /// The weights of a projection of `block`, a model of one block, with `change` `[inputs, outputs]` added, rounded once.
+    async fn changed(&self, block: &Transformer, role: Role, change: &[f64]) -> Result<Fitted> {
+        let d = &block.description;
+        let projection = d.projection(role)?;
+        let name = d.block_tensor(0, projection.name, "weight");
+        let tensor = block.checkpoint.tensor(&name)?;
+        let dtype = readable_dtype(&name, tensor)?;
+        let (inputs, outputs) = (projection.columns, projection.rows);
+        let columns = if projection.transposed { outputs } else { inputs };
+        let rows_at_once = (PIECE / columns.max(1)).max(1);
+        let row_bytes = columns * dtype.size();
+        let weights = Parked::zeros(tensor.bytes as usize, &self.lab.meter)?;
+        for first in (0..inputs * outputs / columns.max(1)).step_by(rows_at_once) {
+            let count = rows_at_once.min(inputs * outputs / columns - first);
+            let mut values = read_values(&name, tensor, (first * row_bytes) as u64, count * row_bytes).await?;
+            for (i, value) in values.iter_mut().enumerate() {
+                let (row, column) = (first + i / columns, i % columns);
+                let at = if projection.transposed { row * outputs + column } else { column * outputs + row };
+                *value = (f64::from(*value) + change[at]) as f32;
+            }
+            let mut bytes = Vec::new();
+            dtype.encode(&values, &mut bytes);
+            weights.write(first * row_bytes, &bytes);
+        }
+        Ok(Fitted { role, weights })
+    }
+}
