@@ -59,6 +59,19 @@ impl Config {
         self
     }
 
+    /// The ids that end or begin a document, of a vocabulary of so many; none where the file names none.
+    pub fn document_ends(&self, vocabulary: usize) -> Vec<u32> {
+        let named = ["eos_token_id", "bos_token_id"].into_iter().filter_map(|key| self.get(key));
+        let ids = named.flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
+        let mut ends: Vec<u32> = Vec::new();
+        for id in ids.filter_map(Value::as_u64).filter(|id| *id < vocabulary as u64).map(|id| id as u32) {
+            if !ends.contains(&id) {
+                ends.push(id);
+            }
+        }
+        ends
+    }
+
     /// The text of the file, one key a line.
     pub fn to_json(&self) -> String {
         let quoted = |key: &String| Value::from(key.as_str()).to_string();

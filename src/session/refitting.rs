@@ -2,6 +2,9 @@
 //!
 //! The output projection is fitted to the original block's post-attention stream, then the down projection to the stream that the next survivor had in
 //! front of it in the original model; each on what the blocks in front of it give now, so that a block makes up for the errors of those before.
+//!
+//! A token that ends a document has a state far larger than others (a sink, as position 0). A text without one says nothing about it, and a fit to such a
+//! text can ruin all that follows one: so some windows are given one.
 
 use std::rc::Rc;
 
@@ -22,6 +25,9 @@ use crate::transformer::{Stream, Transformer, read_values};
 /// Weights are changed in pieces of about so many values.
 const PIECE: usize = 1 << 20;
 
+/// In one window of so many, the token in the middle is replaced by one that ends a document.
+const WINDOWS_PER_END: usize = 4;
+
 /// What a block is fitted to.
 struct Lesson<'a> {
     /// The block, alone in a model.
@@ -32,8 +38,6 @@ struct Lesson<'a> {
     input: &'a Stream,
     /// The original model's stream: in front of the original block for its output projection, behind the gap for the down projection.
     original: &'a Stream,
-    /// How many rows are fitted on.
-    rows: usize,
     ridge: f64,
 }
 
@@ -51,14 +55,14 @@ impl Model {
         let (windows, window) = (&given.sample.windows, given.info().window);
         let (fitted, held_out) = split(plan, windows.len())?;
         let description = &self.transformer.description;
-        let rows = fitted * window;
-        let ridge = ridge(plan, rows, description.neurons(), warnings);
+        let ridge = ridge(plan, fitted * window, description.neurons(), warnings);
         let before = survivors.clone();
-        let (current, _) = self.merged(survivors, measured.norms(), task).await?;
+        // In front of it both models are the same.
         let start = survivors.first_gap();
-        let mut input = measured.stream_before(&current, survivors, start, usize::MAX, task).await?;
+        let mut original = self.transformer.embed(&self.with_ends(&windows[..fitted]), task).await?;
+        self.transformer.forward(&mut original, 0..start, None, task, &task.step("repair", start, "blocks")).await?;
+        let mut input = original.fork(self.lab.engine.as_ref())?;
         let layers = survivors.layers();
-        let mut original = measured.original_stream(layers.get(start).copied().unwrap_or(0), task).await?;
         let step = task.step("refit", layers.len() - start, "blocks");
         let mut refits = Vec::new();
         for (index, &layer) in layers.iter().enumerate().skip(start) {
@@ -69,7 +73,7 @@ impl Model {
                     self.transformer.forward(&mut original, layer..behind, None, task, &passed).await?;
                 }
                 let block = self.alone(survivors, index, measured, task).await?;
-                let lesson = Lesson { block: &block, layer, input: &input, original: &original, rows, ridge };
+                let lesson = Lesson { block: &block, layer, input: &input, original: &original, ridge };
                 survivors.set_fitted(index, Rc::new(self.fit(role, &lesson, window, task).await?));
             }
             refits.push(RecipeRefit { layer, ridge });
@@ -78,14 +82,31 @@ impl Model {
             step.advance(1)?;
         }
         if held_out > 0 {
-            let (refitted, _) = self.merged(survivors, measured.norms(), task).await?;
-            let loss = evaluate(&refitted, None, &windows[fitted..], task).await?.dense.nll;
-            if loss >= evaluate(&current, None, &windows[fitted..], task).await?.dense.nll {
+            let mut losses = Vec::new();
+            for books in [&*survivors, &before] {
+                let (model, _) = self.merged(books, measured.norms(), task).await?;
+                losses.push(evaluate(&model, None, &windows[fitted..], task).await?.dense.nll);
+            }
+            if losses[0] >= losses[1] {
                 *survivors = before;
                 return Ok(Vec::new());
             }
         }
         Ok(refits)
+    }
+
+    /// The windows, some with a token in the middle that ends a document, if this model has one.
+    fn with_ends(&self, windows: &[Vec<u32>]) -> Vec<Vec<u32>> {
+        let mut windows = windows.to_vec();
+        let ends = self.transformer.checkpoint.config.document_ends(self.transformer.description.vocabulary);
+        for (place, window) in windows.iter_mut().step_by(WINDOWS_PER_END).enumerate() {
+            let middle = window.len() / 2;
+            // The first token of a window is a sink as it is.
+            if let (Some(end), 1..) = (ends.get(place % ends.len().max(1)), middle) {
+                window[middle] = *end;
+            }
+        }
+        windows
     }
 
     /// A model of the survivor at `index` alone.
@@ -111,10 +132,6 @@ impl Model {
         };
         let mut sums = Sums::whole(inputs, description.hidden)?;
         for chunk in 0..lesson.input.chunk_count() {
-            let left = lesson.rows.saturating_sub(sums.rows());
-            if left == 0 {
-                break;
-            }
             let parts = lesson.block.block_parts(0, lesson.input, chunk, task).await?;
             let (read, added, target) = match role {
                 Role::Down => (&parts.inner, Some(&parts.added[..]), lesson.original.values(engine, chunk).await?),
@@ -125,7 +142,7 @@ impl Model {
                 }
             };
             let rows = Rows { read, stream: &parts.stream, added, target: &target };
-            sums.add(engine, rows, window, left, task).await?;
+            sums.add(engine, rows, window, usize::MAX, task).await?;
         }
         let change = sums.solve(lesson.ridge)?;
         drop(sums);

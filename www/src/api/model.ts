@@ -36,8 +36,8 @@ import type { MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
 /** Every choice of a merge. Without `recipe`, a calibration of the same model is needed for all selections that measure. */
 export type MergeOptions = Omit<MergeChoices, "repair"> & {
   calibration?: Calibration;
-  /** `"none"` (default), `"scale"` or `"linear"`; beside a `recipe`, the `repair.safetensors` that was exported with it. */
-  repair?: "none" | "scale" | "linear" | Blob | ArrayBuffer | Uint8Array;
+  /** `"none"` (default), `"scale"`, `"linear"` or `"refit"`; beside a `recipe`, the `repair.safetensors` that was exported with it. */
+  repair?: "none" | "scale" | "linear" | "refit" | Blob | ArrayBuffer | Uint8Array;
 } & Watch;
 
 interface MadeModel extends Made {

@@ -346,7 +346,7 @@ export const T = {
     norms: "Norms",
     normsOf: { fold: "Folded into the matrices", keep: "Kept from the first" },
     repair: "Repair of the gap",
-    repairs: { none: "None", scale: "Scale, one factor", linear: "Linear, in closed form" },
+    repairs: { none: "None", scale: "Scale, one factor", linear: "Linear map at each gap", refit: "All blocks behind, fitted anew" },
     repaired: "repaired",
     scaled: (factor: string) => `repaired by a scale of ${factor}`,
     protect: "Never touch",
