@@ -22,7 +22,7 @@ mod oracle;
 type Done<T> = Result<T, Box<dyn Error>>;
 
 /// What is done to blocks 1 and 2 of each: the name of its folder, the combination, the weight of block 1 where it is an average, and the repair.
-const MERGES: [(&str, &str, Option<f64>, &str); 7] = [
+const MERGES: [(&str, &str, Option<f64>, &str); 8] = [
     ("drop", "drop", None, "none"),
     ("average", "average", Some(0.5), "none"),
     ("difference", "difference", None, "none"),
@@ -30,6 +30,7 @@ const MERGES: [(&str, &str, Option<f64>, &str); 7] = [
     ("drop-repaired", "drop", None, "linear"),
     ("average-repaired", "average", Some(0.5), "linear"),
     ("drop-scaled", "drop", None, "scale"),
+    ("drop-refitted", "drop", None, "refit"),
 ];
 
 fn main() -> Done<()> {
@@ -85,8 +86,8 @@ async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
             };
             match merge(&model, &ids(&reference), &options, &out.join(&name)).await {
                 Ok(loss) => record["merges"][name] = loss.into(),
-                // Not for blocks that read the stream without a norm in front.
-                Err(error) if repair == "scale" => println!("  {error}"),
+                // Not for blocks that read the stream without a norm in front, and not for those that write to it through one.
+                Err(error) if repair == "scale" || repair == "refit" => println!("  {error}"),
                 Err(error) => return Err(error),
             }
         }

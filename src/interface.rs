@@ -171,7 +171,10 @@ pub struct MergeOptions {
     /// `"refit"`: when all layers are gone, what every block from the first gap on writes to the stream is fitted anew, front to back, in closed form, to the
     /// original model's states; not for families with a norm behind those projections, nor for more than 4,096 neurons.
     /// Beside a `recipe`, the content of its `repair.safetensors`.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "\"none\" | \"scale\" | \"linear\" | \"refit\" | Uint8Array"))]
+    #[cfg_attr(
+        target_arch = "wasm32",
+        tsify(optional, type = "\"none\" | \"scale\" | \"linear\" | \"refit\" | Uint8Array")
+    )]
     pub repair: Option<String>,
     /// The matrices of a recipe's repairs, as a safetensors file.
     #[serde(skip)]

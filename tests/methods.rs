@@ -119,7 +119,8 @@ fn any_selection_with_any_combination_with_any_repair_for_every_family() {
                         assert!(merged.err().unwrap().to_string().contains("without a norm"), "{what}");
                         continue;
                     }
-                    if ["gemma2", "gemma3", "olmo2", "opt, norms on the stream"].contains(&family) && repair == "refit" {
+                    if ["gemma2", "gemma3", "olmo2", "opt, norms on the stream"].contains(&family) && repair == "refit"
+                    {
                         assert!(merged.err().unwrap().to_string().contains("a norm between"), "{what}");
                         continue;
                     }
@@ -354,7 +355,8 @@ fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() 
     let recipe = again.recipe().unwrap();
     let layers: Vec<usize> = recipe.refits.iter().map(|refit| refit.layer).collect();
     assert_eq!(layers, [2, 4, 5, 8, 10, 11], "every block from the first gap on");
-    let written: Vec<&str> = again.summary().tensors.unwrap().iter().map(|tensor| tensor.name.clone()).map(|n| &*n.leak()).collect();
+    let written: Vec<&str> =
+        again.summary().tensors.unwrap().iter().map(|tensor| tensor.name.clone()).map(|n| &*n.leak()).collect();
     assert_eq!(written.len(), 2 * layers.len(), "both projections of each: {written:?}");
     let loss = |model: &Model| {
         let input = Input { text: Some(support::TINYSTORIES[50_000..].into()), ..Input::default() };

@@ -111,9 +111,8 @@ pub async fn combine(
     let places = places(description, survivors, &parts);
     check_picks(description, survivors)?;
     let scales: Vec<f64> = (0..survivors.blocks().len()).map(|index| survivors.scale_before(index)).collect();
-    let changed = |survivor: &Survivor| {
-        survivor.terms.len() > 1 || survivor.repair.is_some() || !survivor.fitted.is_empty()
-    };
+    let changed =
+        |survivor: &Survivor| survivor.terms.len() > 1 || survivor.repair.is_some() || !survivor.fitted.is_empty();
     let changed_blocks = survivors.blocks().iter().filter(|survivor| changed(survivor)).count();
     let step = task.step("merge", changed_blocks * parts.len(), "tensors");
     let outer: Vec<String> = description.outer_tensors().into_iter().map(|(name, _)| name).collect();

@@ -168,6 +168,13 @@ impl Survivors {
         }
     }
 
+    /// Forgets what repaired the gap behind the survivor at `index`.
+    pub fn forget_repair(&mut self, index: usize) {
+        if let Some(survivor) = self.0.get_mut(index) {
+            *survivor = survivor.without_repair();
+        }
+    }
+
     /// Books a projection of the survivor at `index` that was fitted anew, in the place of an earlier one.
     pub fn set_fitted(&mut self, index: usize, fitted: Rc<Fitted>) {
         if let Some(survivor) = self.0.get_mut(index) {

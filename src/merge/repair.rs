@@ -122,8 +122,13 @@ impl Sums {
         let count = count.min(most);
         for first in (0..count).step_by(ROWS_AT_ONCE) {
             let end = (first + ROWS_AT_ONCE).min(count);
-            self.add_some(engine, rows.slice(first..end, inputs, outputs), |i| (first + i).is_multiple_of(window), task)
-                .await?;
+            self.add_some(
+                engine,
+                rows.slice(first..end, inputs, outputs),
+                |i| (first + i).is_multiple_of(window),
+                task,
+            )
+            .await?;
             engine.pace().await?;
         }
         Ok(())

@@ -66,7 +66,8 @@ impl<'a> Choosing<'a> {
         let gap_grows = self.queue.as_slice().first().is_some_and(|next| next.keep == keep);
         let (measured, survivors) = (&self.measured, &mut self.survivors);
         match &plan.repair {
-            Repair::Linear(linear) if !gap_grows => {
+            // What is fitted anew at the end is better chosen on a model whose gaps are repaired on the way.
+            Repair::Linear(linear) | Repair::Refit(linear) if !gap_grows => {
                 let number = self.steps.len();
                 step.ridge = model.repair(linear, measured, survivors, &step, number, &mut self.warnings, task).await?;
             }
@@ -103,9 +104,14 @@ impl<'a> Choosing<'a> {
 
     /// What was done so far, as if it were all: the recipe, the books, and what the user should know.
     pub(super) async fn so_far(&self, task: &Task) -> Result<(Recipe, Survivors, Vec<String>)> {
-        let (mut survivors, mut warnings, mut refits) = (self.survivors.clone(), self.warnings.clone(), Vec::new());
+        let (mut survivors, mut warnings) = (self.survivors.clone(), self.warnings.clone());
+        let (mut steps, mut refits) = (self.steps.clone(), Vec::new());
         if let Repair::Refit(plan) = &self.plan.repair {
             refits = self.model.refit(plan, &self.measured, &mut survivors, &mut warnings, task).await?;
+            // What the steps had fitted is replaced.
+            for step in steps.iter_mut().filter(|_| !refits.is_empty()) {
+                step.ridge = None;
+            }
         }
         let (plan, description) = (self.plan, &self.model.transformer.description);
         let recipe = Recipe {
@@ -126,7 +132,7 @@ impl<'a> Choosing<'a> {
             repair: plan.repair.word().into(),
             protect: RecipeProtect { first: plan.protect.first, last: plan.protect.last },
             calibration: self.calibration.filter(|_| plan.measures()).map(Calibration::record),
-            steps: self.steps.clone(),
+            steps,
             refits,
         };
         Ok((recipe, survivors, warnings))

@@ -9,9 +9,9 @@ use super::plan::Plan;
 use super::{Model, Origin};
 use crate::error::{Error, Result};
 use crate::interface::MergeOptions;
+use crate::merge::Survivors;
 use crate::merge::combine::{Norms, TensorChange, combine, mixed_kinds};
 use crate::merge::recipe::{Recipe, Repairs};
-use crate::merge::Survivors;
 use crate::task::Task;
 use crate::transformer::Transformer;
 
@@ -63,9 +63,7 @@ impl Model {
             warnings.push("The recipe was made on another model; its choices were not measured on this one.".into());
         }
         let survivors = match maps {
-            Some(maps) => {
-                recipe.survivors(&self.read_repairs(maps)?)?
-            }
+            Some(maps) => recipe.survivors(&self.read_repairs(maps)?)?,
             None if recipe.repairs() => {
                 let warning = "The repairs were fitted anew, on all windows of the calibration; where some were held out when the recipe was made, \
                                they differ from its own. Pass the repair.safetensors of the merged model to have those.";

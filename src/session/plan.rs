@@ -290,9 +290,9 @@ fn refits(description: &Description) -> std::result::Result<(), String> {
         return Err("blocks of this family have a norm between their projections and the stream".into());
     }
     match description.neurons() {
-        neurons if neurons > MOST_NEURONS => {
-            Err(format!("blocks of this model have {neurons} neurons, and a fit of more than {MOST_NEURONS} takes too much memory"))
-        }
+        neurons if neurons > MOST_NEURONS => Err(format!(
+            "blocks of this model have {neurons} neurons, and a fit of more than {MOST_NEURONS} takes too much memory"
+        )),
         _ => Ok(()),
     }
 }

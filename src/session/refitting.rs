@@ -1,4 +1,5 @@
-//! Fitting the projections to the stream anew when all layers are gone: a block after the other, front to back, each to the original model's states.
+//! Fitting the projections to the stream anew when all layers are gone: a block after the other, front to back, each to the original model's states. What
+//! was repaired on the way is replaced.
 //!
 //! The output projection is fitted to the original block's post-attention stream, then the down projection to the stream that the next survivor had in
 //! front of it in the original model; each on what the blocks in front of it give now, so that a block makes up for the errors of those before.
@@ -13,7 +14,7 @@ use super::measured::Measured;
 use super::plan::FitPlan;
 use super::repairing::{ridge, split};
 use crate::architecture::{Role, readable_dtype};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::merge::recipe::RecipeRefit;
 use crate::merge::repair::{Rows, Sums};
@@ -27,6 +28,9 @@ const PIECE: usize = 1 << 20;
 
 /// In one window of so many, the token in the middle is replaced by one that ends a document.
 const WINDOWS_PER_END: usize = 4;
+
+/// What the ridge is multiplied by, one after the other while held-out windows say that it helps.
+const RIDGES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
 
 /// What a block is fitted to.
 struct Lesson<'a> {
@@ -42,7 +46,8 @@ struct Lesson<'a> {
 }
 
 impl Model {
-    /// Fits what every block from the first gap on writes to the stream anew; returns what was booked. Held-out windows decide over all of it.
+    /// Fits what every block from the first gap on writes to the stream anew; returns what was booked. Held-out windows decide between ridges, and
+    /// whether any of it is kept.
     pub(super) async fn refit(
         &self,
         plan: &FitPlan,
@@ -54,45 +59,72 @@ impl Model {
         let given = measured.given()?;
         let (windows, window) = (&given.sample.windows, given.info().window);
         let (fitted, held_out) = split(plan, windows.len())?;
-        let description = &self.transformer.description;
-        let ridge = ridge(plan, fitted * window, description.neurons(), warnings);
-        let before = survivors.clone();
+        let ridge = ridge(plan, fitted * window, self.transformer.description.neurons(), warnings);
         // In front of it both models are the same.
         let start = survivors.first_gap();
-        let mut original = self.transformer.embed(&self.with_ends(&windows[..fitted]), task).await?;
-        self.transformer.forward(&mut original, 0..start, None, task, &task.step("repair", start, "blocks")).await?;
-        let mut input = original.fork(self.lab.engine.as_ref())?;
+        let mut front = self.transformer.embed(&self.with_ends(&windows[..fitted]), task).await?;
+        self.transformer.forward(&mut front, 0..start, None, task, &task.step("repair", start, "blocks")).await?;
+        if held_out == 0 {
+            let (books, refits) = self.fitted_from(start, &front, survivors, ridge, measured, task).await?;
+            *survivors = books;
+            return Ok(refits);
+        }
+        let loss = async |books: &Survivors| {
+            let (model, _) = self.merged(books, measured.norms(), task).await?;
+            Ok::<_, Error>(evaluate(&model, None, &windows[fitted..], task).await?.dense.nll)
+        };
+        let (mut least, mut kept) = (loss(survivors).await?, Vec::new());
+        let mut before = f64::INFINITY;
+        for times in if plan.ridge_is_given { &RIDGES[..1] } else { &RIDGES[..] } {
+            let (books, refits) = self.fitted_from(start, &front, survivors, ridge * times, measured, task).await?;
+            let found = loss(&books).await?;
+            if found < least {
+                (least, kept) = (found, refits);
+                *survivors = books;
+            }
+            // A stronger ridge than one that is too strong is no better.
+            if found >= before {
+                break;
+            }
+            before = found;
+        }
+        Ok(kept)
+    }
+
+    /// The books with every block from `start` on fitted anew; `front` is the stream there, the same in both models.
+    async fn fitted_from(
+        &self,
+        start: usize,
+        front: &Stream,
+        survivors: &Survivors,
+        ridge: f64,
+        measured: &Measured<'_>,
+        task: &Task,
+    ) -> Result<(Survivors, Vec<RecipeRefit>)> {
+        let engine = self.lab.engine.as_ref();
+        let (mut original, mut input) = (front.fork(engine)?, front.fork(engine)?);
+        let (mut survivors, mut refits) = (survivors.clone(), Vec::new());
         let layers = survivors.layers();
         let step = task.step("refit", layers.len() - start, "blocks");
-        let mut refits = Vec::new();
         for (index, &layer) in layers.iter().enumerate().skip(start) {
-            let behind = layers.get(index + 1).copied().unwrap_or(description.layers);
+            let behind = layers.get(index + 1).copied().unwrap_or(self.transformer.description.layers);
+            survivors.forget_repair(index);
             for role in Fitted::ROLES {
                 if role == Role::Down {
                     let passed = task.step("repair", behind - layer, "blocks");
                     self.transformer.forward(&mut original, layer..behind, None, task, &passed).await?;
                 }
-                let block = self.alone(survivors, index, measured, task).await?;
+                let block = self.alone(&survivors, index, measured, task).await?;
                 let lesson = Lesson { block: &block, layer, input: &input, original: &original, ridge };
-                survivors.set_fitted(index, Rc::new(self.fit(role, &lesson, window, task).await?));
+                let fitted = self.fit(role, &lesson, task).await?;
+                survivors.set_fitted(index, Rc::new(fitted));
             }
             refits.push(RecipeRefit { layer, ridge });
-            let block = self.alone(survivors, index, measured, task).await?;
+            let block = self.alone(&survivors, index, measured, task).await?;
             block.forward(&mut input, 0..1, None, task, &task.step("repair", 1, "blocks")).await?;
             step.advance(1)?;
         }
-        if held_out > 0 {
-            let mut losses = Vec::new();
-            for books in [&*survivors, &before] {
-                let (model, _) = self.merged(books, measured.norms(), task).await?;
-                losses.push(evaluate(&model, None, &windows[fitted..], task).await?.dense.nll);
-            }
-            if losses[0] >= losses[1] {
-                *survivors = before;
-                return Ok(Vec::new());
-            }
-        }
-        Ok(refits)
+        Ok((survivors, refits))
     }
 
     /// The windows, some with a token in the middle that ends a document, if this model has one.
@@ -123,7 +155,7 @@ impl Model {
     }
 
     /// One projection of a block, fitted anew.
-    async fn fit(&self, role: Role, lesson: &Lesson<'_>, window: usize, task: &Task) -> Result<Fitted> {
+    async fn fit(&self, role: Role, lesson: &Lesson<'_>, task: &Task) -> Result<Fitted> {
         let engine = self.lab.engine.as_ref();
         let description = &self.transformer.description;
         let inputs = match role {
@@ -136,13 +168,12 @@ impl Model {
             let (read, added, target) = match role {
                 Role::Down => (&parts.inner, Some(&parts.added[..]), lesson.original.values(engine, chunk).await?),
                 _ => {
-                    let original =
-                        self.transformer.block_parts(lesson.layer, lesson.original, chunk, task).await?;
+                    let original = self.transformer.block_parts(lesson.layer, lesson.original, chunk, task).await?;
                     (&parts.attended, None, original.stream)
                 }
             };
             let rows = Rows { read, stream: &parts.stream, added, target: &target };
-            sums.add(engine, rows, window, usize::MAX, task).await?;
+            sums.add(engine, rows, lesson.input.window(), usize::MAX, task).await?;
         }
         let change = sums.solve(lesson.ridge)?;
         drop(sums);

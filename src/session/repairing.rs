@@ -111,8 +111,7 @@ impl Model {
             let parts = current.block_parts(index, &input, chunk, task).await?;
             let target = target.values(engine, chunk).await?;
             let left = (windows * window).saturating_sub(sums.rows());
-            let rows =
-                Rows { read: &parts.added, stream: &parts.stream, added: Some(&parts.added), target: &target };
+            let rows = Rows { read: &parts.added, stream: &parts.stream, added: Some(&parts.added), target: &target };
             sums.add(engine, rows, window, left, task).await?;
             step.advance(parts.stream.len() / hidden)?;
         }

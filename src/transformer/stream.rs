@@ -51,6 +51,11 @@ impl Stream {
         Ok(Self { chunks, window: self.window })
     }
 
+    /// Tokens of each window.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
     /// Number of windows.
     pub fn windows(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.sequences).sum()
