@@ -390,7 +390,7 @@ mod tests {
             let change = sums.solve(0.3).unwrap();
             let weight = |i: usize| {
                 let norm: f64 = t[i * outputs..(i + 1) * outputs].iter().map(|v| f64::from(*v).powi(2)).sum();
-                if i % window == 0 { 100.0 / norm } else { 1.0 / norm }
+                if i.is_multiple_of(window) { 100.0 / norm } else { 1.0 / norm }
             };
             let read = |i: usize, a: usize| f64::from(x[i * inputs + a]);
             let gram = |a: usize, b: usize| (0..most).map(|i| weight(i) * read(i, a) * read(i, b)).sum::<f64>();
