@@ -250,7 +250,10 @@ impl Origin {
             let repair = match (step.ridge, step.scale) {
                 (Some(ridge), _) => format!("linear, ridge {ridge}"),
                 (None, Some(scale)) => format!("scale {scale}"),
-                (None, None) => "none".into(),
+                (None, None) => match recipe.refits.iter().find(|refit| refit.layer == step.keep) {
+                    Some(refit) => format!("fitted anew, ridge {}", refit.ridge),
+                    None => "none".into(),
+                },
             };
             card += &format!("| {} | {} | {made} | {repair} |\n", step.keep, step.gone);
         }

@@ -4,6 +4,7 @@ import { heatmap } from "../page/charts/heatmap";
 import { perplexityChart, type Series } from "../page/charts/perplexity";
 import { group, type Groups } from "../page/charts/rows";
 import { scatter } from "../page/charts/scatter";
+import { stepsOf } from "../page/charts/lineage";
 import { stackChart } from "../page/charts/stack";
 import { T } from "../page/texts";
 import type { Findings } from "./run";
@@ -45,7 +46,7 @@ export class Pictures {
     const charts = this.#charts;
     charts.similarity.show(similarity && { matrix: similarity, measure: "npib", picked, onCell, onPick });
     charts.influence.show(influence && { values: influence, label: T.look.influence, nameOf: layerName, colour: "influence" });
-    charts.stack.show(before && stands ? { layers: before.layers, steps: recipe?.steps ?? NONE } : undefined);
+    charts.stack.show(before && stands ? { layers: before.layers, steps: recipe ? stepsOf(recipe) : NONE } : undefined);
     charts.manifold.show(
       maps && rows
         ? {

@@ -10,6 +10,7 @@ import type { Comparison, Progress, Summary } from "../api/types";
 import { rampGradient } from "../page/charts/colour";
 import { cellValue, pairsTable } from "../page/charts/heatmap";
 import { perplexityTable } from "../page/charts/perplexity";
+import { stepsOf } from "../page/charts/lineage";
 import { stackTable } from "../page/charts/stack";
 import type { Table } from "../page/charts/table";
 import { bytes, figure, parameters, percent } from "../page/format";
@@ -174,7 +175,7 @@ const PANEL: Record<Panel, (shown: Shown, actions: Actions) => View> = {
     ${table(influence && { caption: T.look.influence, head: [T.look.layer, T.look.influenceAxis], rows: Array.from(influence, (value, layer) => [layer, value]) })}
   `,
   stack: ({ findings: { before, recipe } }) => html`
-    ${place("stack")} ${table(before && recipe && stackTable({ layers: before.layers, steps: recipe.steps }))}
+    ${place("stack")} ${table(before && recipe && stackTable({ layers: before.layers, steps: stepsOf(recipe) }))}
   `,
   perplexity: ({ findings: { depths, recipe } }, actions) => html`
     ${place("perplexity")} ${slider(T.merge.remove, recipe?.steps.length, [1, depths && depths.length - 1], "change", actions.remove)}

@@ -1,7 +1,7 @@
 /** Everything that is measured of a model and of its merge: what the pictures show, computed here or earlier. */
 import type { CalibrationInfo, Comparison, SimilarityName, Summary } from "#mka";
 import type { Matrix } from "./charts/heatmap";
-import type { Step } from "./charts/lineage";
+import { type Step, stepsOf } from "./charts/lineage";
 import type { Series } from "./charts/perplexity";
 import type { Cloud } from "./charts/procrustes";
 import type { Rows } from "./charts/rows";
@@ -47,7 +47,7 @@ export function here(): Results {
     norms: streamNorms,
     clouds,
     width,
-    merged: merged && { summary: merged.summary, steps: merged.recipe.steps },
+    merged: merged && { summary: merged.summary, steps: stepsOf(merged.recipe) },
     comparison,
     series,
     written,

@@ -35,3 +35,27 @@ export function pairsOf(picked: readonly number[]): [number, number][] {
     return [keep, boundary + 1];
   });
 }
+
+/**
+ * The pairs that one-shot `similarity` takes, by the likeness of the original layers, most alike first, the deeper of equals. `alike(gone)` is that of a layer and
+ * the one in front of it.
+ */
+export function mostAlike(
+  layers: number,
+  remove: number,
+  { first, last }: Protection,
+  changes: boolean,
+  alike: (gone: number) => number,
+): { keep: number; gone: number; alike: number }[] {
+  const left = Array.from({ length: layers }, (_, layer) => layer);
+  const taken = [];
+  while (taken.length < remove) {
+    const pairs = left.slice(1).map((gone, at) => ({ keep: left[at] as number, gone, alike: alike(gone) }));
+    const allowed = pairs.filter(({ keep, gone }) => !(last && gone === layers - 1) && !(first && changes && keep === 0));
+    const next = allowed.reduce<(typeof pairs)[0] | undefined>((best, pair) => (best && best.alike > pair.alike ? best : pair), undefined);
+    if (!next) break;
+    taken.push(next);
+    left.splice(left.indexOf(next.gone), 1);
+  }
+  return taken;
+}

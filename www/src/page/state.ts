@@ -23,7 +23,7 @@ import type { Cloud } from "./charts/procrustes";
 import type { Colouring, Rows } from "./charts/rows";
 import type { Difference } from "./example/agree";
 import type { Example } from "./example/format";
-import { mostRemovable, pairsOf, type Protection, protectionFor } from "./rules";
+import { mostAlike, mostRemovable, pairsOf, type Protection, protectionFor } from "./rules";
 import { T } from "./texts";
 import type { TourStep } from "./tour/steps";
 
@@ -254,6 +254,17 @@ export function removable(): number {
 export function comparesLayers(): boolean {
   const weighed = state.combination === "average" && (state.alpha === "similarity" || state.alpha === "published");
   return state.selection === "similarity" || state.selection === "loss" || weighed;
+}
+
+/** The pairs that would go by the map as it is; none where likeness does not choose, or is not measured yet. */
+export function foreseen(): { keep: number; gone: number; alike: number }[] {
+  const matrix = state.matrices.get(state.likeness);
+  if (state.selection !== "similarity" || !matrix) return [];
+  const alike = (gone: number): number => {
+    const value = matrix.values[(gone - 1) * matrix.layers + gone] ?? 0;
+    return Math.min(1, Math.max(0, state.likeness === "angular" ? 1 - value : value));
+  };
+  return mostAlike(matrix.layers, removing(), protection(), state.combination !== "drop", alike);
 }
 
 /** The picked pairs as [keep, gone], in the original indices. */

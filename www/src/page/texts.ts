@@ -316,6 +316,9 @@ export const T = {
     result: "Result",
     resultOf: (layers: number, size: string, parameters: string, share: number) =>
       `${layers} layers, ${parameters} parameters, ${size} (${percent(-share)})`,
+    foreseenPair: (keep: number, gone: number, alike: string) => `${gone} into ${keep} (${alike})`,
+    foreseen: (pairs: string, anew: boolean) =>
+      `By the map as it is, in this order, with their likeness: ${pairs}.${anew ? " After each step it is measured anew, so later ones may differ." : ""}`,
     options: "Choices",
     selection: "Which layers go",
     selections: {

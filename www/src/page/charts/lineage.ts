@@ -13,6 +13,26 @@ export interface Step {
   scale?: number | undefined;
 }
 
+/** The parts of a recipe that matter here. */
+interface Merges {
+  steps: readonly Step[];
+  /** Layers that were fitted anew at the end. */
+  refits?: readonly { layer: number; ridge: number }[] | undefined;
+}
+
+const known = new WeakMap<Merges, readonly Step[]>();
+
+/** The steps of a recipe; a gap in front of which the layer was fitted anew counts as repaired. The same list each time, so that nothing is drawn twice. */
+export function stepsOf(recipe: Merges): readonly Step[] {
+  let steps = known.get(recipe);
+  if (!steps) {
+    const ridges = new Map(recipe.refits?.map(({ layer, ridge }) => [layer, ridge]));
+    steps = recipe.steps.map((step) => ({ ...step, ridge: step.ridge ?? ridges.get(step.keep) }));
+    known.set(recipe, steps);
+  }
+  return steps;
+}
+
 export interface Survivor {
   /** The original layers that it stands for, from the front, each with its weight in the sum; 0: it was dropped. */
   parts: { layer: number; weight: number }[];

@@ -4,8 +4,8 @@ import { live } from "lit-html/directives/live.js";
 import { choosePreset, presets } from "../actions/load";
 import { merge, replay, resetPicks, undoPick } from "../actions/merge";
 import { BOUNDS } from "../bounds";
-import { bytes, parameters } from "../format";
-import { comparesLayers, pickedPairs, removable, removing, state, update } from "../state";
+import { bytes, figure, parameters } from "../format";
+import { comparesLayers, foreseen, pickedPairs, removable, removing, state, update } from "../state";
 import { T } from "../texts";
 import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View } from "./parts";
 
@@ -26,6 +26,7 @@ export function mergePanel(): View {
     <dl class="facts one">
       <div class="fact"><dt>${words.result}</dt><dd id="result-size">${resultSize()}</dd></div>
     </dl>
+    ${preview()}
     <details>
       <summary>${words.options}</summary>
       ${options()}
@@ -73,6 +74,14 @@ function resultSize(): string {
   const size = summary.bytes - gone * summary.blockBytes;
   const left = summary.parameters - gone * summary.blockParameters;
   return T.merge.resultOf(summary.layers - gone, bytes(size), parameters(left), 1 - size / summary.bytes);
+}
+
+/** What the slider would take, from the map that is there: nothing runs for it. */
+function preview(): View {
+  const list = foreseen();
+  if (list.length === 0) return nothing;
+  const told = list.map(({ keep, gone, alike }) => T.merge.foreseenPair(keep, gone, figure(alike)));
+  return html`<p class="note" id="foreseen">${T.merge.foreseen(told.join(", "), !state.oneShot)}</p>`;
 }
 
 function pairs(): View {
