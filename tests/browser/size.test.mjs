@@ -101,8 +101,7 @@ test("a model of 8 billion parameters is calibrated, merged and offered in a pag
 
   if (peak) assert.ok(peak < 1.5e9, `the page's process took ${gb(peak)}`);
   assert.ok(whole.wasmPeak < 600e6, `wasm took ${gb(whole.wasmPeak)}`);
-  // What is told covers an evaluation of both models too, which this run does without.
-  if (peak) assert.ok(whole.estimate.peakBytes > peak && whole.estimate.peakBytes < peak * 3, `expected ${gb(whole.estimate.peakBytes)}, took ${gb(peak)}`);
+  if (peak) assert.ok(whole.estimate.peakBytes > peak / 2 && whole.estimate.peakBytes < peak * 2, `expected ${gb(whole.estimate.peakBytes)}, took ${gb(peak)}`);
 
   // 30 blocks of nine tensors, embedding, norm and head; no shard of more than 4 GB.
   assert.equal(whole.tensors, 30 * 9 + 3);
