@@ -374,6 +374,25 @@ fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() 
 }
 
 #[test]
+fn the_own_method_falls_back_to_a_linear_map_where_nothing_can_be_fitted_anew() {
+    let files = miniature::gemma3();
+    let model = open(&lab(), &files);
+    let calibration = small(&model, &ids(&files));
+    for repair in [None, Some("refit".into())] {
+        let options = MergeOptions {
+            preset: Some("loss-guided".into()),
+            measure: Some("cka".into()),
+            repair,
+            ..MergeOptions::default()
+        };
+        let merged = merge(&model, &options, Some(&calibration)).unwrap();
+        assert_eq!(merged.recipe().unwrap().repair, "linear");
+        let warnings = merged.summary().warnings.join(" ");
+        assert!(warnings.contains("instead of fitting all blocks anew"), "{warnings}");
+    }
+}
+
+#[test]
 fn what_cannot_be_joined_says_so() {
     let model = open(&lab(), &support::demo());
     let refused = merge(&model, &pairs(&[(1, 2)], "concatenate"), None).err().unwrap();

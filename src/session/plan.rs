@@ -163,7 +163,8 @@ impl Plan {
         let mut repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), options)?;
         let mut notes = Vec::new();
         if let (Repair::Refit(fit), Err(reason)) = (repair, refits(description)) {
-            if options.repair.is_some() {
+            // The page names the choices of a preset beside it.
+            if preset.is_none_or(|preset| preset.options.repair != "refit") {
                 return Err(Error::argument("repair", format!("is \"refit\", but {reason}; take \"linear\"")));
             }
             notes.push(format!("Gaps are repaired by a linear map instead of fitting all blocks anew: {reason}."));
