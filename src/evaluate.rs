@@ -122,6 +122,24 @@ impl<'a> Baseline<'a> {
         model.forward(&mut stream, *first..layers, None, task, &step).await?;
         predictions(&[(self.dense, last), (model, &stream)], &self.windows, task, &step).await
     }
+
+    /// Mean KL(dense || changed), nats, of a model that differs from the dense one in front of block `first` only; `stream` is what it has there.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub async fn divergence_behind(&self, mut stream: Stream, first: usize, task: &Task) -> Result<f64> {
+        let layers = self.dense.description.layers;
+        let step = task.step("evaluate", layers - first + self.dense.head_tiles().len(), "blocks");
+        self.dense.forward(&mut stream, first..layers, None, task, &step).await?;
+        let last = self.streams.last().map_or(&stream, |(_, last)| last);
+        let found = predictions(&[(self.dense, last), (self.dense, &stream)], &self.windows, task, &step).await?;
+        Ok(found.divergence.map_or(0.0, |divergence| divergence.kl))
+    }
+
+    /// The windows.
+    pub fn windows(&self) -> &[Vec<u32>] {
+        &self.windows
+    }
 }
 
 /// The loss of a model on windows whose stream `x[first]` is at hand.

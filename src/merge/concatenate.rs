@@ -64,7 +64,12 @@ impl Source {
 impl Kept {
     /// The strongest of two blocks' parts, as many as one block has; the front one's of equals.
     pub fn strongest(neurons: [&[f64]; 2], heads: [&[f64]; 2]) -> Self {
-        Self { neurons: strongest(neurons), heads: strongest(heads) }
+        Self { neurons: strongest(neurons, neurons[0].len()), heads: strongest(heads, heads[0].len()) }
+    }
+
+    /// The strongest neurons of two blocks, and all `heads` head groups of the front one.
+    pub fn neurons(neurons: [&[f64]; 2], heads: usize) -> Self {
+        Self { neurons: strongest(neurons, neurons[0].len()), heads: [(0..heads as u32).collect(), Vec::new()] }
     }
 
     /// The parts of the new block, `keep` and `gone` being where those of the two come from.
@@ -96,9 +101,8 @@ impl Picks {
     }
 }
 
-/// As many as one of the lists has.
-fn strongest(strengths: [&[f64]; 2]) -> [Vec<u32>; 2] {
-    let count = strengths[0].len();
+/// The indices of the `count` largest of both lists, ascending; the first one's of equals.
+pub fn strongest(strengths: [&[f64]; 2], count: usize) -> [Vec<u32>; 2] {
     let mut ranked: Vec<(f64, usize, u32)> = Vec::new();
     for (block, strengths) in strengths.iter().enumerate() {
         ranked.extend(strengths.iter().enumerate().map(|(index, strength)| (*strength, block, index as u32)));

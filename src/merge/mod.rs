@@ -5,6 +5,7 @@
 
 pub mod combine;
 pub mod concatenate;
+pub mod growth;
 pub mod presets;
 pub mod recipe;
 pub mod repair;
@@ -100,9 +101,9 @@ impl Survivors {
         Self((0..layers).map(Survivor::original).collect())
     }
 
-    /// A model of one of these blocks alone.
-    pub fn alone(&self, index: usize) -> Option<Self> {
-        self.0.get(index).map(|survivor| Self(vec![survivor.clone()]))
+    /// A model of some of these blocks, those that there are.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Self {
+        Self(self.0.iter().take(range.end).skip(range.start).cloned().collect())
     }
 
     /// The blocks, front to back.

@@ -130,14 +130,14 @@ pub const PRESETS: [Preset; 11] = [
         name: "loss-guided",
         title: "This tool's own",
         source: "method of this tool",
-        note: "Of the most similar pairs, the one whose merge or drop costs the least on the calibration text goes; at the end all blocks behind the first gap learn, in closed form, to do the work of those that are gone.",
+        note: "Of the most similar pairs, the one that costs the least on held-out text as one block, of the neurons of both that it can least do without, goes; at the end all blocks behind the first gap learn, in closed form, to do the work of those that are gone.",
         options: PresetOptions {
             selection: "loss",
-            combination: "average",
-            alpha: Some("search"),
+            combination: "concatenate",
+            alpha: None,
             norms: "fold",
             repair: "refit",
-            candidates: None,
+            candidates: Some(12),
         },
     },
     Preset {

@@ -68,8 +68,8 @@ pub struct Recipe {
 pub struct RecipeRefit {
     /// Its original index.
     pub layer: usize,
-    /// The ridge of the fit.
-    pub ridge: f64,
+    /// The ridges of the fits of its output and of its down projection.
+    pub ridges: [f64; 2],
 }
 
 /// The model of a recipe.

@@ -1,8 +1,7 @@
 //! Repairs of a gap in closed form.
 //!
 //! Linear: a matrix T, folded into the MLP's down projection of the surviving block, that brings its output closest to what the original model has
-//! behind the gap (ReplaceMe, arXiv 2505.02819); a diagonal T where a norm sits between that projection and the stream. Scale: the factor by which the
-//! stream grows over the gap (Prune&Comp, arXiv 2507.18212).
+//! behind the gap (ReplaceMe, arXiv 2505.02819); a diagonal T where a norm sits between that projection and the stream.
 //!
 //! With y the post-attention stream, M the MLP's output on the current model, t the original model's stream behind the gap and
 //! W = diag(w^2): T = I + (M'WM + mu I)^-1 M'W(t - y - M), mu = ridge trace(M'WM) / D.
@@ -11,7 +10,9 @@
 //! X = (x'Wx + mu I)^-1 x'W(t - s) is what is added to its weights; the ridge draws it to what it was. This module must not know how x, y, M, s and t come
 //! about.
 
-use faer::linalg::solvers::Solve;
+mod saliency;
+
+use faer::linalg::solvers::{Llt, Solve};
 use faer::{Mat, MatRef, Side};
 
 use crate::compute::Compute;
@@ -188,6 +189,25 @@ impl Sums {
         finite(self.solve(ridge)?.iter().enumerate().map(|(i, x)| (identity(i) + x) as f32).collect())
     }
 
+    /// By how much X, `[inputs, outputs]`, makes the squared error smaller on these rows: 2 tr(X'x'W(t - s)) - tr(X'x'Wx X). Negative where it does not.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] for a diagonal map, or an X of another size.
+    pub fn gain(&self, change: &[f64]) -> Result<f64> {
+        let (n, outputs) = (self.inputs, self.outputs);
+        let Map::Whole(sums) = &self.map else {
+            return Err(Error::argument("repair", "only a whole map is held against held-out rows"));
+        };
+        if change.len() != n * outputs {
+            return Err(Error::argument("repair", format!("{} values for a map of {n} to {outputs}", change.len())));
+        }
+        let sums = MatRef::from_row_major_slice(sums, n, n + outputs);
+        let change = MatRef::from_row_major_slice(change, n, outputs);
+        let reached = sums.subcols(0, n) * change;
+        let at = |o: usize| (0..n).map(|i| change[(i, o)] * (2.0 * sums[(i, n + o)] - reached[(i, o)])).sum::<f64>();
+        Ok((0..outputs).map(at).sum())
+    }
+
     /// X, row-major `[inputs, outputs]`, or its diagonal.
     ///
     /// # Errors
@@ -196,11 +216,7 @@ impl Sums {
         let (n, outputs) = (self.inputs, self.outputs);
         match &self.map {
             Map::Whole(sums) => {
-                let sums = MatRef::from_row_major_slice(sums, n, n + outputs);
-                let mu = damping(ridge, (0..n).map(|i| sums[(i, i)]))?;
-                let system = Mat::from_fn(n, n, |i, j| sums[(i, j)] + if i == j { mu } else { 0.0 });
-                let factor = system.llt(Side::Lower);
-                let factor = factor.map_err(|e| broken(format!("it is not positive definite: {e:?}")))?;
+                let (sums, factor) = factored(sums, n, outputs, ridge)?;
                 let solution = factor.solve(sums.subcols(n, outputs));
                 Ok((0..n * outputs).map(|i| solution[(i / outputs, i % outputs)]).collect())
             }
@@ -210,6 +226,15 @@ impl Sums {
             }
         }
     }
+}
+
+/// The sums as a matrix `[n, n + outputs]`, and the Cholesky factor of x'Wx + mu I.
+fn factored(sums: &[f64], n: usize, outputs: usize, ridge: f64) -> Result<(MatRef<'_, f64>, Llt<f64>)> {
+    let sums = MatRef::from_row_major_slice(sums, n, n + outputs);
+    let mu = damping(ridge, (0..n).map(|i| sums[(i, i)]))?;
+    let system = Mat::from_fn(n, n, |i, j| sums[(i, j)] + if i == j { mu } else { 0.0 });
+    let factor = system.llt(Side::Lower).map_err(|e| broken(format!("it is not positive definite: {e:?}")))?;
+    Ok((sums, factor))
 }
 
 /// Adds x'x and x'r to sums `[inputs, inputs + outputs]`; `columns` `[inputs + outputs, rows]` has the columns of x, then those of r. In tiles of so many
@@ -251,53 +276,6 @@ fn finite(map: Vec<f32>) -> Result<Vec<f32>> {
     if map.iter().all(|value| value.is_finite()) { Ok(map) } else { Err(broken("its solution is not finite".into())) }
 }
 
-/// By how much a stream grows: the mean over the channels of mean |x behind| / mean |x before|.
-pub struct Growth {
-    /// Sum of |x| before and behind, for each channel.
-    sums: Vec<(f64, f64)>,
-}
-
-impl Growth {
-    /// Sums over nothing, for a stream of `hidden` channels.
-    pub fn new(hidden: usize) -> Self {
-        Self { sums: vec![(0.0, 0.0); hidden] }
-    }
-
-    /// Adds rows of the stream before and behind the gap, `[rows, hidden]` each.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] when the two differ in size.
-    pub fn add(&mut self, before: &[f32], behind: &[f32]) -> Result<()> {
-        let d = self.sums.len().max(1);
-        if before.len() != behind.len() || !before.len().is_multiple_of(d) {
-            return Err(Error::argument("rows", "the stream before and behind a gap differ in size"));
-        }
-        for (before, behind) in before.chunks_exact(d).zip(behind.chunks_exact(d)) {
-            for (sums, (x, y)) in self.sums.iter_mut().zip(before.iter().zip(behind)) {
-                sums.0 += f64::from(x.abs());
-                sums.1 += f64::from(y.abs());
-            }
-        }
-        Ok(())
-    }
-
-    /// The factor.
-    ///
-    /// # Errors
-    /// [`Error::NotFinite`] when all channels are zero before the gap, or the sums are not numbers.
-    pub fn factor(&self) -> Result<f64> {
-        // A channel that is never used (padding, pruning) has no growth.
-        let used = self.sums.iter().filter(|(before, _)| *before > 0.0);
-        let (count, sum) = used.fold((0u32, 0.0), |(n, sum), (before, behind)| (n + 1, sum + behind / before));
-        let factor = sum / f64::from(count);
-        let what = || "the growth of the stream over a gap".to_string();
-        match factor > 0.0 && factor.is_finite() {
-            true => Ok(factor),
-            false => Err(Error::NotFinite { what: what(), found: format!("it is {factor}") }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,7 +288,7 @@ mod tests {
     }
 
     /// Reproducible values in about [-1, 1].
-    fn values(n: usize, seed: u64) -> Vec<f32> {
+    pub(super) fn values(n: usize, seed: u64) -> Vec<f32> {
         let mut state = seed * 7919 + 1;
         let mut next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -405,16 +383,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn growth_is_the_mean_of_the_channels() {
-        let mut growth = Growth::new(2);
-        growth.add(&[1.0, -2.0], &[2.0, 2.0]).unwrap();
-        growth.add(&[-1.0, 2.0], &[-2.0, -2.0]).unwrap();
-        assert_eq!(growth.factor(), Ok(1.5));
-        assert!(growth.add(&[1.0, 1.0], &[1.0]).is_err());
-        assert!(Growth::new(2).factor().is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::Model;
 use super::calibration::Calibration;
 use super::measured::Measured;
 use super::plan::{Combination, Plan, Repair};
+use super::trials::Trials;
 use crate::error::{Error, Result};
 use crate::merge::combine::Norms;
 use crate::merge::recipe::{FORMAT, Recipe, RecipeModel, RecipeProtect, RecipeStep};
@@ -20,6 +21,8 @@ pub(super) struct Choosing<'a> {
     calibration: Option<&'a Calibration>,
     measured: Measured<'a>,
     survivors: Survivors,
+    /// Where what is left is fitted anew at the end, merges are tried with that.
+    trials: Option<Trials<'a>>,
     steps: Vec<RecipeStep>,
     /// Pairs that were known before anything was merged.
     queue: IntoIter<Pair>,
@@ -38,21 +41,30 @@ impl<'a> Choosing<'a> {
     ) -> Result<Self> {
         let layers = model.transformer.description.layers;
         let measured = Measured::new(model, plan, calibration);
+        let trials = match (plan.selection, &plan.repair) {
+            (Selection::Loss, Repair::Refit(fit)) => {
+                Some(Trials::begin(model, plan.combination, fit, &measured, task).await?)
+            }
+            _ => None,
+        };
         let queue = plan.queue(calibration, layers, task).await?.into_iter();
         let influence = match plan.selection {
             Selection::BlockInfluence => measured.given()?.block_influence(task).await?,
             _ => Vec::new(),
         };
         let (survivors, steps, warnings) = (Survivors::all(layers), Vec::new(), plan.notes.clone());
-        Ok(Self { model, plan, calibration, measured, survivors, steps, queue, influence, warnings })
+        Ok(Self { model, plan, calibration, measured, survivors, trials, steps, queue, influence, warnings })
     }
 
     /// Takes one layer out.
     pub(super) async fn step(&mut self, task: &Task) -> Result<()> {
         let (plan, model) = (self.plan, self.model);
         let pairs = self.pairs(task).await?;
-        let (pair, join, similarity) =
-            cheapest(plan.combination, pairs, &self.survivors, &mut self.measured, task).await?;
+        let (survivors, measured) = (&self.survivors, &mut self.measured);
+        let (pair, join, similarity) = match &mut self.trials {
+            Some(trials) => trials.cheapest(&pairs, plan.candidates, survivors, measured, task).await?,
+            None => cheapest(plan.combination, pairs, survivors, measured, task).await?,
+        };
         self.survivors.merge(pair.keep, pair.gone, &join)?;
         self.measured.forget();
         let (alpha, kept) = match join {
@@ -66,8 +78,7 @@ impl<'a> Choosing<'a> {
         let gap_grows = self.queue.as_slice().first().is_some_and(|next| next.keep == keep);
         let (measured, survivors) = (&self.measured, &mut self.survivors);
         match &plan.repair {
-            // What is fitted anew at the end is better chosen on a model whose gaps are repaired on the way.
-            Repair::Linear(linear) | Repair::Refit(linear) if !gap_grows => {
+            Repair::Linear(linear) if !gap_grows => {
                 let number = self.steps.len();
                 step.ridge = model.repair(linear, measured, survivors, &step, number, &mut self.warnings, task).await?;
             }
@@ -97,7 +108,9 @@ impl<'a> Choosing<'a> {
             }
             Selection::Loss => {
                 let similar = self.measured.similarities(survivors, task).await?;
-                candidates(survivors, layers, plan.protect, changes, plan.candidates, |i| similar.pair(i))?
+                // What was tried is known, so the next ones may be.
+                let count = if self.trials.is_some() { layers } else { plan.candidates };
+                candidates(survivors, layers, plan.protect, changes, count, |i| similar.pair(i))?
             }
         })
     }
@@ -105,13 +118,9 @@ impl<'a> Choosing<'a> {
     /// What was done so far, as if it were all: the recipe, the books, and what the user should know.
     pub(super) async fn so_far(&self, task: &Task) -> Result<(Recipe, Survivors, Vec<String>)> {
         let (mut survivors, mut warnings) = (self.survivors.clone(), self.warnings.clone());
-        let (mut steps, mut refits) = (self.steps.clone(), Vec::new());
+        let mut refits = Vec::new();
         if let Repair::Refit(plan) = &self.plan.repair {
             refits = self.model.refit(plan, &self.measured, &mut survivors, &mut warnings, task).await?;
-            // What the steps had fitted is replaced.
-            for step in steps.iter_mut().filter(|_| !refits.is_empty()) {
-                step.ridge = None;
-            }
         }
         let (plan, description) = (self.plan, &self.model.transformer.description);
         let recipe = Recipe {
@@ -132,7 +141,7 @@ impl<'a> Choosing<'a> {
             repair: plan.repair.word().into(),
             protect: RecipeProtect { first: plan.protect.first, last: plan.protect.last },
             calibration: self.calibration.filter(|_| plan.measures()).map(Calibration::record),
-            steps,
+            steps: self.steps.clone(),
             refits,
         };
         Ok((recipe, survivors, warnings))

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::Model;
 use super::calibration::Calibration;
-use super::plan::{Alpha, Combination, Plan};
+use super::plan::{Alpha, Combination, Plan, Repair};
 use super::strength::strengths;
+use super::trials::FIT_TOKENS;
 use crate::calibration::stream_at;
 use crate::error::{Error, Result};
 use crate::evaluate::loss_behind;
@@ -28,6 +29,8 @@ pub(super) struct Measured<'a> {
     norms: Norms,
     measure: Measure,
     one_shot: bool,
+    /// The ridge, where what is left is fitted anew at the end.
+    fits: Option<f64>,
     given: Option<&'a Calibration>,
     /// The last model that was calibrated after a merge, by its books.
     current: Option<(Survivors, Calibration)>,
@@ -63,13 +66,14 @@ impl<'a> Measured<'a> {
     /// Nothing is measured but what was given.
     pub(super) fn new(model: &'a Model, plan: &Plan, given: Option<&'a Calibration>) -> Self {
         let &Plan { norms, measure, one_shot, .. } = plan;
-        Self { model, norms, measure, one_shot, given, current: None, matrix: None }
+        let fits = if let Repair::Refit(fit) = plan.repair { Some(fit.ridge) } else { None };
+        Self { model, norms, measure, one_shot, fits, given, current: None, matrix: None }
     }
 
     /// The same for a recipe, which chooses nothing.
     pub(super) fn replaying(model: &'a Model, norms: Norms, given: &'a Calibration) -> Self {
         let (measure, given) = (Measure::NpibGaussian, Some(given));
-        Self { model, norms, measure, one_shot: true, given, current: None, matrix: None }
+        Self { model, norms, measure, one_shot: true, fits: None, given, current: None, matrix: None }
     }
 
     pub(super) fn given(&self) -> Result<&'a Calibration> {
@@ -168,7 +172,11 @@ impl<'a> Measured<'a> {
             Combination::Drop => return Ok(vec![(Join::Average(1.0), None)]),
             Combination::Difference => return Ok(vec![(Join::Difference, None)]),
             Combination::Concatenate => {
-                return Ok(vec![(Join::Concatenate(self.strongest(survivors, index, task).await?), None)]);
+                let kept = match self.fits {
+                    Some(ridge) => self.most_useful(survivors, index, ridge, task).await?,
+                    None => self.strongest(survivors, index, task).await?,
+                };
+                return Ok(vec![(Join::Concatenate(kept), None)]);
             }
             Combination::Average(alpha) => alpha,
         };
@@ -201,6 +209,19 @@ impl<'a> Measured<'a> {
         model.forward(&mut stream, index..index + 1, None, task, &step).await?;
         let back = strengths(&model, &stream, index + 1, task).await?;
         Ok(Kept::strongest([&front.neurons, &back.neurons], [&front.heads, &back.heads]))
+    }
+
+    /// The neurons and heads of the survivors `index` and `index + 1` that a fit can least do without, on the first tokens of the calibration text.
+    async fn most_useful(&self, survivors: &Survivors, index: usize, ridge: f64, task: &Task) -> Result<Kept> {
+        let (original, blocks) = (&self.model.transformer, survivors.blocks());
+        let layer = blocks[index].layer;
+        let behind = blocks.get(index + 2).map_or(original.description.layers, |next| next.layer);
+        let (pair, _) = self.model.merged(&survivors.part(index..index + 2), self.norms, task).await?;
+        let calibration = self.given()?;
+        let (sample, known) = (&calibration.sample, &calibration.activations);
+        let input = stream_at(original, sample, known, layer, layer, FIT_TOKENS, task).await?;
+        let target = stream_at(original, sample, known, behind, behind, FIT_TOKENS, task).await?;
+        self.model.most_useful(&pair, &input, &target, ridge, task).await
     }
 
     /// The loss of the model that joining `pair` would give, on a fixed part of the calibration text.

@@ -18,6 +18,8 @@ mod repair_file;
 mod repairing;
 mod rows;
 mod strength;
+mod trials;
+mod useful;
 
 use std::rc::Rc;
 

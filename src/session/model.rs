@@ -251,7 +251,7 @@ impl Origin {
                 (Some(ridge), _) => format!("linear, ridge {ridge}"),
                 (None, Some(scale)) => format!("scale {scale}"),
                 (None, None) => match recipe.refits.iter().find(|refit| refit.layer == step.keep) {
-                    Some(refit) => format!("fitted anew, ridge {}", refit.ridge),
+                    Some(refit) => format!("fitted anew, ridges {} and {}", refit.ridges[0], refit.ridges[1]),
                     None => "none".into(),
                 },
             };

@@ -18,8 +18,8 @@ const DEFAULT_RIDGE: f64 = 0.3;
 /// The share of calibration windows that decides whether a repair is accepted, unless the user says otherwise.
 const DEFAULT_HOLDOUT: f64 = 0.2;
 
-/// A fit of one projection keeps a square of its inputs in f64: of so many, 128 MiB.
-const MOST_NEURONS: usize = 4096;
+/// The most inputs of a fit: it keeps a square of them in f64, of so many 128 MiB.
+pub(super) const MOST_NEURONS: usize = 4096;
 
 /// What the survivor becomes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -158,17 +158,24 @@ impl Plan {
             })?;
         let combination = word(&options.combination, |preset| preset.combination, "average");
         let preset_alpha = preset.and_then(|preset| preset.options.alpha).map(|word| AlphaOption::Word(word.into()));
-        let combination = combination_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
+        let mut combination = combination_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
         let measure = options.measure.as_deref().unwrap_or(Measure::NpibGaussian.name()).parse()?;
         let mut repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), options)?;
+        let of_preset = preset.and_then(|preset| preset.options.candidates);
+        let mut candidates = options.candidates.or(of_preset).unwrap_or(DEFAULT_CANDIDATES);
+        if candidates == 0 {
+            return Err(Error::argument("candidates", "is 0, expected 1 or more"));
+        }
         let mut notes = Vec::new();
         if let (Repair::Refit(fit), Err(reason)) = (repair, refits(description)) {
             // The page names the choices of a preset beside it.
             if preset.is_none_or(|preset| preset.options.repair != "refit") {
                 return Err(Error::argument("repair", format!("is \"refit\", but {reason}; take \"linear\"")));
             }
-            notes.push(format!("Gaps are repaired by a linear map instead of fitting all blocks anew: {reason}."));
+            notes.push(format!("Pairs are averaged or dropped, and gaps are repaired by a linear map, instead of fitting all blocks anew: {reason}."));
             repair = Repair::Linear(fit);
+            // What a fit can least do without is not known either.
+            (combination, candidates) = (Combination::Average(Alpha::Search), DEFAULT_CANDIDATES);
         }
         if repair == Repair::Scale && !description.norms_in_front() {
             let reason = "is \"scale\", but blocks of this family read the stream without a norm in front, so a common factor would change what they compute; take \"linear\"";
@@ -178,11 +185,6 @@ impl Plan {
         let protect = options.protect.clone().unwrap_or_default();
         let protect =
             Protect { first: protect.first.unwrap_or(default.first), last: protect.last.unwrap_or(default.last) };
-        let of_preset = preset.and_then(|preset| preset.options.candidates);
-        let candidates = options.candidates.or(of_preset).unwrap_or(DEFAULT_CANDIDATES);
-        if candidates == 0 {
-            return Err(Error::argument("candidates", "is 0, expected 1 or more"));
-        }
         let pairs = options.pairs.clone().unwrap_or_default();
         if (selection == Selection::Manual) == pairs.is_empty() {
             return Err(Error::argument("pairs", "they go with the selection \"manual\", which needs at least one"));
@@ -194,7 +196,9 @@ impl Plan {
             return Err(Error::argument("remove", reason));
         }
         let norms = norms_from(&word(&options.norms, |preset| preset.norms, "fold"))?;
-        let (preset, one_shot) = (options.preset.clone(), options.one_shot.unwrap_or(false));
+        // Trials of merges that are fitted anew at the end are made on the original model.
+        let on_original = selection == Selection::Loss && matches!(repair, Repair::Refit(_));
+        let (preset, one_shot) = (options.preset.clone(), options.one_shot.unwrap_or(on_original));
         Ok(Self {
             preset,
             selection,

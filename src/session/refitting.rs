@@ -7,15 +7,18 @@
 //! A token that ends a document has a state far larger than others (a sink, as position 0). A text without one says nothing about it, and a fit to such a
 //! text can ruin all that follows one: so some windows are given one.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::Model;
 use super::measured::Measured;
 use super::plan::FitPlan;
 use super::repairing::{ridge, split};
+use super::trials::{JUDGE_TOKENS, spread};
 use crate::architecture::{Role, readable_dtype};
 use crate::error::{Error, Result};
-use crate::evaluate::evaluate;
+use crate::evaluate::Baseline;
+use crate::merge::combine::Norms;
 use crate::merge::recipe::RecipeRefit;
 use crate::merge::repair::{Rows, Sums};
 use crate::merge::{Fitted, Survivors};
@@ -29,20 +32,32 @@ const PIECE: usize = 1 << 20;
 /// In one window of so many, the token in the middle is replaced by one that ends a document.
 const WINDOWS_PER_END: usize = 4;
 
-/// What the ridge is multiplied by, one after the other while held-out windows say that it helps.
-const RIDGES: [f64; 4] = [1.0, 4.0, 16.0, 64.0];
+/// What the ridge is multiplied by: the one that serves the held-out rows best is taken, for each projection alone.
+const RIDGES: [f64; 6] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// What a block is fitted to.
-struct Lesson<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Lesson<'a> {
     /// The block, alone in a model.
-    block: &'a Transformer,
+    pub block: &'a Transformer,
     /// Its original index.
-    layer: usize,
+    pub layer: usize,
     /// The stream in front of it.
-    input: &'a Stream,
+    pub input: &'a Stream,
     /// The original model's stream: in front of the original block for its output projection, behind the gap for the down projection.
-    original: &'a Stream,
-    ridge: f64,
+    pub original: &'a Stream,
+}
+
+/// The streams of the current and of the original model, on their way from block to block.
+struct Streams {
+    input: Stream,
+    original: Stream,
+}
+
+impl Streams {
+    fn lesson<'a>(&'a self, block: &'a Transformer, layer: usize) -> Lesson<'a> {
+        Lesson { block, layer, input: &self.input, original: &self.original }
+    }
 }
 
 impl Model {
@@ -60,75 +75,88 @@ impl Model {
         let (windows, window) = (&given.sample.windows, given.info().window);
         let (fitted, held_out) = split(plan, windows.len())?;
         let ridge = ridge(plan, fitted * window, self.transformer.description.neurons(), warnings);
-        // In front of it both models are the same.
-        let start = survivors.first_gap();
-        let mut front = self.transformer.embed(&self.with_ends(&windows[..fitted]), task).await?;
-        self.transformer.forward(&mut front, 0..start, None, task, &task.step("repair", start, "blocks")).await?;
+        let ridges = |_: usize| Some([ridge; 2]);
+        let search = !plan.ridge_is_given;
         if held_out == 0 {
-            let (books, refits) = self.fitted_from(start, &front, survivors, ridge, measured, task).await?;
+            let (books, refits) = self.fitted_anew(&windows[..fitted], None, survivors, ridges, measured.norms(), task).await?;
             *survivors = books;
             return Ok(refits);
         }
-        let loss = async |books: &Survivors| {
+        let baseline = Baseline::new(&self.transformer, spread(&windows[fitted..], JUDGE_TOKENS), 0, task).await?;
+        let divergence = async |books: &Survivors| {
             let (model, _) = self.merged(books, measured.norms(), task).await?;
-            Ok::<_, Error>(evaluate(&model, None, &windows[fitted..], task).await?.dense.nll)
+            let found = baseline.compare(&model, 0, task).await?.divergence;
+            Ok::<_, Error>(found.map_or(f64::INFINITY, |found| found.kl))
         };
-        let (mut least, mut kept) = (loss(survivors).await?, Vec::new());
-        let mut before = f64::INFINITY;
-        for times in if plan.ridge_is_given { &RIDGES[..1] } else { &RIDGES[..] } {
-            let (books, refits) = self.fitted_from(start, &front, survivors, ridge * times, measured, task).await?;
-            let found = loss(&books).await?;
-            if found < least {
-                (least, kept) = (found, refits);
-                *survivors = books;
-            }
-            // A stronger ridge than one that is too strong is no better.
-            if found >= before {
-                break;
-            }
-            before = found;
+        let judges = search.then_some(&windows[fitted..]);
+        let (books, refits) = self.fitted_anew(&windows[..fitted], judges, survivors, ridges, measured.norms(), task).await?;
+        if divergence(&books).await? >= divergence(survivors).await? {
+            return Ok(Vec::new());
         }
-        Ok(kept)
+        *survivors = books;
+        Ok(refits)
     }
 
-    /// The books with every block from `start` on fitted anew; `front` is the stream there, the same in both models.
-    async fn fitted_from(
+    /// The books with every block from the first gap on fitted anew, on some windows; others, if there are, judge between ridges for each projection.
+    /// `ridges` has those of a block's projections; a block without is not fitted.
+    pub(super) async fn fitted_anew(
         &self,
-        start: usize,
-        front: &Stream,
+        windows: &[Vec<u32>],
+        judges: Option<&[Vec<u32>]>,
         survivors: &Survivors,
-        ridge: f64,
-        measured: &Measured<'_>,
+        ridges: impl Fn(usize) -> Option<[f64; 2]>,
+        norms: Norms,
         task: &Task,
     ) -> Result<(Survivors, Vec<RecipeRefit>)> {
-        let engine = self.lab.engine.as_ref();
-        let (mut original, mut input) = (front.fork(engine)?, front.fork(engine)?);
+        let (engine, description) = (self.lab.engine.as_ref(), &self.transformer.description);
         let (mut survivors, mut refits) = (survivors.clone(), Vec::new());
         let layers = survivors.layers();
+        // In front of it both models are the same.
+        let start = survivors.first_gap();
+        let mut all = Vec::new();
+        for windows in std::iter::once(windows).chain(judges) {
+            let mut input = self.transformer.embed(&self.with_ends(windows), task).await?;
+            self.transformer.forward(&mut input, 0..start, None, task, &task.step("repair", start, "blocks")).await?;
+            all.push(Streams { original: input.fork(engine)?, input });
+        }
         let step = task.step("refit", layers.len() - start, "blocks");
         for (index, &layer) in layers.iter().enumerate().skip(start) {
-            let behind = layers.get(index + 1).copied().unwrap_or(self.transformer.description.layers);
+            let behind = layers.get(index + 1).copied().unwrap_or(description.layers);
             survivors.forget_repair(index);
-            for role in Fitted::ROLES {
+            let mut taken = ridges(layer);
+            for (role, ridge) in Fitted::ROLES.into_iter().zip(taken.iter_mut().flatten()) {
                 if role == Role::Down {
-                    let passed = task.step("repair", behind - layer, "blocks");
-                    self.transformer.forward(&mut original, layer..behind, None, task, &passed).await?;
+                    self.pass_original(&mut all, layer..behind, task).await?;
                 }
-                let block = self.alone(&survivors, index, measured, task).await?;
-                let lesson = Lesson { block: &block, layer, input: &input, original: &original, ridge };
-                let fitted = self.fit(role, &lesson, task).await?;
+                let block = self.alone(&survivors, index, norms, task).await?;
+                let judges = all.get(1).map(|streams| streams.lesson(&block, layer));
+                let fitted = self.fit(role, all[0].lesson(&block, layer), judges, ridge, task).await?;
                 survivors.set_fitted(index, Rc::new(fitted));
             }
-            refits.push(RecipeRefit { layer, ridge });
-            let block = self.alone(&survivors, index, measured, task).await?;
-            block.forward(&mut input, 0..1, None, task, &task.step("repair", 1, "blocks")).await?;
+            refits.extend(taken.map(|ridges| RecipeRefit { layer, ridges }));
+            if taken.is_none() {
+                self.pass_original(&mut all, layer..behind, task).await?;
+            }
+            let block = self.alone(&survivors, index, norms, task).await?;
+            for streams in &mut all {
+                block.forward(&mut streams.input, 0..1, None, task, &task.step("repair", 1, "blocks")).await?;
+            }
             step.advance(1)?;
         }
         Ok((survivors, refits))
     }
 
+    /// Takes the original model's streams through some blocks.
+    async fn pass_original(&self, all: &mut [Streams], blocks: Range<usize>, task: &Task) -> Result<()> {
+        for streams in all {
+            let step = task.step("repair", blocks.len(), "blocks");
+            self.transformer.forward(&mut streams.original, blocks.clone(), None, task, &step).await?;
+        }
+        Ok(())
+    }
+
     /// The windows, some with a token in the middle that ends a document, if this model has one.
-    fn with_ends(&self, windows: &[Vec<u32>]) -> Vec<Vec<u32>> {
+    pub(super) fn with_ends(&self, windows: &[Vec<u32>]) -> Vec<Vec<u32>> {
         let mut windows = windows.to_vec();
         let ends = self.transformer.checkpoint.config.document_ends(self.transformer.description.vocabulary);
         for (place, window) in windows.iter_mut().step_by(WINDOWS_PER_END).enumerate() {
@@ -142,20 +170,48 @@ impl Model {
     }
 
     /// A model of the survivor at `index` alone.
-    async fn alone(
+    pub(super) async fn alone(
         &self,
         survivors: &Survivors,
         index: usize,
-        measured: &Measured<'_>,
+        norms: Norms,
         task: &Task,
     ) -> Result<Transformer> {
-        // There is one at each index of a list that was made of them.
-        let alone = survivors.alone(index).unwrap_or_else(|| survivors.clone());
-        Ok(self.merged(&alone, measured.norms(), task).await?.0)
+        Ok(self.merged(&survivors.part(index..index + 1), norms, task).await?.0)
     }
 
-    /// One projection of a block, fitted anew.
-    async fn fit(&self, role: Role, lesson: &Lesson<'_>, task: &Task) -> Result<Fitted> {
+    /// One projection of a block, fitted anew with `ridge`; where there are judges, with the multiple of it that serves them best, which it becomes.
+    pub(super) async fn fit(
+        &self,
+        role: Role,
+        lesson: Lesson<'_>,
+        judges: Option<Lesson<'_>>,
+        ridge: &mut f64,
+        task: &Task,
+    ) -> Result<Fitted> {
+        let sums = self.sums(role, lesson, task).await?;
+        let mut change = Vec::new();
+        match judges {
+            None => change = sums.solve(*ridge)?,
+            Some(judges) => {
+                let judges = self.sums(role, judges, task).await?;
+                let (start, mut most) = (*ridge, f64::NEG_INFINITY);
+                for times in RIDGES {
+                    let found = sums.solve(start * times)?;
+                    let gain = judges.gain(&found)?;
+                    if gain > most {
+                        (*ridge, most, change) = (start * times, gain, found);
+                    }
+                    task.check()?;
+                }
+            }
+        }
+        drop(sums);
+        self.changed(lesson.block, role, &change).await
+    }
+
+    /// The sums that a projection is fitted by.
+    async fn sums(&self, role: Role, lesson: Lesson<'_>, task: &Task) -> Result<Sums> {
         let engine = self.lab.engine.as_ref();
         let description = &self.transformer.description;
         let inputs = match role {
@@ -175,9 +231,7 @@ impl Model {
             let rows = Rows { read, stream: &parts.stream, added, target: &target };
             sums.add(engine, rows, lesson.input.window(), usize::MAX, task).await?;
         }
-        let change = sums.solve(lesson.ridge)?;
-        drop(sums);
-        self.changed(lesson.block, role, &change).await
+        Ok(sums)
     }
 
     /// The weights of a projection of `block`, a model of one block, with `change` `[inputs, outputs]` added, rounded once.

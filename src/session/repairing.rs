@@ -10,7 +10,8 @@ use super::repair_file::FILE;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::merge::recipe::{Recipe, RecipeStep};
-use crate::merge::repair::{Growth, Rows, Sums};
+use crate::merge::growth::Growth;
+use crate::merge::repair::{Rows, Sums};
 use crate::merge::{RepairMap, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
@@ -172,9 +173,10 @@ impl Model {
                 self.repair(&plan, &measured, &mut survivors, step, number, &mut Vec::new(), task).await?;
             }
         }
-        if let Some(refit) = recipe.refits.first() {
-            let plan = FitPlan { ridge: refit.ridge, ..REPLAYED };
-            self.refit(&plan, &measured, &mut survivors, &mut Vec::new(), task).await?;
+        if !recipe.refits.is_empty() {
+            let ridges = |layer| recipe.refits.iter().find(|refit| refit.layer == layer).map(|refit| refit.ridges);
+            let windows = &calibration.sample.windows;
+            (survivors, _) = self.fitted_anew(windows, None, &survivors, ridges, recipe.norms()?, task).await?;
         }
         Ok(survivors)
     }

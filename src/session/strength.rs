@@ -39,14 +39,15 @@ pub(super) async fn strengths(model: &Transformer, stream: &Stream, layer: usize
     })
 }
 
-fn add_squares(sums: &mut [f64], values: &[f32]) {
+/// Adds the square of each value of rows `[_, sums]` to the sum of its column.
+pub(super) fn add_squares(sums: &mut [f64], values: &[f32]) {
     for row in values.chunks_exact(sums.len().max(1)) {
         sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value).powi(2));
     }
 }
 
 /// The sum of squares of each column (each input) of a projection of block `layer`.
-async fn column_squares(model: &Transformer, layer: usize, role: Role) -> Result<Vec<f64>> {
+pub(super) async fn column_squares(model: &Transformer, layer: usize, role: Role) -> Result<Vec<f64>> {
     let d = &model.description;
     let projection = d.projection(role)?;
     let name = d.block_tensor(layer, projection.name, "weight");

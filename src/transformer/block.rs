@@ -262,7 +262,7 @@ impl Block {
     }
 
     /// The inner activations of the MLP `[n, neurons]` on the stream x.
-    async fn inner(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+    pub async fn inner(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
         let (engine, d) = (pass.engine, pass.description);
         let normed = self.read_by(pass, Role::Up, x)?;
         let input = normed.as_ref().unwrap_or(x);

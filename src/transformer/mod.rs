@@ -171,6 +171,17 @@ impl Transformer {
         block.parts(&pass, states, Positions { sequences: chunk.sequences, length: stream.window, past: 0 }).await
     }
 
+    /// What the neurons of block `layer` give, `[tokens, neurons]`, where its MLP reads `states` `[tokens, hidden]`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when the states are not whole rows, [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn neurons(&self, layer: usize, states: &[f32], task: &Task) -> Result<Vec<f32>> {
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &[], task };
+        let block = self.load_block(layer).await?;
+        let states = self.engine.upload(states.len() / self.description.hidden.max(1), states)?;
+        self.engine.read(&block.inner(&pass, &states).await?).await
+    }
+
     /// Shows an observer the stream as it is: `x[0]`, before any block.
     ///
     /// # Errors

@@ -73,9 +73,11 @@ impl Merger<'_> {
         let terms = &self.survivor.terms;
         match (self.part.kind, &self.survivor.picks) {
             (Kind::Norm(_), _) if self.norms == Norms::Keep => own(),
-            // What both blocks add to the stream, they add together.
-            (Kind::Bias(_), Some(_)) if [Role::Output, Role::Down].contains(&self.part.role) => {
-                terms.iter().map(|(layer, _)| (*layer, 1.0)).collect()
+            // What the blocks that gave parts add to the stream, they add together.
+            (Kind::Bias(_), Some(picks)) if [Role::Output, Role::Down].contains(&self.part.role) => {
+                let parts = if self.part.role == Role::Down { &picks.neurons } else { &picks.heads };
+                let gave = |layer: &usize| parts.iter().any(|(from, _)| from == layer);
+                terms.iter().filter(|(layer, _)| gave(layer)).map(|(layer, _)| (*layer, 1.0)).collect()
             }
             (Kind::Bias(_), None) if self.norms == Norms::Keep => own(),
             _ => terms.clone(),

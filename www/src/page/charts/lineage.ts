@@ -17,7 +17,7 @@ export interface Step {
 interface Merges {
   steps: readonly Step[];
   /** Layers that were fitted anew at the end. */
-  refits?: readonly { layer: number; ridge: number }[] | undefined;
+  refits?: readonly { layer: number; ridges: readonly [number, number] }[] | undefined;
 }
 
 const known = new WeakMap<Merges, readonly Step[]>();
@@ -26,7 +26,7 @@ const known = new WeakMap<Merges, readonly Step[]>();
 export function stepsOf(recipe: Merges): readonly Step[] {
   let steps = known.get(recipe);
   if (!steps) {
-    const ridges = new Map(recipe.refits?.map(({ layer, ridge }) => [layer, ridge]));
+    const ridges = new Map(recipe.refits?.map(({ layer, ridges: [, down] }) => [layer, down]));
     steps = recipe.steps.map((step) => ({ ...step, ridge: step.ridge ?? ridges.get(step.keep) }));
     known.set(recipe, steps);
   }

@@ -1,0 +1,93 @@
+//! Which neurons of two blocks a fit of one down projection can least do without: those that make one block of both.
+//!
+//! The neurons of both read what the front block's attention gives; all of them together are fitted to the original stream behind the two, and those stay
+//! whose loss costs that fit the most. The heads are the front block's.
+
+use super::Model;
+use super::plan::MOST_NEURONS;
+use super::strength::{add_squares, column_squares};
+use crate::architecture::Role;
+use crate::error::Result;
+use crate::merge::Kept;
+use crate::merge::concatenate::strongest;
+use crate::merge::repair::{Rows, Sums};
+use crate::task::Task;
+use crate::transformer::{Stream, Transformer};
+
+/// What the neurons of both blocks of `pair` give on a chunk of the stream in front of it.
+struct Both {
+    /// `[tokens, neurons]` of the front and of the back block.
+    neurons: [Vec<f32>; 2],
+    /// The front block's post-attention stream, `[tokens, hidden]`.
+    stream: Vec<f32>,
+}
+
+impl Model {
+    /// The parts of the two blocks of `pair` that make one block of them; `input` is the stream in front of the first, `target` the original model's
+    /// stream behind the second.
+    ///
+    /// # Errors
+    /// As [`Sums::saliencies`]; [`crate::error::Error::Cancelled`], or what reading and computing fail with.
+    pub(super) async fn most_useful(
+        &self,
+        pair: &Transformer,
+        input: &Stream,
+        target: &Stream,
+        ridge: f64,
+        task: &Task,
+    ) -> Result<Kept> {
+        let engine = self.lab.engine.as_ref();
+        let (count, hidden) = (pair.description.neurons(), pair.description.hidden);
+        let pool = self.pool(pair, input, task).await?;
+        let inputs = pool[0].len() + pool[1].len();
+        let mut sums = Sums::whole(inputs, hidden)?;
+        for chunk in 0..input.chunk_count() {
+            let both = both(pair, input, chunk, task).await?;
+            let tokens = both.stream.len() / hidden.max(1);
+            let mut read = Vec::with_capacity(tokens * inputs);
+            for token in 0..tokens {
+                for (pool, neurons) in pool.iter().zip(&both.neurons) {
+                    read.extend(pool.iter().map(|neuron| neurons[token * count + *neuron as usize]));
+                }
+            }
+            let target = target.values(engine, chunk).await?;
+            let rows = Rows { read: &read, stream: &both.stream, added: None, target: &target };
+            sums.add(engine, rows, input.window(), usize::MAX, task).await?;
+        }
+        let saliencies = sums.saliencies(ridge)?;
+        let mut of = [vec![f64::NEG_INFINITY; count], vec![f64::NEG_INFINITY; count]];
+        let places = pool.iter().enumerate().flat_map(|(block, pool)| pool.iter().map(move |neuron| (block, *neuron)));
+        places.zip(saliencies).for_each(|((block, neuron), saliency)| of[block][neuron as usize] = saliency);
+        Ok(Kept::neurons([&of[0], &of[1]], pair.description.kv_heads))
+    }
+
+    /// The neurons of either that the fit chooses from: all, or where that would take too much memory the strongest.
+    async fn pool(&self, pair: &Transformer, input: &Stream, task: &Task) -> Result<[Vec<u32>; 2]> {
+        let count = pair.description.neurons();
+        if 2 * count <= MOST_NEURONS {
+            let all: Vec<u32> = (0..count as u32).collect();
+            return Ok([all.clone(), all]);
+        }
+        let mut strengths = [vec![0.0; count], vec![0.0; count]];
+        for chunk in 0..input.chunk_count() {
+            let both = both(pair, input, chunk, task).await?;
+            strengths.iter_mut().zip(&both.neurons).for_each(|(sums, values)| add_squares(sums, values));
+        }
+        for (layer, strengths) in strengths.iter_mut().enumerate() {
+            let columns = column_squares(pair, layer, Role::Down).await?;
+            strengths.iter_mut().zip(&columns).for_each(|(strength, column)| *strength *= column);
+        }
+        Ok(strongest([&strengths[0], &strengths[1]], MOST_NEURONS))
+    }
+}
+
+async fn both(pair: &Transformer, input: &Stream, chunk: usize, task: &Task) -> Result<Both> {
+    let front = pair.block_parts(0, input, chunk, task).await?;
+    // Side by side with attention, an MLP reads the stream as it comes.
+    let read = match pair.description.parallel {
+        true => input.values(pair.engine.as_ref(), chunk).await?,
+        false => front.stream.clone(),
+    };
+    let back = pair.neurons(1, &read, task).await?;
+    Ok(Both { neurons: [front.inner, back], stream: front.stream })
+}
