@@ -195,7 +195,8 @@ fn a_block_and_its_twin_concatenate_to_the_block() {
         let back: Vec<u32> = (neurons as u32 / 2..neurons as u32).collect();
         let kept = mka_lab::merge::Kept {
             neurons: [front, back],
-            heads: [(0..heads as u32 / 2).collect(), (heads as u32 / 2..heads as u32).collect()],
+            // A single one stays that of the front, whose bias comes with it.
+            heads: [(0..heads.div_ceil(2) as u32).collect(), (heads.div_ceil(2) as u32..heads as u32).collect()],
         };
         recipe["steps"][0]["kept"] = serde_json::to_value(&kept).unwrap();
         let recipe: Recipe = serde_json::from_value(recipe).unwrap();

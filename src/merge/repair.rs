@@ -19,7 +19,7 @@ use crate::compute::Compute;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::task::Task;
-use crate::transformer::product;
+use crate::transformer::product_rows;
 
 /// Position 0 of a sequence is an attention sink, far larger than the rest; left to its 1/|t| it would not count, and the sink breaks.
 const SINK_WEIGHT: f64 = 10.0;
@@ -39,7 +39,7 @@ pub struct Sums {
 }
 
 enum Map {
-    /// x'Wx and, behind it in each row, x'W(t - s): `[inputs, inputs + outputs]`.
+    /// The lower triangle of x'Wx and, behind it in each row, x'W(t - s): `[inputs, inputs + outputs]`.
     Whole(Vec<f64>),
     /// The diagonals of both, for a diagonal map: for each channel, sum w^2 x (t - s) / (sum w^2 x^2 + mu).
     Diagonal(Vec<(f64, f64)>),
@@ -203,7 +203,8 @@ impl Sums {
         }
         let sums = MatRef::from_row_major_slice(sums, n, n + outputs);
         let change = MatRef::from_row_major_slice(change, n, outputs);
-        let reached = sums.subcols(0, n) * change;
+        let gram = Mat::from_fn(n, n, |i, j| sums[(i.max(j), i.min(j))]);
+        let reached = gram * change;
         let at = |o: usize| (0..n).map(|i| change[(i, o)] * (2.0 * sums[(i, n + o)] - reached[(i, o)])).sum::<f64>();
         Ok((0..outputs).map(at).sum())
     }
@@ -232,13 +233,13 @@ impl Sums {
 fn factored(sums: &[f64], n: usize, outputs: usize, ridge: f64) -> Result<(MatRef<'_, f64>, Llt<f64>)> {
     let sums = MatRef::from_row_major_slice(sums, n, n + outputs);
     let mu = damping(ridge, (0..n).map(|i| sums[(i, i)]))?;
-    let system = Mat::from_fn(n, n, |i, j| sums[(i, j)] + if i == j { mu } else { 0.0 });
+    let system = Mat::from_fn(n, n, |i, j| sums[(i.max(j), i.min(j))] + if i == j { mu } else { 0.0 });
     let factor = system.llt(Side::Lower).map_err(|e| broken(format!("it is not positive definite: {e:?}")))?;
     Ok((sums, factor))
 }
 
-/// Adds x'x and x'r to sums `[inputs, inputs + outputs]`; `columns` `[inputs + outputs, rows]` has the columns of x, then those of r. In tiles of so many
-/// columns that their products stay small beside the sums.
+/// Adds the lower triangle of x'x, and x'r, to sums `[inputs, inputs + outputs]`; `columns` `[inputs + outputs, rows]` has the columns of x, then those
+/// of r. In tiles of so many columns that their products stay small beside the sums.
 async fn add_products(
     engine: &dyn Compute,
     sums: &mut [f64],
@@ -247,15 +248,21 @@ async fn add_products(
     inputs: usize,
     task: &Task,
 ) -> Result<()> {
-    let x = engine.upload(inputs, &columns[..inputs * rows])?;
+    let mut x = engine.matrix(inputs, rows, Dtype::F32)?;
+    engine.write_rows(&mut x, 0, bytemuck::cast_slice(&columns[..inputs * rows]))?;
     let width = columns.len() / rows.max(1);
     for first in (0..width).step_by(TILE) {
-        let count = TILE.min(width - first);
-        let mut tile = engine.matrix(count, rows, Dtype::F32)?;
-        engine.write_rows(&mut tile, 0, bytemuck::cast_slice(&columns[first * rows..(first + count) * rows]))?;
-        let products = engine.read(&product(engine, task, &x, &tile, None).await?).await?;
-        for (sums, products) in sums.chunks_exact_mut(width).zip(products.chunks_exact(count)) {
-            sums[first..].iter_mut().zip(products).for_each(|(sum, product)| *sum += f64::from(*product));
+        let end = (first + TILE).min(width);
+        let tile = engine.upload(end - first, &columns[first * rows..end * rows])?;
+        let products = engine.read(&product_rows(engine, task, &tile, &x, 0..end.min(inputs), None).await?).await?;
+        for (column, products) in (first..end).zip(products.chunks_exact(inputs)) {
+            if column < inputs {
+                let sums = sums[column * width..][..=column].iter_mut();
+                sums.zip(products).for_each(|(sum, product)| *sum += f64::from(*product));
+            } else {
+                let sums = sums.iter_mut().skip(column).step_by(width);
+                sums.zip(products).for_each(|(sum, product)| *sum += f64::from(*product));
+            }
         }
     }
     Ok(())

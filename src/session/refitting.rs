@@ -32,8 +32,10 @@ const PIECE: usize = 1 << 20;
 /// In one window of so many, the token in the middle is replaced by one that ends a document.
 const WINDOWS_PER_END: usize = 4;
 
-/// What the ridge is multiplied by: the one that serves the held-out rows best is taken, for each projection alone.
-const RIDGES: [f64; 6] = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+/// The ridge is multiplied or divided by this, as long as that serves the held-out rows better, for each projection alone.
+const RIDGE_STEP: f64 = 3.0;
+/// At most so often.
+const RIDGE_STEPS: u32 = 4;
 
 /// What a block is fitted to.
 #[derive(Clone, Copy)]
@@ -190,19 +192,23 @@ impl Model {
         task: &Task,
     ) -> Result<Fitted> {
         let sums = self.sums(role, lesson, task).await?;
-        let mut change = Vec::new();
-        match judges {
-            None => change = sums.solve(*ridge)?,
-            Some(judges) => {
-                let judges = self.sums(role, judges, task).await?;
-                let (start, mut most) = (*ridge, f64::NEG_INFINITY);
-                for times in RIDGES {
+        let mut change = sums.solve(*ridge)?;
+        if let Some(judges) = judges {
+            let judges = self.sums(role, judges, task).await?;
+            let (start, mut most) = (*ridge, judges.gain(&change)?);
+            for step in [RIDGE_STEP, RIDGE_STEP.recip()] {
+                for times in (1..=RIDGE_STEPS).map(|steps| step.powi(steps as i32)) {
+                    task.check()?;
                     let found = sums.solve(start * times)?;
                     let gain = judges.gain(&found)?;
-                    if gain > most {
-                        (*ridge, most, change) = (start * times, gain, found);
+                    if gain <= most {
+                        break;
                     }
-                    task.check()?;
+                    (*ridge, most, change) = (start * times, gain, found);
+                }
+                // It has one best.
+                if *ridge != start {
+                    break;
                 }
             }
         }
@@ -220,16 +226,23 @@ impl Model {
         };
         let mut sums = Sums::whole(inputs, description.hidden)?;
         for chunk in 0..lesson.input.chunk_count() {
-            let parts = lesson.block.block_parts(0, lesson.input, chunk, task).await?;
-            let (read, added, target) = match role {
-                Role::Down => (&parts.inner, Some(&parts.added[..]), lesson.original.values(engine, chunk).await?),
-                _ => {
-                    let original = self.transformer.block_parts(lesson.layer, lesson.original, chunk, task).await?;
-                    (&parts.attended, None, original.stream)
+            let window = lesson.input.window();
+            match role {
+                Role::Down => {
+                    let parts = lesson.block.block_parts(0, lesson.input, chunk, task).await?;
+                    let target = lesson.original.values(engine, chunk).await?;
+                    let rows =
+                        Rows { read: &parts.inner, stream: &parts.stream, added: Some(&parts.added), target: &target };
+                    sums.add(engine, rows, window, usize::MAX, task).await?;
                 }
-            };
-            let rows = Rows { read, stream: &parts.stream, added, target: &target };
-            sums.add(engine, rows, lesson.input.window(), usize::MAX, task).await?;
+                _ => {
+                    let parts = lesson.block.attention_parts(0, lesson.input, chunk, task).await?;
+                    let target = self.transformer.attention_parts(lesson.layer, lesson.original, chunk, task).await?;
+                    let rows =
+                        Rows { read: &parts.attended, stream: &parts.stream, added: None, target: &target.stream };
+                    sums.add(engine, rows, window, usize::MAX, task).await?;
+                }
+            }
         }
         Ok(sums)
     }

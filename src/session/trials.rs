@@ -23,7 +23,7 @@ use crate::transformer::Stream;
 /// What is merged is chosen by fits to at most so many tokens.
 pub(super) const FIT_TOKENS: usize = 8192;
 /// What is held out judges with at most so many tokens, spread over it.
-pub(super) const JUDGE_TOKENS: usize = 4096;
+pub(super) const JUDGE_TOKENS: usize = 2048;
 /// At least so many trials are there to choose from, while there are pairs to try.
 const LEAST: usize = 4;
 

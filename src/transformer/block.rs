@@ -1,5 +1,6 @@
 //! One decoder block on an engine: attention and MLP as its description says, in slices short enough to be cancelled between.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::weights::WeightStore;
@@ -45,6 +46,14 @@ pub struct Parts {
     pub inner: Vec<f32>,
     /// What the MLP adds to the stream, `[tokens, hidden]`: the sum of the two is the block's output.
     pub added: Vec<f32>,
+}
+
+/// What the attention of a block gives on `tokens` rows of the stream in front of it.
+pub struct AttentionParts {
+    /// The heads, in front of the output projection: `[tokens, heads * head_size]`.
+    pub attended: Vec<f32>,
+    /// The post-attention stream, `[tokens, hidden]`.
+    pub stream: Vec<f32>,
 }
 
 /// Keys and values of the positions that one layer has seen: `[capacity, kv_heads * head_size]` each.
@@ -194,6 +203,16 @@ impl Block {
         })
     }
 
+    /// What the attention of the block gives on the stream x.
+    ///
+    /// # Errors
+    /// As [`Block::run`].
+    pub async fn attention_parts(&self, pass: &Pass<'_>, mut x: Tensor, positions: Positions) -> Result<AttentionParts> {
+        let attended = self.attended(pass, &x, positions, None).await?;
+        self.add_attended(pass, &mut x, &attended).await?;
+        Ok(AttentionParts { attended: pass.engine.read(&attended).await?, stream: pass.engine.read(&x).await? })
+    }
+
     /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the heads and the neurons give, and what the MLP adds
     /// to the stream. Where the stream itself goes through a norm behind that sum, x becomes 0, and the norm's output is returned.
     async fn compute(
@@ -336,7 +355,7 @@ fn missing(role: Role) -> Error {
     Error::MissingTensor { tensor: format!("{role:?} of a block") }
 }
 
-/// `x w^T + bias` in slices of the weights' rows, with a breath after each.
+/// `x w^T + bias`.
 ///
 /// # Errors
 /// [`Error::Cancelled`], or what the engine fails with.
@@ -347,11 +366,26 @@ pub async fn product(
     w: &Matrix,
     bias: Option<&Tensor>,
 ) -> Result<Tensor> {
+    product_rows(engine, task, x, w, 0..w.rows, bias).await
+}
+
+/// `x w^T + bias` for some rows of w, in slices with a breath after each; the columns of the others are 0.
+///
+/// # Errors
+/// [`Error::Cancelled`], or what the engine fails with.
+pub async fn product_rows(
+    engine: &dyn Compute,
+    task: &Task,
+    x: &Tensor,
+    w: &Matrix,
+    rows: Range<usize>,
+    bias: Option<&Tensor>,
+) -> Result<Tensor> {
     let mut out = engine.zeros(x.rows, w.rows)?;
     let row_flops = 2.0 * x.rows as f64 * w.columns as f64;
     let slice = ((engine.info().slice_flops / row_flops.max(1.0)) as usize).max(1);
-    for first in (0..w.rows).step_by(slice) {
-        engine.matmul(x, w, first..(first + slice).min(w.rows), bias, &mut out)?;
+    for first in rows.clone().step_by(slice) {
+        engine.matmul(x, w, first..(first + slice).min(rows.end), bias, &mut out)?;
         engine.pace().await?;
         task.check()?;
     }

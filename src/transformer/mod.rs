@@ -25,7 +25,7 @@ use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::{Step, Task};
 use block::{Block, Pass, Positions};
-pub use block::{Linear, Parts, product};
+pub use block::{AttentionParts, Linear, Parts, product, product_rows};
 pub use generate::{Decoder, Sampler};
 pub use rates::Rates;
 use stream::Chunk;
@@ -169,6 +169,26 @@ impl Transformer {
         let chunk = stream.chunk(chunk)?;
         let states = self.engine.unpark(&chunk.states)?;
         block.parts(&pass, states, Positions { sequences: chunk.sequences, length: stream.window, past: 0 }).await
+    }
+
+    /// What the attention of block `layer` gives on chunk `chunk` of the stream in front of it.
+    ///
+    /// # Errors
+    /// As [`Transformer::block_parts`].
+    pub async fn attention_parts(
+        &self,
+        layer: usize,
+        stream: &Stream,
+        chunk: usize,
+        task: &Task,
+    ) -> Result<AttentionParts> {
+        let ropes = self.rope_tables(stream.window)?;
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
+        let block = self.load_block(layer).await?;
+        let chunk = stream.chunk(chunk)?;
+        let states = self.engine.unpark(&chunk.states)?;
+        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
+        block.attention_parts(&pass, states, positions).await
     }
 
     /// What the neurons of block `layer` give, `[tokens, neurons]`, where its MLP reads `states` `[tokens, hidden]`.
