@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
 use mka_lab::checkpoint::source::DiskSource;
-use mka_lab::interface::{CalibrateOptions, Input, LineupOptions, LineupPoint, LineupText};
+use mka_lab::interface::{CalibrateOptions, Input, LineupMethod, LineupOptions, LineupPoint, LineupText};
 use mka_lab::session::Lab;
 use mka_lab::task::Task;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 const HELP: &str = "\
 cargo xtask lineup MODEL [options]      MODEL: a folder, or the name of a built-in model
 
-  --presets a,b,c       the methods; default all
+  --presets a,b,c       the named methods; default all, or none where others are given
+  --method NAME=JSON    a method of one's own, choices as of `merge`; again for each
   --budgets 1,3,5       how many layers go; default 1, 2, 3
   --seeds 0,1,2         default 0
   --calibrate FILE,...  texts to calibrate on, windows in turn; default the built-in ones
@@ -48,6 +49,7 @@ struct Record {
 struct Arguments {
     settings: Settings,
     presets: Option<Vec<String>>,
+    methods: Vec<LineupMethod>,
     budgets: Vec<usize>,
     seeds: Vec<u32>,
     backend: String,
@@ -74,7 +76,7 @@ fn list<T: std::str::FromStr>(text: &str) -> Result<Vec<T>> {
 fn arguments() -> Result<Option<Arguments>> {
     let www = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/public");
     let mut model = None;
-    let (mut presets, mut budgets, mut seeds) = (None, vec![1, 2, 3], vec![0]);
+    let (mut presets, mut methods, mut budgets, mut seeds) = (None, Vec::new(), vec![1, 2, 3], vec![0]);
     let (mut calibrate, mut texts, mut out) = (Vec::new(), Vec::new(), None);
     let (mut sequences, mut window, mut measure, mut backend) = (32, 256, 16, "cpu".to_string());
     let mut parser = lexopt::Parser::from_env();
@@ -82,6 +84,11 @@ fn arguments() -> Result<Option<Arguments>> {
         match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("presets") => presets = Some(list(&parser.value()?.string()?)?),
+            Long("method") => {
+                let text = parser.value()?.string()?;
+                let (name, options) = text.split_once('=').ok_or("--method takes NAME=JSON")?;
+                methods.push(LineupMethod { name: name.into(), options: serde_json::from_str(options)? });
+            }
             Long("budgets") => budgets = list(&parser.value()?.string()?)?,
             Long("seeds") => seeds = list(&parser.value()?.string()?)?,
             Long("calibrate") => calibrate = list(&parser.value()?.string()?)?,
@@ -105,7 +112,10 @@ fn arguments() -> Result<Option<Arguments>> {
     let settings =
         Settings { model: if model.is_dir() { model } else { built_in }, calibrate, sequences, window, texts, measure };
     let out = out.unwrap_or_else(|| Path::new("target/lineup").join(name));
-    Ok(Some(Arguments { settings, presets, budgets, seeds, backend, out }))
+    if !methods.is_empty() {
+        presets.get_or_insert_default();
+    }
+    Ok(Some(Arguments { settings, presets, methods, budgets, seeds, backend, out }))
 }
 
 /// The built-in texts: name, what to calibrate on, what to measure on.
@@ -150,6 +160,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let input = |text: String| Input { text: Some(text), ..Input::default() };
     let options = LineupOptions {
         presets: arguments.presets.clone(),
+        methods: arguments.methods.clone(),
         budgets: arguments.budgets.clone(),
         seeds: Some(arguments.seeds.clone()),
         calibrate: CalibrateOptions {

@@ -418,6 +418,10 @@ pub struct LineupOptions {
     /// Names of presets. Default all.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub presets: Option<Vec<String>>,
+    /// Methods of one's own beside them.
+    #[serde(default)]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub methods: Vec<LineupMethod>,
     /// How many layers go.
     pub budgets: Vec<usize>,
     /// Each seed draws its own rows, and each but 0 its own windows from all of the calibration text. Default `[0]`.
@@ -439,11 +443,21 @@ pub struct LineupOptions {
     pub done: Vec<LineupKey>,
 }
 
+/// A method of one's own in a line-up.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupMethod {
+    /// What its points are called.
+    pub name: String,
+    /// Its choices; how many layers go is the line-up's.
+    pub options: MergeOptions,
+}
+
 /// What tells the points of a line-up apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(Tsify))]
 pub struct LineupKey {
-    /// The named method.
+    /// The named method, or the name of one of one's own.
     pub preset: String,
     /// Layers that went.
     pub removed: usize,

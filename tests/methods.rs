@@ -374,6 +374,44 @@ fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() 
     assert!((loss(&anew) - loss(&again)).abs() < 0.05);
 }
 
+/// A block of both neighbours takes none of the neurons that are next to nothing, and costs no more where more pairs were tried.
+#[test]
+fn the_own_method_keeps_what_is_of_use() {
+    let files = miniature::mistral();
+    let idle = changed(&files, |name, values, _| match name.contains(".2.") && name.contains("up_proj") {
+        true => values.iter().map(|value| value * 1e-6).collect(),
+        false => values,
+    });
+    let model = open(&lab(), &idle);
+    let calibration = small(&model, &ids(&idle));
+    let options = MergeOptions { repair: Some("refit".into()), ..pairs(&[(1, 2)], "concatenate") };
+    let merged = merge(&model, &options, Some(&calibration)).unwrap();
+    let kept = merged.recipe().unwrap().steps[0].kept.clone().unwrap();
+    assert!(kept.neurons[1].is_empty() && kept.heads[1].is_empty(), "{kept:?}");
+
+    let model = open(&lab(), &support::demo());
+    let options = CalibrateOptions {
+        input: Input { text: Some(support::TINYSTORIES[..20_000].into()), ..Input::default() },
+        sequences: Some(8),
+        window: Some(128),
+        ..CalibrateOptions::default()
+    };
+    let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+    let first = |candidates| {
+        let options = MergeOptions {
+            preset: Some("loss-guided".into()),
+            candidates: Some(candidates),
+            ..MergeOptions::default()
+        };
+        let merged = merge(&model, &options, Some(&calibration)).unwrap();
+        let step = merged.recipe().unwrap().steps[0].clone();
+        (step.score.unwrap(), step.gone)
+    };
+    let (one, few, all) = (first(1), first(3), first(12));
+    assert!(one.0 >= few.0 && few.0 >= all.0, "{one:?} {few:?} {all:?}");
+    assert!(one.0 > all.0, "there is a choice");
+}
+
 #[test]
 fn the_own_method_falls_back_to_a_linear_map_where_nothing_can_be_fitted_anew() {
     let files = miniature::gemma3();

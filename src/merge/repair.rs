@@ -392,6 +392,35 @@ mod tests {
         }
     }
 
+    /// What a change gains is the difference of the squared errors without and with it, row by row.
+    #[test]
+    fn a_gain_is_by_how_much_the_error_falls() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 2), (ROWS_AT_ONCE + 3, 13, 5)] {
+            let (x, s, t) = (values(rows * inputs, 6), values(rows * outputs, 7), values(rows * outputs, 8));
+            let mut sums = Sums::whole(inputs, outputs).unwrap();
+            let read = Rows { read: &x, stream: &s, added: None, target: &t };
+            pollster::block_on(sums.add(&Cpu::default(), read, usize::MAX, usize::MAX, &Task::silent())).unwrap();
+            let change: Vec<f64> = values(inputs * outputs, 9).into_iter().map(|v| f64::from(v) / 10.0).collect();
+            let error = |by: f64| -> f64 {
+                let row = |i: usize| {
+                    let target = &t[i * outputs..(i + 1) * outputs];
+                    let norm: f64 = target.iter().map(|v| f64::from(*v).powi(2)).sum();
+                    let off = |o: usize| {
+                        let reached: f64 =
+                            (0..inputs).map(|a| f64::from(x[i * inputs + a]) * change[a * outputs + o]).sum();
+                        f64::from(target[o]) - f64::from(s[i * outputs + o]) - by * reached
+                    };
+                    (0..outputs).map(|o| off(o).powi(2)).sum::<f64>() * if i == 0 { 100.0 } else { 1.0 } / norm
+                };
+                (0..rows).map(row).sum()
+            };
+            let (found, expected) = (sums.gain(&change).unwrap(), error(0.0) - error(1.0));
+            assert!((found - expected).abs() < 1e-5 * (error(0.0) + error(1.0)), "{found} and {expected}");
+        }
+        assert!(Sums::diagonal(3).gain(&[0.0; 3]).is_err());
+        assert!(Sums::whole(2, 2).unwrap().gain(&[0.0; 3]).is_err());
+    }
+
     #[test]
     fn a_target_that_is_already_met_asks_for_no_change() {
         let (y, m) = (values(60, 4), values(60, 5));

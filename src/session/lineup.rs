@@ -14,7 +14,7 @@ use super::{Model, input::Windows};
 use crate::error::{Error, Result};
 use crate::evaluate::Baseline;
 use crate::interface::{
-    CalibrateOptions, LineupKey, LineupMeasure, LineupOptions, LineupPoint, LossInfo, MergeOptions,
+    CalibrateOptions, LineupKey, LineupMeasure, LineupMethod, LineupOptions, LineupPoint, LossInfo, MergeOptions,
 };
 use crate::merge::presets::PRESETS;
 use crate::merge::selection::Selection;
@@ -28,7 +28,7 @@ type Baselines<'a> = [(String, Baseline<'a>)];
 
 /// A method on its way through the sizes.
 struct Run<'a> {
-    preset: &'a str,
+    method: &'a LineupMethod,
     seed: u32,
     calibration: &'a Calibration,
     baselines: &'a Baselines<'a>,
@@ -47,18 +47,13 @@ impl Model {
         mut each: impl AsyncFnMut(LineupPoint, Option<Rc<Self>>) -> Result<()>,
         task: &Task,
     ) -> Result<()> {
-        let names: Vec<&str> = match &options.presets {
-            Some(names) => names.iter().map(String::as_str).collect(),
-            None => PRESETS.iter().map(|preset| preset.name).collect(),
-        };
-        for name in &names {
-            Plan::preset(name)?;
-        }
+        let methods = methods(options)?;
         let mut budgets = options.budgets.clone();
         budgets.sort_unstable();
         budgets.dedup();
-        if budgets.is_empty() || options.texts.is_empty() {
-            return Err(Error::argument("budgets", "a line-up needs at least one size and one text to measure on"));
+        if methods.is_empty() || budgets.is_empty() || options.texts.is_empty() {
+            let reason = "a line-up needs at least one method, one size and one text to measure on";
+            return Err(Error::argument("budgets", reason));
         }
         let mut baselines = Vec::new();
         for text in &options.texts {
@@ -70,38 +65,36 @@ impl Model {
                 let key = |removed: &usize| LineupKey { preset: preset.into(), removed: *removed, seed: *seed };
                 budgets.iter().copied().filter(|removed| !options.done.contains(&key(removed))).collect::<Vec<_>>()
             };
-            if names.iter().all(|name| missing(name).is_empty()) {
+            if methods.iter().all(|method| missing(&method.name).is_empty()) {
                 continue;
             }
             let calibrate =
                 CalibrateOptions { seed: Some(*seed), shuffle: Some(*seed != 0), ..options.calibrate.clone() };
             let calibration = self.calibrate(&calibrate, task).await?;
-            for preset in &names {
-                let run = Run { preset, seed: *seed, calibration: &calibration, baselines: &baselines };
-                self.run_preset(&run, &missing(preset), &mut each, task).await?;
+            for method in &methods {
+                let run = Run { method, seed: *seed, calibration: &calibration, baselines: &baselines };
+                self.run_method(&run, &missing(&method.name), &mut each, task).await?;
             }
         }
         Ok(())
     }
 
-    /// One preset with one seed at some sizes, ascending.
-    async fn run_preset(
+    /// One method with one seed at some sizes, ascending.
+    async fn run_method(
         self: &Rc<Self>,
         run: &Run<'_>,
         budgets: &[usize],
         each: &mut impl AsyncFnMut(LineupPoint, Option<Rc<Self>>) -> Result<()>,
         task: &Task,
     ) -> Result<()> {
-        let windows = Plan::preset(run.preset)?.options.selection == Selection::Window.name();
+        let plan = Plan::new(&run.method.options, &self.transformer.description);
+        let windows = plan.is_ok_and(|plan| plan.selection == Selection::Window);
         let runs: Vec<&[usize]> = if windows { budgets.chunks(1).collect() } else { vec![budgets] };
         for budgets in runs {
             let Some(most) = budgets.last() else { continue };
             let begun = Instant::now();
-            let choices = MergeOptions {
-                preset: Some(run.preset.into()),
-                remove: Some((*most).min(self.transformer.description.layers - 1)),
-                ..MergeOptions::default()
-            };
+            let remove = Some((*most).min(self.transformer.description.layers - 1));
+            let choices = MergeOptions { remove, ..run.method.options.clone() };
             let plan = match Plan::new(&choices, &self.transformer.description) {
                 Err(error @ Error::BadArgument { .. }) => {
                     for removed in budgets {
@@ -167,9 +160,29 @@ impl Model {
     }
 }
 
+/// The presets and the others that a line-up is of.
+fn methods(options: &LineupOptions) -> Result<Vec<LineupMethod>> {
+    let names: Vec<&str> = match &options.presets {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None => PRESETS.iter().map(|preset| preset.name).collect(),
+    };
+    let mut methods = Vec::new();
+    for name in names {
+        let preset = Some(Plan::preset(name)?.name.into());
+        methods.push(LineupMethod { name: name.into(), options: MergeOptions { preset, ..MergeOptions::default() } });
+    }
+    for method in &options.methods {
+        if methods.iter().any(|other| other.name == method.name) {
+            return Err(Error::argument("methods", format!("two are called {:?}", method.name)));
+        }
+        methods.push(method.clone());
+    }
+    Ok(methods)
+}
+
 impl Run<'_> {
     fn key(&self, removed: usize) -> LineupKey {
-        LineupKey { preset: self.preset.into(), removed, seed: self.seed }
+        LineupKey { preset: self.method.name.clone(), removed, seed: self.seed }
     }
 
     fn failed(&self, removed: usize, begun: Instant, error: &Error) -> LineupPoint {
