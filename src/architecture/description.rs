@@ -44,6 +44,13 @@ pub enum Role {
     MlpStreamNorm,
 }
 
+impl Role {
+    /// Whether it belongs to the MLP, and not to attention.
+    pub fn is_of_mlp(self) -> bool {
+        [Self::MlpNorm, Self::Gate, Self::Up, Self::Down, Self::MlpPostNorm, Self::MlpStreamNorm].contains(&self)
+    }
+}
+
 /// How a model normalises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormKind {

@@ -92,12 +92,17 @@ impl Picks {
     /// The original blocks, ascending, each with its share: the mean of its shares of neurons and of head groups.
     pub(super) fn shares(&self) -> Vec<(usize, f64)> {
         let mut shares = BTreeMap::new();
-        for parts in [&self.neurons, &self.heads] {
-            for (layer, _) in parts {
-                *shares.entry(*layer).or_insert(0.0) += 0.5 / parts.len() as f64;
-            }
+        for (layer, share) in [&self.neurons, &self.heads].into_iter().flat_map(|parts| Self::shares_of(parts)) {
+            *shares.entry(layer).or_insert(0.0) += share / 2.0;
         }
         shares.into_iter().collect()
+    }
+
+    /// The original blocks of some parts, ascending, each with its share of them.
+    pub(super) fn shares_of(parts: &[(usize, u32)]) -> Vec<(usize, f64)> {
+        let mut counts = BTreeMap::new();
+        parts.iter().for_each(|(layer, _)| *counts.entry(*layer).or_insert(0u32) += 1);
+        counts.into_iter().map(|(layer, count)| (layer, f64::from(count) / parts.len() as f64)).collect()
     }
 }
 

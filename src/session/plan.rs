@@ -158,7 +158,8 @@ impl Plan {
             })?;
         let combination = word(&options.combination, |preset| preset.combination, "average");
         let preset_alpha = preset.and_then(|preset| preset.options.alpha).map(|word| AlphaOption::Word(word.into()));
-        let mut combination = combination_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
+        let mut combination =
+            combination_from(&combination, options.alpha.as_ref().or(preset_alpha.as_ref()), selection)?;
         let measure = options.measure.as_deref().unwrap_or(Measure::NpibGaussian.name()).parse()?;
         let mut repair = repair_from(&word(&options.repair, |preset| preset.repair, "none"), options)?;
         let of_preset = preset.and_then(|preset| preset.options.candidates);

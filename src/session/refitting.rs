@@ -80,7 +80,8 @@ impl Model {
         let ridges = |_: usize| Some([ridge; 2]);
         let search = !plan.ridge_is_given;
         if held_out == 0 {
-            let (books, refits) = self.fitted_anew(&windows[..fitted], None, survivors, ridges, measured.norms(), task).await?;
+            let (books, refits) =
+                self.fitted_anew(&windows[..fitted], None, survivors, ridges, measured.norms(), task).await?;
             *survivors = books;
             return Ok(refits);
         }
@@ -91,7 +92,8 @@ impl Model {
             Ok::<_, Error>(found.map_or(f64::INFINITY, |found| found.kl))
         };
         let judges = search.then_some(&windows[fitted..]);
-        let (books, refits) = self.fitted_anew(&windows[..fitted], judges, survivors, ridges, measured.norms(), task).await?;
+        let (books, refits) =
+            self.fitted_anew(&windows[..fitted], judges, survivors, ridges, measured.norms(), task).await?;
         if divergence(&books).await? >= divergence(survivors).await? {
             return Ok(Vec::new());
         }

@@ -90,7 +90,8 @@ impl<'a> Trials<'a> {
     ) -> Result<(Pair, Join, Option<f64>)> {
         let wanted = if self.costs.is_empty() { count } else { LEAST.min(count) };
         // What is known is of pairs that are left.
-        let is_new = |pair: &&Pair| !self.known.iter().any(|known| (known.pair.keep, known.pair.gone) == (pair.keep, pair.gone));
+        let is_new =
+            |pair: &&Pair| !self.known.iter().any(|known| (known.pair.keep, known.pair.gone) == (pair.keep, pair.gone));
         let new = pairs.iter().filter(is_new);
         let mut new: Vec<Pair> = new.take(wanted.saturating_sub(self.known.len())).copied().collect();
         // Front to back, so that one pass of the original model is enough for all.
@@ -105,7 +106,8 @@ impl<'a> Trials<'a> {
         let best = self.known.iter().min_by(|a, b| grows(a).total_cmp(&grows(b)));
         let best = best.ok_or_else(|| Error::argument("candidates", "there is nothing to choose from"))?;
         let score = Some(best.cost);
-        let (pair, join, similarity, cost) = (Pair { score, ..best.pair }, best.join.clone(), best.similarity, best.cost);
+        let (pair, join, similarity, cost) =
+            (Pair { score, ..best.pair }, best.join.clone(), best.similarity, best.cost);
         let gone = |layer: usize| [pair.keep, pair.gone].contains(&layer);
         self.known.retain(|trial| !gone(trial.pair.keep) && !gone(trial.pair.gone));
         self.costs.remove(&pair.gone);
@@ -129,7 +131,9 @@ impl<'a> Trials<'a> {
         let place = self.at(pair.keep, task).await?;
         let [input, held_out] = &place.streams;
         let mut target = input.fork(engine)?;
-        original.forward(&mut target, pair.keep..behind, None, task, &task.step("choose", behind - pair.keep, "blocks")).await?;
+        original
+            .forward(&mut target, pair.keep..behind, None, task, &task.step("choose", behind - pair.keep, "blocks"))
+            .await?;
         let joins = match self.combination {
             Combination::Concatenate => {
                 let (model_of_two, _) = model.merged(&two, self.norms, task).await?;

@@ -207,7 +207,12 @@ impl Block {
     ///
     /// # Errors
     /// As [`Block::run`].
-    pub async fn attention_parts(&self, pass: &Pass<'_>, mut x: Tensor, positions: Positions) -> Result<AttentionParts> {
+    pub async fn attention_parts(
+        &self,
+        pass: &Pass<'_>,
+        mut x: Tensor,
+        positions: Positions,
+    ) -> Result<AttentionParts> {
         let attended = self.attended(pass, &x, positions, None).await?;
         self.add_attended(pass, &mut x, &attended).await?;
         Ok(AttentionParts { attended: pass.engine.read(&attended).await?, stream: pass.engine.read(&x).await? })

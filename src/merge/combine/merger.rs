@@ -8,7 +8,7 @@ use crate::checkpoint::fresh::Fresh;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::merge::{Fitted, RepairMap, Survivor};
+use crate::merge::{Fitted, Picks, RepairMap, Survivor};
 use crate::parked::Meter;
 use crate::task::Task;
 use crate::transformer::read_values;
@@ -78,6 +78,10 @@ impl Merger<'_> {
                 let parts = if self.part.role == Role::Down { &picks.neurons } else { &picks.heads };
                 let gave = |layer: &usize| parts.iter().any(|(from, _)| from == layer);
                 terms.iter().filter(|(layer, _)| gave(layer)).map(|(layer, _)| (*layer, 1.0)).collect()
+            }
+            // A norm that stays one of its own goes with what it stands beside.
+            (Kind::Norm(None), Some(picks)) => {
+                Picks::shares_of(if self.part.role.is_of_mlp() { &picks.neurons } else { &picks.heads })
             }
             (Kind::Bias(_), None) if self.norms == Norms::Keep => own(),
             _ => terms.clone(),

@@ -24,7 +24,8 @@ impl Sums {
         invert_lower_triangular(inverse.as_mut(), factor.L(), Par::Seq);
         // With A = LL', A^-1 = L^-T L^-1: its diagonal is the squares of the columns of L^-1.
         let squares = |column: faer::ColRef<'_, f64>| column.iter().map(|value| value * value).sum::<f64>();
-        let saliency = |i: usize| (0..self.outputs).map(|o| solution[(i, o)].powi(2)).sum::<f64>() / squares(inverse.col(i));
+        let saliency =
+            |i: usize| (0..self.outputs).map(|o| solution[(i, o)].powi(2)).sum::<f64>() / squares(inverse.col(i));
         Ok((0..n).map(saliency).collect())
     }
 }
@@ -44,7 +45,9 @@ mod tests {
             if i == 0 { 10.0 / norm } else { 1.0 / norm }
         };
         let read = Mat::from_fn(rows, kept.len(), |i, a| weight(i) * f64::from(x[i * inputs + kept[a]]));
-        let wanted = Mat::from_fn(rows, outputs, |i, o| weight(i) * (f64::from(t[i * outputs + o]) - f64::from(s[i * outputs + o])));
+        let wanted = Mat::from_fn(rows, outputs, |i, o| {
+            weight(i) * (f64::from(t[i * outputs + o]) - f64::from(s[i * outputs + o]))
+        });
         let mut system = read.transpose() * &read;
         for a in 0..kept.len() {
             system[(a, a)] += mu;
@@ -68,7 +71,10 @@ mod tests {
             for (input, saliency) in sums.saliencies(0.3).unwrap().into_iter().enumerate() {
                 let others: Vec<usize> = all.iter().copied().filter(|other| *other != input).collect();
                 let without = least(&x, &s, &t, [inputs, outputs], &others, mu);
-                assert!((saliency - (without - whole)).abs() < 1e-5 * (whole + saliency), "{input}: {saliency} {without} {whole}");
+                assert!(
+                    (saliency - (without - whole)).abs() < 1e-5 * (whole + saliency),
+                    "{input}: {saliency} {without} {whole}"
+                );
             }
         }
         assert!(Sums::diagonal(3).saliencies(0.3).is_err());
