@@ -5,11 +5,12 @@
 use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use lexopt::prelude::*;
 use mka_lab::checkpoint::source::DiskSource;
-use mka_lab::interface::{CalibrateOptions, Input, LineupMethod, LineupOptions, LineupPoint, LineupText};
-use mka_lab::session::Lab;
+use mka_lab::interface::{CalibrateOptions, Input, LineupKey, LineupMethod, LineupOptions, LineupPoint, LineupText};
+use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,7 @@ cargo xtask lineup MODEL [options]      MODEL: a folder, or the name of a built-
   --measure N           windows of each text to measure on; default 16
   --backend NAME        auto, webgpu or cpu; default cpu
   --out PATH            without its ending; default target/lineup/MODEL
+  --keep FOLDER         where to put the models, each into a folder of its own
 ";
 
 /// What decides the figures; a file of points made under others is not gone on from.
@@ -54,6 +56,7 @@ struct Arguments {
     seeds: Vec<u32>,
     backend: String,
     out: PathBuf,
+    keep: Option<PathBuf>,
 }
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -77,7 +80,7 @@ fn arguments() -> Result<Option<Arguments>> {
     let www = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/public");
     let mut model = None;
     let (mut presets, mut methods, mut budgets, mut seeds) = (None, Vec::new(), vec![1, 2, 3], vec![0]);
-    let (mut calibrate, mut texts, mut out) = (Vec::new(), Vec::new(), None);
+    let (mut calibrate, mut texts, mut out, mut keep) = (Vec::new(), Vec::new(), None, None);
     let (mut sequences, mut window, mut measure, mut backend) = (32, 256, 16, "cpu".to_string());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -97,6 +100,7 @@ fn arguments() -> Result<Option<Arguments>> {
             Long("measure") => measure = parser.value()?.parse()?,
             Long("backend") => backend = parser.value()?.string()?,
             Long("out") => out = Some(PathBuf::from(parser.value()?)),
+            Long("keep") => keep = Some(PathBuf::from(parser.value()?)),
             Long("text") => {
                 let text = parser.value()?.string()?;
                 let (name, file) = text.split_once('=').ok_or("--text takes NAME=FILE")?;
@@ -115,7 +119,7 @@ fn arguments() -> Result<Option<Arguments>> {
     if !methods.is_empty() {
         presets.get_or_insert_default();
     }
-    Ok(Some(Arguments { settings, presets, methods, budgets, seeds, backend, out }))
+    Ok(Some(Arguments { settings, presets, methods, budgets, seeds, backend, out, keep }))
 }
 
 /// The built-in texts: name, what to calibrate on, what to measure on.
@@ -177,18 +181,33 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let task = Task::silent();
     let lab = Lab::create(&arguments.backend).await?;
     let model = lab.open(&DiskSource::folder(&settings.model)?, &task).await?;
-    let each = async |point: LineupPoint, _| {
+    let each = async |point: LineupPoint, model: Option<Rc<Model>>| {
         println!("{}", line(&point));
+        let storage = |file: &Path, e: Box<dyn Error>| mka_lab::error::Error::Storage {
+            file: file.display().to_string(),
+            reason: e.to_string(),
+        };
+        if let (Some(folder), Some(model)) = (&arguments.keep, model) {
+            let LineupKey { preset, removed, seed } = &point.key;
+            let folder = folder.join(format!("{preset}-{removed}-seed-{seed}"));
+            export(&model, &folder).await.map_err(|e| storage(&folder, e))?;
+        }
         record.points.push(point);
         // Written at once: whoever stops here goes on from here.
-        save(&with("json"), &record).map_err(|e| mka_lab::error::Error::Storage {
-            file: with("json").display().to_string(),
-            reason: e.to_string(),
-        })
+        save(&with("json"), &record).map_err(|e| storage(&with("json"), e))
     };
     model.lineup(&options, each, &task).await?;
     std::fs::write(with("md"), tables(&record.points))?;
     println!("{}", with("md").display());
+    Ok(())
+}
+
+/// The files of a merged model.
+async fn export(model: &Model, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for file in model.files()? {
+        std::fs::write(folder.join(&file.name), file.bytes().await?)?;
+    }
     Ok(())
 }
 
