@@ -64,6 +64,55 @@ test("the line-up ends with the model that it is about, and its buttons say whic
   await page.close();
 });
 
+test("more evidence by clicks: a text at each depth, questions by letter, a recipe edited and held against the other", async () => {
+  const { page, problems, fill } = await smallPage();
+  await page.click("#open-lineup");
+  await page.waitForSelector("#lineup-methods");
+  for (const box of (await page.locator("#lineup-methods input:checked").all()).reverse()) await box.uncheck();
+  await page.locator("#lineup-methods").getByLabel("ShortGPT", { exact: false }).first().check();
+  await fill("#lineup", "Layers to remove", "1, 2");
+  await page.click("#run-lineup");
+  await page.waitForSelector("#lineup-table tbody tr:nth-child(2)");
+  await idle(page);
+  await page.evaluate(() => document.querySelectorAll("#lineup details").forEach((details) => (details.open = true)));
+
+  await page.locator("#lineup-depths button").first().click();
+  await page.waitForSelector("#lineup-depths li:nth-child(2)");
+  await idle(page);
+  const depths = await page.locator("#lineup-depths li").allInnerTexts();
+  assert.ok(depths.length >= 2 && depths.every((depth) => /\d/.test(depth)), `${depths}`);
+
+  await page.locator("#lineup-table button").first().click();
+  await page.waitForSelector("#lineup-table tr.chosen");
+  await idle(page);
+  const csv = "Where is the cat?,house,tree,box,bed,A\nWho is sad?,the dog,the boy,the sun,the car,B\n";
+  await page.setInputFiles("#choice-csv", { name: "questions.csv", mimeType: "text/csv", buffer: Buffer.from(csv) });
+  await page.click("#run-choice");
+  await page.waitForSelector("#choice-result tbody tr:nth-child(2)");
+  await idle(page);
+  for (const row of await page.locator("#choice-result tbody tr").all()) {
+    const [perplexity, accuracy] = await row.locator("td").allInnerTexts();
+    assert.ok(Number(perplexity.replaceAll(",", "")) > 1 && /\d/.test(accuracy), `${perplexity} ${accuracy}`);
+  }
+
+  await page.locator("#lineup-recipes button").first().click();
+  const recipe = JSON.parse(await page.inputValue("#recipe-text"));
+  assert.equal(recipe.steps.length, 1);
+  const gone = recipe.steps[0].gone === 1 ? 2 : 1;
+  recipe.steps[0] = { keep: gone - 1, gone, alpha: 1 };
+  await page.fill("#recipe-text", JSON.stringify(recipe));
+  await page.keyboard.press("Tab");
+  await page.click("#replay-edited");
+  await page.waitForSelector("#recipes-compared");
+  await idle(page);
+  const cells = await page.locator("#recipes-compared tbody td").allInnerTexts();
+  assert.equal(cells.length, 2);
+  assert.notEqual(cells[0], cells[1]);
+  assert.deepEqual(await faults(page), []);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test("a file that cannot be read is told in the line-up", async () => {
   const { page, problems } = await smallPage();
   await page.click("#open-lineup");
