@@ -22,7 +22,7 @@ mod oracle;
 type Done<T> = Result<T, Box<dyn Error>>;
 
 /// What is done to blocks 1 and 2 of each: the name of its folder, the combination, the weight of block 1 where it is an average, and the repair.
-const MERGES: [(&str, &str, Option<f64>, &str); 8] = [
+const MERGES: [(&str, &str, Option<f64>, &str); 9] = [
     ("drop", "drop", None, "none"),
     ("average", "average", Some(0.5), "none"),
     ("difference", "difference", None, "none"),
@@ -31,6 +31,7 @@ const MERGES: [(&str, &str, Option<f64>, &str); 8] = [
     ("average-repaired", "average", Some(0.5), "linear"),
     ("drop-scaled", "drop", None, "scale"),
     ("drop-refitted", "drop", None, "refit"),
+    ("concatenate-refitted", "concatenate", None, "refit"),
 ];
 
 fn main() -> Done<()> {
