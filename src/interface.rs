@@ -157,7 +157,7 @@ pub struct MergeOptions {
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub one_shot: Option<bool>,
     /// What the survivor becomes: `"average"` (default); `"drop"`, itself; `"difference"`, itself and what the others have beyond it (LaCo);
-    /// `"concatenate"`, the strongest neurons and heads of both (CoMe).
+    /// `"concatenate"`, the strongest neurons and heads of both (CoMe), or with the repair `"refit"` the neurons that the fit can least do without.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub combination: Option<String>,
     /// `"similarity"` (default), `"published"`, `"search"` (least loss on the calibration text) or a number. With `window`, equal weights unless given.
@@ -185,7 +185,7 @@ pub struct MergeOptions {
     /// The share of calibration windows that decides whether a repair is accepted; 0 accepts always and fits on all. Default 0.2.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub holdout: Option<f64>,
-    /// With `loss`: how many of the most similar pairs are tried. Default 4.
+    /// With `loss`: how many of the most similar pairs are tried, at first where the repair is `"refit"`. Default 4.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub candidates: Option<usize>,
     /// Default: both ends; the first for `tail`; none for `manual`.

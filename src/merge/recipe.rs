@@ -130,7 +130,8 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "KeptText"))]
     pub kept: Option<Kept>,
-    /// What the pair was chosen by: similarity, block influence, mean angular distance of the window, or the loss after the merge (nats).
+    /// What the pair was chosen by: similarity, block influence, mean angular distance of the window, the loss after the merge (nats), or,
+    /// where the model is fitted anew at the end, the KL divergence of a trial (nats).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub score: Option<f64>,

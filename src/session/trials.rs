@@ -78,8 +78,10 @@ impl<'a> Trials<'a> {
     }
 
     /// The cheapest merge: of those that were tried, and of the first of `pairs` that were not. At first `count` are tried, later only as many as it takes
-    /// to have a choice. Its score is the KL divergence from the
-    /// original of the original with it alone.
+    /// to have a choice. Its score is the KL divergence from the original model of the one with this block in it.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no pair, [`Error::Cancelled`], or what measuring and fitting fail with.
     pub(super) async fn cheapest(
         &mut self,
         pairs: &[Pair],
