@@ -152,7 +152,8 @@ pub struct MergeOptions {
     /// `"npib-knn"`, `"cosine"`, `"angular"` (as 1 - distance) or `"cka"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub measure: Option<String>,
-    /// Measure similarities once, on the original model, and not anew after each step. Default false.
+    /// Measure similarities once, on the original model, and not anew after each step. Default false;
+    /// always where `loss` tries merges that are fitted anew at the end (`"refit"`).
     #[serde(rename = "oneShot")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub one_shot: Option<bool>,

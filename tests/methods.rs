@@ -338,16 +338,21 @@ fn the_measure_and_one_shot_decide_which_pairs_go() {
     assert!(merge(&model, &unknown, Some(&calibration)).err().unwrap().to_string().contains("npib-knn"));
 }
 
-#[test]
-fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() {
-    let model = open(&lab(), &support::demo());
+/// Calibrated on the beginning of the stories, in windows of 128 tokens.
+fn stories(model: &Model, sequences: usize) -> Calibration {
     let options = CalibrateOptions {
         input: Input { text: Some(support::TINYSTORIES[..40_000].into()), ..Input::default() },
-        sequences: Some(24),
+        sequences: Some(sequences),
         window: Some(128),
         ..CalibrateOptions::default()
     };
-    let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+    block_on(model.calibrate(&options, &Task::silent())).unwrap()
+}
+
+#[test]
+fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() {
+    let model = open(&lab(), &support::demo());
+    let calibration = stories(&model, 24);
     let merged = |repair: &str| {
         let chosen = pairs(&[(2, 3), (5, 6), (5, 7), (8, 9)], "drop");
         merge(&model, &MergeOptions { repair: Some(repair.into()), ..chosen }, Some(&calibration)).unwrap()
@@ -390,13 +395,7 @@ fn the_own_method_keeps_what_is_of_use() {
     assert!(kept.neurons[1].is_empty() && kept.heads[1].is_empty(), "{kept:?}");
 
     let model = open(&lab(), &support::demo());
-    let options = CalibrateOptions {
-        input: Input { text: Some(support::TINYSTORIES[..20_000].into()), ..Input::default() },
-        sequences: Some(8),
-        window: Some(128),
-        ..CalibrateOptions::default()
-    };
-    let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+    let calibration = stories(&model, 8);
     let first = |candidates| {
         let options = MergeOptions {
             preset: Some("loss-guided".into()),

@@ -139,6 +139,11 @@ impl Survivors {
         self.0.iter().zip(&other.0).take_while(|(a, b)| a == b).count()
     }
 
+    /// The original block in whose place the survivor at `index` begins; behind the last one, the number of all `layers`.
+    pub fn begins(&self, index: usize, layers: usize) -> usize {
+        self.0.get(index).map_or(layers, |survivor| survivor.layer)
+    }
+
     /// The index of the survivor that stands for the original block `layer`.
     ///
     /// # Errors

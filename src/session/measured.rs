@@ -213,9 +213,8 @@ impl<'a> Measured<'a> {
 
     /// The neurons and heads of the survivors `index` and `index + 1` that a fit can least do without, on the first tokens of the calibration text.
     async fn most_useful(&self, survivors: &Survivors, index: usize, ridge: f64, task: &Task) -> Result<Kept> {
-        let (original, blocks) = (&self.model.transformer, survivors.blocks());
-        let layer = blocks[index].layer;
-        let behind = blocks.get(index + 2).map_or(original.description.layers, |next| next.layer);
+        let original = &self.model.transformer;
+        let [layer, behind] = [index, index + 2].map(|index| survivors.begins(index, original.description.layers));
         let (pair, _) = self.model.merged(&survivors.part(index..index + 2), self.norms, task).await?;
         let calibration = self.given()?;
         let (sample, known) = (&calibration.sample, &calibration.activations);

@@ -173,10 +173,12 @@ impl Plan {
             if preset.is_none_or(|preset| preset.options.repair != "refit") {
                 return Err(Error::argument("repair", format!("is \"refit\", but {reason}; take \"linear\"")));
             }
-            notes.push(format!("Pairs are averaged or dropped, and gaps are repaired by a linear map, instead of fitting all blocks anew: {reason}."));
+            notes.push(format!("Gaps are repaired by a linear map instead of fitting all blocks anew: {reason}."));
             repair = Repair::Linear(fit);
-            // What a fit can least do without is not known either.
-            (combination, candidates) = (Combination::Average(Alpha::Search), DEFAULT_CANDIDATES);
+            if combination == Combination::Concatenate {
+                notes.push("Pairs are averaged or dropped, as no fit says which of their neurons are of use.".into());
+                (combination, candidates) = (Combination::Average(Alpha::Search), DEFAULT_CANDIDATES);
+            }
         }
         if repair == Repair::Scale && !description.norms_in_front() {
             let reason = "is \"scale\", but blocks of this family read the stream without a norm in front, so a common factor would change what they compute; take \"linear\"";
@@ -197,9 +199,9 @@ impl Plan {
             return Err(Error::argument("remove", reason));
         }
         let norms = norms_from(&word(&options.norms, |preset| preset.norms, "fold"))?;
-        // Trials of merges that are fitted anew at the end are made on the original model.
+        // Trials of merges that are fitted anew at the end are made on the original model; what it becomes before that fit is like nothing.
         let on_original = selection == Selection::Loss && matches!(repair, Repair::Refit(_));
-        let (preset, one_shot) = (options.preset.clone(), options.one_shot.unwrap_or(on_original));
+        let (preset, one_shot) = (options.preset.clone(), on_original || options.one_shot.unwrap_or(false));
         Ok(Self {
             preset,
             selection,

@@ -125,7 +125,7 @@ impl Model {
         }
         let step = task.step("refit", layers.len() - start, "blocks");
         for (index, &layer) in layers.iter().enumerate().skip(start) {
-            let behind = layers.get(index + 1).copied().unwrap_or(description.layers);
+            let behind = survivors.begins(index + 1, description.layers);
             survivors.forget_repair(index);
             let mut taken = ridges(layer);
             for (role, ridge) in Fitted::ROLES.into_iter().zip(taken.iter_mut().flatten()) {

@@ -101,7 +101,7 @@ impl Model {
     ) -> Result<Sums> {
         let engine = self.lab.engine.as_ref();
         // Where the next survivor begins is where the gap ends.
-        let behind = survivors.blocks().get(index + 1).map_or(self.transformer.description.layers, |next| next.layer);
+        let behind = survivors.begins(index + 1, self.transformer.description.layers);
         let target = measured.original_stream(behind, task).await?;
         let input = measured.stream_before(current, survivors, index, usize::MAX, task).await?;
         let (hidden, window) = (self.transformer.description.hidden, measured.given()?.info().window);

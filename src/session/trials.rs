@@ -128,7 +128,7 @@ impl<'a> Trials<'a> {
         let (model, original) = (self.model, &self.model.transformer);
         let (engine, layers) = (model.lab.engine.as_ref(), original.description.layers);
         let index = survivors.index_of(pair.keep)?;
-        let behind = survivors.blocks().get(index + 2).map_or(layers, |next| next.layer);
+        let behind = survivors.begins(index + 2, layers);
         let two = survivors.part(index..index + 2);
         let place = self.at(pair.keep, task).await?;
         let [input, held_out] = &place.streams;

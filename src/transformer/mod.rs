@@ -166,9 +166,8 @@ impl Transformer {
         let ropes = self.rope_tables(stream.window)?;
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
         let block = self.load_block(layer).await?;
-        let chunk = stream.chunk(chunk)?;
-        let states = self.engine.unpark(&chunk.states)?;
-        block.parts(&pass, states, Positions { sequences: chunk.sequences, length: stream.window, past: 0 }).await
+        let (states, positions) = self.chunk(stream, chunk)?;
+        block.parts(&pass, states, positions).await
     }
 
     /// What the attention of block `layer` gives on chunk `chunk` of the stream in front of it.
@@ -185,10 +184,15 @@ impl Transformer {
         let ropes = self.rope_tables(stream.window)?;
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
         let block = self.load_block(layer).await?;
-        let chunk = stream.chunk(chunk)?;
-        let states = self.engine.unpark(&chunk.states)?;
-        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
+        let (states, positions) = self.chunk(stream, chunk)?;
         block.attention_parts(&pass, states, positions).await
+    }
+
+    /// The states of a chunk, ready to compute with, and where they stand.
+    fn chunk(&self, stream: &Stream, chunk: usize) -> Result<(Tensor, Positions)> {
+        let chunk = stream.chunk(chunk)?;
+        let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
+        Ok((self.engine.unpark(&chunk.states)?, positions))
     }
 
     /// What the neurons of block `layer` give, `[tokens, neurons]`, where its MLP reads `states` `[tokens, hidden]`.

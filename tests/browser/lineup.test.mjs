@@ -32,7 +32,8 @@ async function smallPage() {
   return { ...watched, fill };
 }
 
-test("the line-up ends with the model that it is about, and its buttons say which point they take", async () => {
+/** That page, with ShortGPT measured at 1 and 2 layers. */
+async function linedUp() {
   const { page, problems, fill } = await smallPage();
   await page.click("#open-lineup");
   await page.waitForSelector("#lineup-methods");
@@ -42,6 +43,11 @@ test("the line-up ends with the model that it is about, and its buttons say whic
   await page.click("#run-lineup");
   await page.waitForSelector("#lineup-table tbody tr:nth-child(2)");
   await idle(page);
+  return { page, problems };
+}
+
+test("the line-up ends with the model that it is about, and its buttons say which point they take", async () => {
+  const { page, problems } = await linedUp();
   const takes = page.locator("#lineup-table button");
   const names = await takes.allInnerTexts();
   assert.equal(names.length, 2);
@@ -65,15 +71,7 @@ test("the line-up ends with the model that it is about, and its buttons say whic
 });
 
 test("more evidence by clicks: a text at each depth, questions by letter, a recipe edited and held against the other", async () => {
-  const { page, problems, fill } = await smallPage();
-  await page.click("#open-lineup");
-  await page.waitForSelector("#lineup-methods");
-  for (const box of (await page.locator("#lineup-methods input:checked").all()).reverse()) await box.uncheck();
-  await page.locator("#lineup-methods").getByLabel("ShortGPT", { exact: false }).first().check();
-  await fill("#lineup", "Layers to remove", "1, 2");
-  await page.click("#run-lineup");
-  await page.waitForSelector("#lineup-table tbody tr:nth-child(2)");
-  await idle(page);
+  const { page, problems } = await linedUp();
   await page.evaluate(() => document.querySelectorAll("#lineup details").forEach((details) => (details.open = true)));
 
   await page.locator("#lineup-depths button").first().click();

@@ -256,6 +256,11 @@ export function comparesLayers(): boolean {
   return state.selection === "similarity" || state.selection === "loss" || weighed;
 }
 
+/** Whether merges are tried on the original model, so that likeness is measured once in any case. */
+export function triesOnOriginal(): boolean {
+  return state.selection === "loss" && state.repair === "refit";
+}
+
 /** The pairs that would go by the map as it is; none where likeness does not choose, or is not measured yet. */
 export function foreseen(): { keep: number; gone: number; alike: number }[] {
   const matrix = state.matrices.get(state.likeness);

@@ -5,7 +5,7 @@ import { choosePreset, presets } from "../actions/load";
 import { merge, replay, resetPicks, undoPick } from "../actions/merge";
 import { BOUNDS } from "../bounds";
 import { bytes, figure, parameters } from "../format";
-import { comparesLayers, foreseen, pickedPairs, removable, removing, state, update } from "../state";
+import { comparesLayers, foreseen, pickedPairs, removable, removing, state, triesOnOriginal, update } from "../state";
 import { T } from "../texts";
 import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View } from "./parts";
 
@@ -131,7 +131,7 @@ function options(): View {
         : nothing}
       ${selectField(words.repair, state.repair, words.repairs, own((value) => (state.repair = value)), "repair")}
     </div>
-    ${comparesLayers() ? checkbox(words.oneShot, state.oneShot, own((checked) => (state.oneShot = checked))) : nothing}
+    ${comparesLayers() && !triesOnOriginal() ? checkbox(words.oneShot, state.oneShot, own((checked) => (state.oneShot = checked))) : nothing}
     ${state.selection === "manual"
       ? nothing
       : html`
