@@ -99,6 +99,8 @@ impl Model {
         norms: Norms,
         task: &Task,
     ) -> Result<(Transformer, Vec<TensorChange>)> {
+        // Trials and fits make many models, one after the other.
+        self.lab.weights.sweep();
         let t = &self.transformer;
         let (checkpoint, changes) =
             combine(&t.checkpoint, &t.description, survivors, norms, &self.lab.meter, task).await?;

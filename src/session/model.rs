@@ -1,6 +1,7 @@
 //! What an opened or merged model can do besides calibrating and merging: tell its facts, predict, be measured, generate, be written.
 
 use super::input::{Windows, digest};
+use super::plan::fit_bytes;
 use super::{Model, Origin};
 use crate::checkpoint::write::{OutputFile, weight_files};
 use crate::error::{Error, Result};
@@ -63,8 +64,8 @@ impl Model {
     }
 
     /// Memory that calibrating on so many windows, of so many tokens, with so many rows kept, then merging and evaluating are expected to take at
-    /// most: the program, the weights within the budget, the streams that are kept, the rows, what a block computes on one chunk, and logits of
-    /// two models.
+    /// most: the program, the weights within the budget, the streams that are kept, the rows, what a block computes on one chunk, logits of
+    /// two models, and what a fit needs.
     pub(super) fn peak_bytes(&self, (sequences, window, rows): (u64, u64, u64)) -> u64 {
         let d = &self.transformer.description;
         let info = self.lab.engine.info();
@@ -79,7 +80,7 @@ impl Model {
         let kept_rows = row_bytes * rows * (d.layers as u64 + 1);
         // A merged model's own blocks come on top of the original's.
         let weights = (sizes.all + sizes.block).min(self.lab.budget()).max(sizes.block);
-        PROGRAM_BYTES + weights + streams + kept_rows + working
+        PROGRAM_BYTES + weights + streams + kept_rows + working + fit_bytes(d)
     }
 
     /// The record of how it was merged; none for a model that was not.

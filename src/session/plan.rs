@@ -305,6 +305,13 @@ fn refits(description: &Description) -> std::result::Result<(), String> {
     }
 }
 
+/// Bytes that choosing neurons and fitting blocks anew takes at most: the sums, and three squares of their inputs to solve for them; 0 where it cannot be.
+pub(super) fn fit_bytes(description: &Description) -> u64 {
+    let inputs = (2 * description.neurons()).min(MOST_NEURONS) as u64;
+    let values = inputs * (4 * inputs + description.hidden as u64);
+    if refits(description).is_ok() { 8 * values } else { 0 }
+}
+
 fn repair_from(word: &str, options: &MergeOptions) -> Result<Repair> {
     let repair = match word {
         "none" => return Ok(Repair::Nothing),
