@@ -96,6 +96,18 @@ test("survivors are weighted sums of original layers: weights multiply and add u
   ]);
 });
 
+test("survivors by difference, and by shares of neurons and heads, also of what was concatenated before", () => {
+  const parts = (steps) => lineage(4, steps)[0].parts.map(({ layer, weight }) => [layer, weight]);
+  const difference = { keep: 0, gone: 1 };
+  assert.deepEqual(parts([difference]), [[0, 0], [1, 1]]);
+  assert.deepEqual(parts([difference, { keep: 0, gone: 2 }]), [[0, -1], [1, 1], [2, 1]]);
+  const first = { keep: 0, gone: 1, kept: { neurons: ["0-2", "1"], heads: ["0-1", ""] } };
+  assert.deepEqual(parts([first]), [[0, 0.875], [1, 0.125]]);
+  // Of the neurons 0, 0, 0, 1 the last two stay, and two of layer 2.
+  const second = { keep: 0, gone: 2, kept: { neurons: ["2-3", "0,3"], heads: ["0", "1"] } };
+  assert.deepEqual(parts([first, second]), [[0, 0.375], [1, 0.125], [2, 0.5]]);
+});
+
 test("two texts: the pieces put each text together again, and equal texts are the same", () => {
   const [before, after] = ["The cat sat on the mat.\n\nIt slept.", "The dog sat on a mat.\n\nIt slept well."];
   const list = pieces(before, after);

@@ -226,9 +226,9 @@ export const T = {
 
   stack: {
     title: "The merged model's layers",
-    head: ["Layer now", "Made of", "Weights", "How", "Gap"],
+    head: ["Layer now", "Made of", "Weights or shares", "How", "Gap"],
     kept: "as it was",
-    averaged: "averaged",
+    averaged: "of several",
     dropped: "dropped",
     before: (layers: number) => `Before: ${layers} layers`,
     after: (layers: number) => `After: ${layers}`,
@@ -236,7 +236,7 @@ export const T = {
     became: (sum: string, at: number, repaired: boolean) => `Layer ${at} now is ${sum}${repaired ? ", repaired" : ""}.`,
     step: "Steps shown",
     stepOf: (shown: number, steps: number) => `${shown} of ${steps}`,
-    legend: { part: "averaged, as wide as its weight", gone: "dropped", stitch: "gap repaired" },
+    legend: { part: "of several, as wide as its weight or share", gone: "dropped", stitch: "gap repaired" },
   },
 
   depth: {

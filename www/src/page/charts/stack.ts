@@ -57,13 +57,14 @@ export function stackChart(): Chart<StackInput> {
     survivors.forEach(({ parts, repaired }, at) => {
       const x = xOf(at, survivors.length);
       const averaged = parts.filter(({ weight }) => weight > 0).length > 1;
+      const total = parts.reduce((sum, { weight }) => sum + Math.max(0, weight), 0);
       let used = 0;
       for (const { layer, weight } of parts) {
         const from = xOf(layer, input.layers);
-        const state = weight === 0 ? "gone" : averaged ? "part" : "whole";
+        const state = weight <= 0 ? "gone" : averaged ? "part" : "whole";
         before.push(cell(from, TOP, box, state, numbered ? String(layer) : ""));
         if (weight > 0) {
-          const thick = box * weight;
+          const thick = (box * weight) / total;
           flows.push(svg("path", { class: `flow ${state}`, d: ribbon(from, top, from + box, x + used, bottom, x + used + thick) }));
           used += thick;
           if (averaged && weight >= 0.005 && numbered) weights.push(text(from + box / 2, top + 13, String(Number(weight.toFixed(2))), "weight"));

@@ -254,7 +254,7 @@ export function trouble(place: Place): View {
       ${error
         ? html`
             <div class="error" id="error" tabindex="-1" data-code=${error.code ?? ""}>
-              <p><b>${error.message}</b> ${error.hint}</p>
+              <p><b>${/[.!?]$/.test(error.message) ? error.message : `${error.message}.`}</b> ${error.hint}</p>
               <button type="button" class="plain" @click=${close}>${T.error.close}</button>
             </div>
           `
