@@ -170,7 +170,7 @@ pub struct MergeOptions {
     /// `"none"` (default); `"scale"`: what is written behind the gap is divided by how much the stream grows over it (Prune&Comp); `"linear"`: the
     /// surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap (ReplaceMe);
     /// `"refit"`: when all layers are gone, what every block from the first gap on writes to the stream is fitted anew, front to back, in closed form, to the
-    /// original model's states; not for families with a norm behind those projections, nor for more than 4,096 neurons.
+    /// original model's states, and what the neurons of concatenated blocks read; not for families with a norm behind those projections, nor for more than 4,096 neurons.
     /// Beside a `recipe`, the content of its `repair.safetensors`.
     #[cfg_attr(
         target_arch = "wasm32",

@@ -252,6 +252,12 @@ fn can_fold(description: &Description, norm: Role) -> bool {
     readers.peek().is_some() && (description.norm == NormKind::Rms || readers.all(|p| p.bias))
 }
 
+/// Whether the norm that the projection `role` reads through is folded into it, where norms are folded.
+pub fn folds_norm_of(description: &Description, role: Role) -> bool {
+    let norm = description.projections.iter().find(|p| p.role == role).and_then(|p| p.reads);
+    norm.is_some_and(|norm| can_fold(description, norm))
+}
+
 /// Warnings for the user when a block that sees few positions is averaged with one that sees all, or one that rotates with one that does not.
 pub fn mixed_kinds(description: &Description, survivors: &Survivors) -> Vec<String> {
     let options = |layer: usize| description.layer_options.get(layer);

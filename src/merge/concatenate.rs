@@ -99,7 +99,7 @@ impl Picks {
     }
 
     /// The original blocks of some parts, ascending, each with its share of them.
-    pub(super) fn shares_of(parts: &[(usize, u32)]) -> Vec<(usize, f64)> {
+    pub fn shares_of(parts: &[(usize, u32)]) -> Vec<(usize, f64)> {
         let mut counts = BTreeMap::new();
         parts.iter().for_each(|(layer, _)| *counts.entry(*layer).or_insert(0u32) += 1);
         counts.into_iter().map(|(layer, count)| (layer, f64::from(count) / parts.len() as f64)).collect()

@@ -60,10 +60,10 @@ impl PartialEq for RepairMap {
     }
 }
 
-/// A projection that writes to the stream, fitted anew: its weights in the merged model, whatever the block was made of.
+/// A projection that was fitted anew: its weights in the merged model, whatever the block was made of.
 #[derive(Debug)]
 pub struct Fitted {
-    /// Which: [`Role::Output`] or [`Role::Down`].
+    /// Which; of several that share a tensor, the first.
     pub role: Role,
     /// In the element type and the shape that the projection is stored in.
     pub weights: Parked,
@@ -71,7 +71,9 @@ pub struct Fitted {
 
 impl Fitted {
     /// What can be fitted anew.
-    pub const ROLES: [Role; 2] = [Role::Output, Role::Down];
+    pub const ROLES: [Role; 4] = [Role::Output, Role::Gate, Role::Up, Role::Down];
+    /// Of these what writes to the stream: all of it is fitted in a block that is fitted.
+    pub const WRITE: [Role; 2] = [Role::Output, Role::Down];
 }
 
 impl PartialEq for Fitted {

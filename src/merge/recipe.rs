@@ -192,7 +192,10 @@ impl Recipe {
         }
         for refit in &self.refits {
             let index = survivors.index_of(refit.layer)?;
-            let fitted = repairs.fitted.get(&refit.layer).filter(|fitted| fitted.len() == Fitted::ROLES.len());
+            let all = |fitted: &&Vec<Rc<Fitted>>| {
+                Fitted::WRITE.iter().all(|role| fitted.iter().any(|fitted| fitted.role == *role))
+            };
+            let fitted = repairs.fitted.get(&refit.layer).filter(all);
             let fitted = fitted.ok_or_else(|| missing(format!("a projection of block {}", refit.layer)))?;
             fitted.iter().for_each(|fitted| survivors.set_fitted(index, fitted.clone()));
         }

@@ -13,6 +13,7 @@ mod measured;
 mod merging;
 mod model;
 mod plan;
+mod readers;
 mod refitting;
 mod repair_file;
 mod repairing;

@@ -4,6 +4,9 @@
 //! The output projection is fitted to the original block's post-attention stream, then the down projection to the stream that the next survivor had in
 //! front of it in the original model; each on what the blocks in front of it give now, so that a block makes up for the errors of those before.
 //!
+//! A concatenated block has the heads of one of those that it does the work of: its output projection is fitted to what the attention of all of them adds.
+//! And its neurons read what comes of that, so what they read is fitted too, before the down projection is: see [`super::readers`].
+//!
 //! A token that ends a document has a state far larger than others (a sink, as position 0). A text without one says nothing about it, and a fit to such a
 //! text can ruin all that follows one: so some windows are given one.
 
@@ -37,29 +40,21 @@ const RIDGE_STEP: f64 = 3.0;
 /// At most so often.
 const RIDGE_STEPS: u32 = 4;
 
-/// What a block is fitted to.
-#[derive(Clone, Copy)]
-pub(super) struct Lesson<'a> {
+/// What a projection is fitted to.
+struct Lesson<'a> {
     /// The block, alone in a model.
-    pub block: &'a Transformer,
-    /// Its original index.
-    pub layer: usize,
-    /// The stream in front of it.
-    pub input: &'a Stream,
-    /// The original model's stream: in front of the original block for its output projection, behind the gap for the down projection.
-    pub original: &'a Stream,
+    block: &'a Transformer,
+    /// The original blocks whose attention the output projection is to add to the stream.
+    attentions: Range<usize>,
+    streams: &'a Streams,
 }
 
-/// The streams of the current and of the original model, on their way from block to block.
-struct Streams {
-    input: Stream,
-    original: Stream,
-}
-
-impl Streams {
-    fn lesson<'a>(&'a self, block: &'a Transformer, layer: usize) -> Lesson<'a> {
-        Lesson { block, layer, input: &self.input, original: &self.original }
-    }
+/// The streams of the current and of the original model in front of a block, on their way from block to block.
+pub(super) struct Streams {
+    /// Of the current model.
+    pub input: Stream,
+    /// Of the original model.
+    pub original: Stream,
 }
 
 impl Model {
@@ -125,21 +120,14 @@ impl Model {
         }
         let step = task.step("refit", layers.len() - start, "blocks");
         for (index, &layer) in layers.iter().enumerate().skip(start) {
-            let behind = survivors.begins(index + 1, description.layers);
+            let gap = layer..survivors.begins(index + 1, description.layers);
             survivors.forget_repair(index);
-            let mut taken = ridges(layer);
-            for (role, ridge) in Fitted::ROLES.into_iter().zip(taken.iter_mut().flatten()) {
-                if role == Role::Down {
-                    self.pass_original(&mut all, layer..behind, task).await?;
+            match ridges(layer) {
+                Some(mut ridges) => {
+                    self.fit_block(&mut survivors, index, gap, &mut all, &mut ridges, norms, task).await?;
+                    refits.push(RecipeRefit { layer, ridges });
                 }
-                let block = self.alone(&survivors, index, norms, task).await?;
-                let judges = all.get(1).map(|streams| streams.lesson(&block, layer));
-                let fitted = self.fit(role, all[0].lesson(&block, layer), judges, ridge, task).await?;
-                survivors.set_fitted(index, Rc::new(fitted));
-            }
-            refits.extend(taken.map(|ridges| RecipeRefit { layer, ridges }));
-            if taken.is_none() {
-                self.pass_original(&mut all, layer..behind, task).await?;
+                None => self.pass_original(&mut all, gap, task).await?,
             }
             let block = self.alone(&survivors, index, norms, task).await?;
             for streams in &mut all {
@@ -148,6 +136,41 @@ impl Model {
             step.advance(1)?;
         }
         Ok((survivors, refits))
+    }
+
+    /// Fits the survivor at `index`, which does the work of the original blocks `gap`: what it writes to the stream and, where it was concatenated, what
+    /// its neurons read. The streams are in front of it, those of the original model behind the gap then. Those behind the first, if there are, judge
+    /// between ridges.
+    #[expect(clippy::too_many_arguments, reason = "the state of a fit in progress, each part used by another line")]
+    pub(super) async fn fit_block(
+        &self,
+        survivors: &mut Survivors,
+        index: usize,
+        gap: Range<usize>,
+        all: &mut [Streams],
+        ridges: &mut [f64; 2],
+        norms: Norms,
+        task: &Task,
+    ) -> Result<()> {
+        let concatenated = survivors.blocks().get(index).is_some_and(|survivor| survivor.picks.is_some());
+        // What is written by averages of heads, or by the heads of one of several blocks whose neurons go, is read by neurons that know only their own.
+        let attentions = gap.start..if concatenated { gap.end } else { gap.start + 1 };
+        for (role, ridge) in Fitted::WRITE.into_iter().zip(ridges) {
+            if role == Role::Down {
+                if let (true, Some(streams)) = (concatenated, all.first()) {
+                    self.fit_readers(survivors, index, gap.clone(), streams, norms, task).await?;
+                }
+                self.pass_original(all, gap.clone(), task).await?;
+            }
+            let block = self.alone(survivors, index, norms, task).await?;
+            let mut lessons =
+                all.iter().map(|streams| Lesson { block: &block, attentions: attentions.clone(), streams });
+            if let Some(lesson) = lessons.next() {
+                let fitted = self.fit(role, lesson, lessons.next(), ridge, task).await?;
+                survivors.set_fitted(index, Rc::new(fitted));
+            }
+        }
+        Ok(())
     }
 
     /// Takes the original model's streams through some blocks.
@@ -185,7 +208,7 @@ impl Model {
     }
 
     /// One projection of a block, fitted anew with `ridge`; where there are judges, with the multiple of it that serves them best, which it becomes.
-    pub(super) async fn fit(
+    async fn fit(
         &self,
         role: Role,
         lesson: Lesson<'_>,
@@ -193,10 +216,10 @@ impl Model {
         ridge: &mut f64,
         task: &Task,
     ) -> Result<Fitted> {
-        let sums = self.sums(role, lesson, task).await?;
+        let sums = self.sums(role, &lesson, task).await?;
         let mut change = sums.solve(*ridge)?;
         if let Some(judges) = judges {
-            let judges = self.sums(role, judges, task).await?;
+            let judges = self.sums(role, &judges, task).await?;
             let (start, mut most) = (*ridge, judges.gain(&change)?);
             for step in [RIDGE_STEP, RIDGE_STEP.recip()] {
                 for times in (1..=RIDGE_STEPS).map(|steps| step.powi(steps as i32)) {
@@ -219,34 +242,45 @@ impl Model {
     }
 
     /// The sums that a projection is fitted by.
-    async fn sums(&self, role: Role, lesson: Lesson<'_>, task: &Task) -> Result<Sums> {
+    async fn sums(&self, role: Role, lesson: &Lesson<'_>, task: &Task) -> Result<Sums> {
         let engine = self.lab.engine.as_ref();
         let description = &self.transformer.description;
         let inputs = match role {
             Role::Down => description.neurons(),
             _ => description.heads * description.head_size,
         };
+        let Lesson { block, attentions, streams: Streams { input, original } } = lesson;
         let mut sums = Sums::whole(inputs, description.hidden)?;
-        for chunk in 0..lesson.input.chunk_count() {
-            let window = lesson.input.window();
+        for chunk in 0..input.chunk_count() {
+            let window = input.window();
             match role {
                 Role::Down => {
-                    let parts = lesson.block.block_parts(0, lesson.input, chunk, task).await?;
-                    let target = lesson.original.values(engine, chunk).await?;
+                    let parts = block.block_parts(0, input, chunk, task).await?;
+                    let target = original.values(engine, chunk).await?;
                     let rows =
                         Rows { read: &parts.inner, stream: &parts.stream, added: Some(&parts.added), target: &target };
                     sums.add(engine, rows, window, usize::MAX, task).await?;
                 }
                 _ => {
-                    let parts = lesson.block.attention_parts(0, lesson.input, chunk, task).await?;
-                    let target = self.transformer.attention_parts(lesson.layer, lesson.original, chunk, task).await?;
-                    let rows =
-                        Rows { read: &parts.attended, stream: &parts.stream, added: None, target: &target.stream };
+                    let parts = block.attention_parts(0, input, chunk, task).await?;
+                    let target = self.attended(attentions.clone(), original, chunk, task).await?;
+                    let rows = Rows { read: &parts.attended, stream: &parts.stream, added: None, target: &target };
                     sums.add(engine, rows, window, usize::MAX, task).await?;
                 }
             }
         }
         Ok(sums)
+    }
+
+    /// The original model's stream behind the attention of the first of some blocks, with what that of the others adds to it, on a chunk of the stream
+    /// in front of the first: `[tokens, hidden]`.
+    async fn attended(&self, blocks: Range<usize>, original: &Stream, chunk: usize, task: &Task) -> Result<Vec<f32>> {
+        let mut streams = self.transformer.attention_streams(blocks, original, chunk, task).await?.into_iter();
+        let [_, mut sum] = streams.next().unwrap_or_default();
+        for [front, behind] in streams {
+            sum.iter_mut().zip(behind.iter().zip(&front)).for_each(|(sum, (behind, front))| *sum += behind - front);
+        }
+        Ok(sum)
     }
 
     /// The weights of a projection of `block`, a model of one block, with `change` `[inputs, outputs]` added, rounded once.

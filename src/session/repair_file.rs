@@ -59,8 +59,9 @@ impl Model {
         let mut repairs = Repairs::default();
         let mut places = std::collections::HashMap::new();
         for layer in 0..description.layers {
-            for role in Fitted::ROLES {
-                places.insert(description.weight_of(layer, role)?, (layer, role));
+            for role in Fitted::ROLES.into_iter().filter(|role| description.projection(*role).is_ok()) {
+                // Gate and up may share a tensor.
+                places.entry(description.weight_of(layer, role)?).or_insert((layer, role));
             }
         }
         for (name, tensor) in file.iter() {

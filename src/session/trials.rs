@@ -4,14 +4,12 @@
 //! windows of the calibration and measured on others, that nothing is fitted on.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use super::Model;
 use super::measured::Measured;
 use super::plan::{Combination, FitPlan};
-use super::refitting::Lesson;
+use super::refitting::Streams;
 use super::repairing::split;
-use crate::architecture::Role;
 use crate::error::{Error, Result};
 use crate::evaluate::Baseline;
 use crate::merge::combine::Norms;
@@ -24,6 +22,8 @@ use crate::transformer::Stream;
 pub(super) const FIT_TOKENS: usize = 8192;
 /// What is held out judges with at most so many tokens, spread over it.
 pub(super) const JUDGE_TOKENS: usize = 2048;
+/// What is fitted anew behind a merge makes up for this share of what it costs, were all blocks behind it: in a trial nothing behind it is fitted.
+const MADE_UP: f64 = 0.45;
 /// At least so many trials are there to choose from, while there are pairs to try.
 const LEAST: usize = 4;
 
@@ -104,7 +104,11 @@ impl<'a> Trials<'a> {
             step.advance(1)?;
         }
         let cost_of = |layer: usize| self.costs.get(&layer).copied().unwrap_or(0.0);
-        let grows = |trial: &&Trial| trial.cost - cost_of(trial.pair.keep) - cost_of(trial.pair.gone);
+        let layers = self.model.transformer.description.layers;
+        let grows = |trial: &&Trial| {
+            let behind = layers.saturating_sub(trial.pair.gone + 1) as f64 / layers as f64;
+            (trial.cost - cost_of(trial.pair.keep) - cost_of(trial.pair.gone)) * (1.0 - MADE_UP * behind)
+        };
         let best = self.known.iter().min_by(|a, b| grows(a).total_cmp(&grows(b)));
         let best = best.ok_or_else(|| Error::argument("candidates", "there is nothing to choose from"))?;
         let score = Some(best.cost);
@@ -148,10 +152,9 @@ impl<'a> Trials<'a> {
         for (join, similarity) in joins {
             let mut one = two.clone();
             one.merge(pair.keep, pair.gone, &join)?;
-            let block = model.alone(&one, 0, self.norms, task).await?;
-            let lesson = Lesson { block: &block, layer: pair.keep, input, original: &target };
-            let fitted = model.fit(Role::Down, lesson, None, &mut self.ridge.clone(), task).await?;
-            one.set_fitted(0, Rc::new(fitted));
+            let mut streams = [Streams { input: input.fork(engine)?, original: input.fork(engine)? }];
+            let (gap, mut ridges) = (pair.keep..behind, [self.ridge; 2]);
+            model.fit_block(&mut one, 0, gap, &mut streams, &mut ridges, self.norms, task).await?;
             let block = model.alone(&one, 0, self.norms, task).await?;
             let mut stream = held_out.fork(engine)?;
             block.forward(&mut stream, 0..1, None, task, &task.step("evaluate", 1, "blocks")).await?;

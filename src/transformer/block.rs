@@ -306,7 +306,10 @@ impl Block {
     }
 
     /// The stream as the projection `role` reads it: normalised, or none where it reads the stream itself.
-    fn read_by(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Option<Tensor>> {
+    ///
+    /// # Errors
+    /// What the engine fails with.
+    pub fn read_by(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Option<Tensor>> {
         let projection = pass.description.projections.iter().find(|p| p.role == role).ok_or_else(|| missing(role))?;
         let Some(norm) = projection.reads else {
             return Ok(None);

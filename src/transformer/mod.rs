@@ -18,8 +18,8 @@ use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 
-use crate::architecture::Description;
 use crate::architecture::rope::Rope;
+use crate::architecture::{Description, Role};
 use crate::checkpoint::Checkpoint;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
@@ -186,6 +186,46 @@ impl Transformer {
         let block = self.load_block(layer).await?;
         let (states, positions) = self.chunk(stream, chunk)?;
         block.attention_parts(&pass, states, positions).await
+    }
+
+    /// The stream in front of and behind the attention of each of the blocks `layers`, on chunk `chunk` of the stream in front of the first of them:
+    /// `[tokens, hidden]` each.
+    ///
+    /// # Errors
+    /// As [`Transformer::block_parts`].
+    pub async fn attention_streams(
+        &self,
+        layers: Range<usize>,
+        stream: &Stream,
+        chunk: usize,
+        task: &Task,
+    ) -> Result<Vec<[Vec<f32>; 2]>> {
+        let ropes = self.rope_tables(stream.window)?;
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
+        let (mut states, positions) = self.chunk(stream, chunk)?;
+        let mut streams = Vec::new();
+        for layer in layers.clone() {
+            let block = self.load_block(layer).await?;
+            let front = self.engine.read(&states).await?;
+            let parts = block.attention_parts(&pass, self.engine.upload(states.rows, &front)?, positions).await?;
+            streams.push([front, parts.stream]);
+            if layer + 1 < layers.end {
+                block.run(&pass, &mut states, positions, None).await?;
+            }
+        }
+        Ok(streams)
+    }
+
+    /// States `[tokens, hidden]` as the neurons of block `layer` read them: through the norm in front of its MLP, if there is one.
+    ///
+    /// # Errors
+    /// As [`Transformer::neurons`].
+    pub async fn read_by_neurons(&self, layer: usize, states: &[f32], task: &Task) -> Result<Vec<f32>> {
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &[], task };
+        let block = self.load_block(layer).await?;
+        let states = self.engine.upload(states.len() / self.description.hidden.max(1), states)?;
+        let read = block.read_by(&pass, Role::Up, &states)?;
+        self.engine.read(read.as_ref().unwrap_or(&states)).await
     }
 
     /// The states of a chunk, ready to compute with, and where they stand.

@@ -1,0 +1,247 @@
+//! What the neurons of a concatenated block read: fitted, for those that come from each original block, to what they read there.
+//!
+//! In the original model the neurons of a block behind the first read a stream that has passed the blocks in front of them; in the concatenated block
+//! they all read the same. The best linear guess of the one by the other, a matrix T for each original block, is folded into the rows of gate and up:
+//! with n what is read here and t what was read there, T = I + (n'n + mu I)^-1 n'(t - n) and W becomes W T'.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::Model;
+use super::refitting::Streams;
+use crate::architecture::{Projection, Role, readable_dtype};
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::merge::combine::{Norms, folds_norm_of};
+use crate::merge::repair::{Rows, Sums};
+use crate::merge::{Fitted, Picks, Survivors};
+use crate::parked::Parked;
+use crate::task::Task;
+use crate::transformer::{Transformer, product, read_values};
+
+/// How strongly T is drawn to the identity: what is read has few channels beside rows, and a tenth of it served as well.
+const RIDGE: f64 = 0.03;
+
+impl Model {
+    /// Fits gate and up of the concatenated survivor at `index`, which does the work of the original blocks `gap`; the streams are in front of it.
+    ///
+    /// # Errors
+    /// As [`Sums::map`]; [`crate::error::Error::Cancelled`], or what reading and computing fail with.
+    pub(super) async fn fit_readers(
+        &self,
+        survivors: &mut Survivors,
+        index: usize,
+        gap: Range<usize>,
+        streams: &Streams,
+        norms: Norms,
+        task: &Task,
+    ) -> Result<()> {
+        let Some(picks) = survivors.blocks().get(index).and_then(|survivor| survivor.picks.clone()) else {
+            return Ok(());
+        };
+        let block = self.alone(survivors, index, norms, task).await?;
+        let maps = self.reading_maps(&block, &picks, gap, streams, norms, task).await?;
+        let projections = &block.description.projections;
+        let of_neurons = |p: &&Projection| [Role::Gate, Role::Up].contains(&p.role);
+        let mut done = Vec::new();
+        for projection in projections.iter().filter(of_neurons) {
+            if done.contains(&projection.name) {
+                continue;
+            }
+            done.push(projection.name);
+            let role = projections.iter().find(|p| p.name == projection.name).map_or(projection.role, |p| p.role);
+            let mut sources = vec![None; projection.stored];
+            for part in projections.iter().filter(of_neurons).filter(|p| p.name == projection.name) {
+                for (neuron, (layer, _)) in picks.neurons.iter().enumerate() {
+                    sources[part.stored_row(neuron)] = Some(*layer);
+                }
+            }
+            let weights = self.read_through(&block, projection, &sources, &maps, task).await?;
+            survivors.set_fitted(index, Rc::new(Fitted { role, weights }));
+        }
+        Ok(())
+    }
+
+    /// T, row-major, for each original block that gave neurons.
+    async fn reading_maps(
+        &self,
+        block: &Transformer,
+        picks: &Picks,
+        gap: Range<usize>,
+        streams: &Streams,
+        norms: Norms,
+        task: &Task,
+    ) -> Result<Vec<(usize, Vec<f32>)>> {
+        let (engine, original) = (self.lab.engine.as_ref(), &self.transformer);
+        let (hidden, parallel) = (original.description.hidden, original.description.parallel);
+        // Side by side with attention, an MLP reads the stream in front of it.
+        let in_front_of_mlp = |[front, behind]: [Vec<f32>; 2]| if parallel { front } else { behind };
+        let folded = norms == Norms::Fold && folds_norm_of(&original.description, Role::Up);
+        let mut sums = Vec::new();
+        for (layer, _) in Picks::shares_of(&picks.neurons) {
+            sums.push((layer, Sums::whole(hidden, hidden)?));
+        }
+        for chunk in 0..streams.input.chunk_count() {
+            let here = block.attention_streams(0..1, &streams.input, chunk, task).await?;
+            let here = here.into_iter().next().map(in_front_of_mlp).unwrap_or_default();
+            let here = block.read_by_neurons(0, &here, task).await?;
+            let there = original.attention_streams(gap.clone(), &streams.original, chunk, task).await?;
+            for (layer, there) in gap.clone().zip(there) {
+                let Some((_, sums)) = sums.iter_mut().find(|(source, _)| *source == layer) else { continue };
+                let there = in_front_of_mlp(there);
+                // With the original norm in the rows of gate and up, they read what the new one makes of the stream.
+                let there = match folded {
+                    true => block.read_by_neurons(0, &there, task).await?,
+                    false => original.read_by_neurons(layer, &there, task).await?,
+                };
+                let rows = Rows { read: &here, stream: &here, added: None, target: &there };
+                sums.add(engine, rows, streams.input.window(), usize::MAX, task).await?;
+            }
+        }
+        sums.into_iter().map(|(layer, sums)| Ok((layer, sums.map(RIDGE)?))).collect()
+    }
+
+    /// The stored weights of a projection of `block`, a model of one block, each row of them times the map of the original block that it comes from.
+    async fn read_through(
+        &self,
+        block: &Transformer,
+        projection: &Projection,
+        sources: &[Option<usize>],
+        maps: &[(usize, Vec<f32>)],
+        task: &Task,
+    ) -> Result<Parked> {
+        let (engine, inputs, outputs) = (self.lab.engine.as_ref(), projection.columns, projection.stored);
+        let name = block.description.block_tensor(0, projection.name, "weight");
+        let tensor = block.checkpoint.tensor(&name)?;
+        let dtype = readable_dtype(&name, tensor)?;
+        let mut values = read_values(&name, tensor, 0, tensor.bytes as usize).await?;
+        let at = |row: usize, column: usize| match projection.transposed {
+            true => column * outputs + row,
+            false => row * inputs + column,
+        };
+        for (layer, map) in maps {
+            let rows: Vec<usize> = (0..outputs).filter(|row| sources[*row] == Some(*layer)).collect();
+            let mut read = Vec::with_capacity(rows.len() * inputs);
+            for row in &rows {
+                read.extend((0..inputs).map(|column| values[at(*row, column)]));
+            }
+            let mut matrix = engine.matrix(inputs, inputs, Dtype::F32)?;
+            engine.write_rows(&mut matrix, 0, bytemuck::cast_slice(map))?;
+            let mapped = product(engine, task, &engine.upload(rows.len(), &read)?, &matrix, None).await?;
+            let mapped = engine.read(&mapped).await?;
+            for (row, mapped) in rows.iter().zip(mapped.chunks_exact(inputs.max(1))) {
+                mapped.iter().enumerate().for_each(|(column, value)| values[at(*row, column)] = *value);
+            }
+        }
+        let mut bytes = Vec::new();
+        dtype.encode(&values, &mut bytes);
+        let weights = Parked::zeros(bytes.len(), &self.lab.meter)?;
+        weights.write(0, &bytes);
+        Ok(weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use faer::Mat;
+    use faer::linalg::solvers::Solve;
+
+    use super::*;
+    use crate::checkpoint::source::{DiskSource, Source};
+    use crate::merge::{Join, Kept};
+    use crate::session::Lab;
+
+    fn open(miniature: &str) -> Rc<Model> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
+        let is_needed = |file: &Source| ["config.json", "model.safetensors", "tokenizer.json"].contains(&file.name());
+        let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
+        pollster::block_on(async {
+            let lab = Lab::create("cpu").await.unwrap();
+            lab.open(&files, &Task::silent()).await.unwrap()
+        })
+    }
+
+    /// Rows `[tokens, channels]` in f64.
+    fn matrix(values: &[f32], channels: usize) -> Mat<f64> {
+        Mat::from_fn(values.len() / channels, channels, |i, j| f64::from(values[i * channels + j]))
+    }
+
+    /// T of its definition: the ridge regression of what was read there on what is read here, in f64.
+    fn expected(here: &Mat<f64>, there: &Mat<f64>, window: usize) -> Mat<f64> {
+        let (rows, d) = (here.nrows(), here.ncols());
+        let weight = |i: usize| {
+            let sink = if i.is_multiple_of(window) { 10.0 } else { 1.0 };
+            sink / (0..d).map(|j| there[(i, j)].powi(2)).sum::<f64>().sqrt()
+        };
+        let x = Mat::from_fn(rows, d, |i, j| here[(i, j)] * weight(i));
+        let y = Mat::from_fn(rows, d, |i, j| (there[(i, j)] - here[(i, j)]) * weight(i));
+        let gram = x.transpose() * &x;
+        let mu = RIDGE * (0..d).map(|i| gram[(i, i)]).sum::<f64>() / d as f64;
+        let system = Mat::from_fn(d, d, |i, j| gram[(i, j)] + if i == j { mu } else { 0.0 });
+        let change = system.partial_piv_lu().solve(x.transpose() * y);
+        Mat::from_fn(d, d, |i, j| change[(i, j)] + f64::from(u8::from(i == j)))
+    }
+
+    /// Gate and up of their own, in one tensor, stored the other way round, beside attention; norms by mean and deviation.
+    #[test]
+    fn each_neuron_reads_the_best_guess_of_what_it_read() {
+        for miniature in ["llama", "qwen2-bf16", "phi3", "gpt2", "gpt_neox", "phi", "opt"] {
+            let model = open(miniature);
+            let (t, task) = (&model.transformer, Task::silent());
+            let d = &t.description;
+            let (hidden, neurons, half) = (d.hidden, d.neurons() as u32, d.neurons() as u32 / 2);
+            let kept = Kept {
+                neurons: [(0..half).collect(), (half..neurons).collect()],
+                heads: [(0..d.kv_heads as u32).collect(), Vec::new()],
+            };
+            let mut survivors = Survivors::all(d.layers);
+            survivors.merge(0, 1, &Join::Concatenate(kept)).unwrap();
+            let windows: Vec<Vec<u32>> =
+                (0..3).map(|w| (0..13).map(|i| (w * 31 + i * 17 + 1) % d.vocabulary as u32).collect()).collect();
+            pollster::block_on(async {
+                let input = t.embed(&windows, &task).await.unwrap();
+                let original = input.fork(model.lab.engine.as_ref()).unwrap();
+                let streams = Streams { input, original };
+                let before = model.alone(&survivors, 0, Norms::Fold, &task).await.unwrap();
+                model.fit_readers(&mut survivors, 0, 0..2, &streams, Norms::Fold, &task).await.unwrap();
+                let after = model.alone(&survivors, 0, Norms::Fold, &task).await.unwrap();
+
+                let read = async |states: &[Vec<f32>; 2]| {
+                    let states = &states[usize::from(!d.parallel)];
+                    matrix(&before.read_by_neurons(0, states, &task).await.unwrap(), hidden)
+                };
+                let here = before.attention_streams(0..1, &streams.input, 0, &task).await.unwrap();
+                let here = read(&here[0]).await;
+                let there = t.attention_streams(0..2, &streams.original, 0, &task).await.unwrap();
+                let maps = [expected(&here, &read(&there[0]).await, 13), expected(&here, &read(&there[1]).await, 13)];
+                let values = async |model: &Transformer, name: &str| {
+                    let name = model.description.block_tensor(0, name, "weight");
+                    let tensor = model.checkpoint.tensor(&name).unwrap();
+                    read_values(&name, tensor, 0, tensor.bytes as usize).await.unwrap()
+                };
+                for p in d.projections.iter().filter(|p| [Role::Gate, Role::Up].contains(&p.role)) {
+                    let (old, new) = (values(&before, p.name).await, values(&after, p.name).await);
+                    let at = |row: usize, column: usize| {
+                        let row = p.stored_row(row);
+                        if p.transposed { column * p.stored + row } else { row * hidden + column }
+                    };
+                    let largest = old.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+                    let within = f64::from(largest) * if miniature.ends_with("bf16") { 1e-2 } else { 1e-4 };
+                    let mut moved = 0.0f64;
+                    for row in 0..p.rows {
+                        let map = &maps[usize::from(row >= half as usize)];
+                        for j in 0..hidden {
+                            let sum: f64 = (0..hidden).map(|k| f64::from(old[at(row, k)]) * map[(j, k)]).sum();
+                            let found = f64::from(new[at(row, j)]);
+                            assert!((found - sum).abs() < within, "{miniature} {} [{row}, {j}]: {found} {sum}", p.name);
+                            moved = moved.max((found - f64::from(old[at(row, j)])).abs());
+                        }
+                    }
+                    assert!(moved > 10.0 * within, "{miniature} {}: it is as it was", p.name);
+                }
+            });
+        }
+    }
+}
