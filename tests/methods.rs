@@ -376,7 +376,10 @@ fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() 
     let maps = out.get("repair.safetensors").cloned();
     assert_eq!(export(&merge(&model, &replay(maps), None).unwrap()), out, "the same bytes");
     let anew = merge(&model, &replay(None), Some(&calibration)).unwrap();
-    assert!((loss(&anew) - loss(&again)).abs() < 0.05);
+    assert!(
+        export(&anew)["model.safetensors"] == out["model.safetensors"],
+        "what was held out is fitted on in the end"
+    );
 }
 
 /// A block of both neighbours takes none of the neurons that are next to nothing, and costs no more where more pairs were tried.

@@ -65,8 +65,16 @@ impl Model {
         let survivors = match maps {
             Some(maps) => recipe.survivors(&self.read_repairs(maps)?)?,
             None if recipe.repairs() => {
-                let warning = "The repairs were fitted anew, on all windows of the calibration; where some were held out when the recipe was made, \
-                               they differ from its own. Pass the repair.safetensors of the merged model to have those.";
+                let warning = match recipe.steps.iter().any(|step| step.ridge.is_some()) {
+                    true => {
+                        "The repairs were fitted anew, on all windows of the calibration; where some were held out when the recipe was made, they \
+                         differ from its own. Pass the repair.safetensors of the merged model to have those."
+                    }
+                    false => {
+                        "The blocks were fitted anew on this calibration; they are the recipe's own if it was made on the same. Pass the \
+                         repair.safetensors of the merged model to have those for certain."
+                    }
+                };
                 warnings.push(warning.into());
                 self.repair_again(recipe, calibration, task).await?
             }

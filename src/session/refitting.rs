@@ -7,6 +7,8 @@
 //! A concatenated block has the heads of one of those that it does the work of: its output projection is fitted to what the attention of all of them adds.
 //! And its neurons read what comes of that, so what they read is fitted too, before the down projection is: see [`super::readers`].
 //!
+//! Ridges are found and the whole is judged on held-out windows; then the same is fitted on all.
+//!
 //! A token that ends a document has a state far larger than others (a sink, as position 0). A text without one says nothing about it, and a fit to such a
 //! text can ruin all that follows one: so some windows are given one.
 
@@ -92,6 +94,10 @@ impl Model {
         if divergence(&books).await? >= divergence(survivors).await? {
             return Ok(Vec::new());
         }
+        drop(books);
+        // What was held out has decided; it is fitted on too now, as when the recipe is followed without these weights.
+        let found = |layer: usize| refits.iter().find(|refit| refit.layer == layer).map(|refit| refit.ridges);
+        let (books, refits) = self.fitted_anew(windows, None, survivors, found, measured.norms(), task).await?;
         *survivors = books;
         Ok(refits)
     }

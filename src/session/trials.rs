@@ -22,8 +22,6 @@ use crate::transformer::Stream;
 pub(super) const FIT_TOKENS: usize = 8192;
 /// What is held out judges with at most so many tokens, spread over it.
 pub(super) const JUDGE_TOKENS: usize = 2048;
-/// What is fitted anew behind a merge makes up for this share of what it costs, were all blocks behind it: in a trial nothing behind it is fitted.
-const MADE_UP: f64 = 0.45;
 /// At least so many trials are there to choose from, while there are pairs to try.
 const LEAST: usize = 4;
 
@@ -104,11 +102,7 @@ impl<'a> Trials<'a> {
             step.advance(1)?;
         }
         let cost_of = |layer: usize| self.costs.get(&layer).copied().unwrap_or(0.0);
-        let layers = self.model.transformer.description.layers;
-        let grows = |trial: &&Trial| {
-            let behind = layers.saturating_sub(trial.pair.gone + 1) as f64 / layers as f64;
-            (trial.cost - cost_of(trial.pair.keep) - cost_of(trial.pair.gone)) * (1.0 - MADE_UP * behind)
-        };
+        let grows = |trial: &&Trial| trial.cost - cost_of(trial.pair.keep) - cost_of(trial.pair.gone);
         let best = self.known.iter().min_by(|a, b| grows(a).total_cmp(&grows(b)));
         let best = best.ok_or_else(|| Error::argument("candidates", "there is nothing to choose from"))?;
         let score = Some(best.cost);
