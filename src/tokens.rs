@@ -14,7 +14,17 @@ const MARGIN: usize = 64;
 /// A tokenizer in the format of `tokenizer.json`.
 pub struct Tokenizer(tokenizers::Tokenizer);
 
+/// What tokens that end or begin a document are called.
+const DOCUMENT_ENDS: [&str; 8] =
+    ["<|endoftext|>", "</s>", "<s>", "<eos>", "<bos>", "<|end_of_text|>", "<|begin_of_text|>", "[EOS]"];
+
 impl Tokenizer {
+    /// The tokens below `vocabulary` that end or begin a document, by their names: a chat model's configuration names those of a message instead.
+    pub fn document_ends(&self, vocabulary: usize) -> Vec<u32> {
+        let known = DOCUMENT_ENDS.iter().filter_map(|name| self.0.token_to_id(name));
+        known.filter(|id| (*id as usize) < vocabulary).collect()
+    }
+
     /// Reads `tokenizer.json` and checks that its ids lie inside a vocabulary of `vocabulary` entries.
     ///
     /// # Errors

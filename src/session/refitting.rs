@@ -191,7 +191,10 @@ impl Model {
     /// The windows, some with a token in the middle that ends a document, if this model has one.
     pub(super) fn with_ends(&self, windows: &[Vec<u32>]) -> Vec<Vec<u32>> {
         let mut windows = windows.to_vec();
-        let ends = self.transformer.checkpoint.config.document_ends(self.transformer.description.vocabulary);
+        let vocabulary = self.transformer.description.vocabulary;
+        let mut ends = self.tokenizer.as_ref().map_or(Vec::new(), |tokenizer| tokenizer.document_ends(vocabulary));
+        let named = self.transformer.checkpoint.config.document_ends(vocabulary);
+        ends.extend(named.into_iter().filter(|id| !ends.contains(id)).collect::<Vec<_>>());
         for (place, window) in windows.iter_mut().step_by(WINDOWS_PER_END).enumerate() {
             let middle = window.len() / 2;
             // The first token of a window is a sink as it is.
