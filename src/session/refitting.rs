@@ -159,7 +159,7 @@ impl Model {
         task: &Task,
     ) -> Result<()> {
         let concatenated = survivors.blocks().get(index).is_some_and(|survivor| survivor.picks.is_some());
-        // What is written by averages of heads, or by the heads of one of several blocks whose neurons go, is read by neurons that know only their own.
+        // Only the neurons of a concatenated block are taught to read a stream that more than one attention has passed.
         let attentions = gap.start..if concatenated { gap.end } else { gap.start + 1 };
         for (role, ridge) in Fitted::WRITE.into_iter().zip(ridges) {
             if role == Role::Down {
