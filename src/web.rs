@@ -3,28 +3,27 @@
 //! Methods that compute return promises and take a [`WebTask`], through which they report and are cancelled. Every error leaves as a plain
 //! object `{ name: "MkaError", code, message, hint }`, a cancelled call as `{ name: "AbortError", message }`.
 
+mod convert;
 mod file;
+mod values;
 
 use std::rc::Rc;
 
-use js_sys::{Array, Float32Array, Function, Object, Reflect, Uint8Array, Uint32Array};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tsify::Tsify;
+use js_sys::{Array, Float32Array, Function, Uint32Array};
 use wasm_bindgen::prelude::*;
 
-use crate::error::Error;
 use crate::evaluate::Measured;
 use crate::interface::{
     ChoiceResult, ClozeResult, Comparison, Estimate, Evaluation, GenerateOptions, Input, LineupOptions, LineupPoint,
-    ManifoldOptions, Memory, MergeOptions, SimilarityOptions, Summary, Token,
+    ManifoldOptions, Memory, SimilarityOptions, Summary, Token,
 };
 use crate::merge::presets::{PRESETS, Preset};
-use crate::merge::recipe::Recipe;
 use crate::session;
 use crate::similarity::Measure;
 use crate::task::{Progress, Task};
+use convert::{lineup_options, merge_options, narrow, optional, options, to_js, to_js_error};
 use file::JsSource;
+use values::{Embedding, Hidden, LayerMatrix, Logits, RowTexts};
 
 /// One call: reports its progress, and can be cancelled while it runs.
 #[wasm_bindgen(js_name = Task)]
@@ -41,91 +40,6 @@ pub struct WebModel(Rc<session::Model>);
 /// A calibrated model; see [`session::Calibration`].
 #[wasm_bindgen(js_name = Calibration)]
 pub struct WebCalibration(Rc<session::Calibration>);
-
-/// The ids of a text and the logits after the last of them.
-#[derive(Serialize, Tsify)]
-pub struct Logits {
-    /// Token ids.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Uint32Array")]
-    ids: Uint32Array,
-    /// One logit per entry of the vocabulary.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Float32Array")]
-    values: Float32Array,
-}
-
-/// One number for each pair of layers.
-#[derive(Serialize, Tsify)]
-pub struct LayerMatrix {
-    /// Number of layers L.
-    layers: usize,
-    /// Row-major, L x L.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Float32Array")]
-    values: Float32Array,
-    /// With several seeds, where `values` are means: the standard deviation of each over the draws of rows.
-    #[serde(with = "serde_wasm_bindgen::preserve", skip_serializing_if = "JsValue::is_undefined")]
-    #[tsify(optional, type = "Float32Array")]
-    deviation: JsValue,
-}
-
-/// The tokens of the rows; one entry of each list per row.
-#[derive(Serialize, Tsify)]
-pub struct RowTexts {
-    /// The window that it is in.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Uint32Array")]
-    sequence: Uint32Array,
-    /// Its position in the window.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Uint32Array")]
-    position: Uint32Array,
-    /// The token's id.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Uint32Array")]
-    ids: Uint32Array,
-    /// The token's own text; empty where the model has no tokenizer.
-    texts: Vec<String>,
-    /// The text of the six tokens before it, fewer at the start of a window.
-    before: Vec<String>,
-    /// The text of the six tokens after it.
-    after: Vec<String>,
-}
-
-/// The diffusion map of a layer's output.
-#[derive(Serialize, Tsify)]
-pub struct Embedding {
-    /// Token positions.
-    rows: usize,
-    /// Coordinates of each.
-    dimensions: usize,
-    /// Row-major, rows x dimensions. The sign of a column is arbitrary but fixed.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Float32Array")]
-    values: Float32Array,
-    /// dimensions + 1 of them, the first is 1.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Float64Array")]
-    eigenvalues: js_sys::Float64Array,
-    /// The scale of the kernel.
-    sigma: f64,
-    /// What the user should know.
-    warnings: Vec<String>,
-}
-
-/// Hidden states at the chosen rows.
-#[derive(Serialize, Tsify)]
-pub struct Hidden {
-    /// Token positions.
-    rows: usize,
-    /// Channels.
-    dimensions: usize,
-    /// Row-major, rows x dimensions.
-    #[serde(with = "serde_wasm_bindgen::preserve")]
-    #[tsify(type = "Float32Array")]
-    values: Float32Array,
-}
 
 #[wasm_bindgen(js_class = Task)]
 impl WebTask {
@@ -480,77 +394,4 @@ impl WebCalibration {
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
-}
-
-fn narrow(values: &[f64]) -> Float32Array {
-    let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
-    values.as_slice().into()
-}
-
-/// Options that may be left out.
-fn optional<T: DeserializeOwned + Default>(value: JsValue) -> Result<T, JsValue> {
-    if value.is_undefined() || value.is_null() { Ok(T::default()) } else { options(value) }
-}
-
-/// Options of a merge, whose `repair` is a word or the bytes of a file.
-fn merge_options(value: JsValue) -> Result<MergeOptions, JsValue> {
-    let copy = Object::assign(&Object::new(), value.unchecked_ref());
-    let recipe = Reflect::get(&copy, &"recipe".into())?;
-    if !recipe.is_undefined() {
-        // Read on its own first, so that the error says what is wrong with what.
-        let read: Result<Recipe, _> = serde_wasm_bindgen::from_value(recipe);
-        read.map_err(|e| to_js_error(Error::argument("recipe", format!("it cannot be read: {e}"))))?;
-    }
-    let repair = Reflect::get(&copy, &"repair".into())?;
-    let maps = repair.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec);
-    if maps.is_some() {
-        Reflect::set(&copy, &"repair".into(), &JsValue::UNDEFINED)?;
-    }
-    Ok(MergeOptions { repair_maps: maps, ..options(copy.into())? })
-}
-
-/// Options of a line-up, in which token ids come at several places.
-fn lineup_options(value: JsValue) -> Result<LineupOptions, JsValue> {
-    let copy = Object::assign(&Object::new(), value.unchecked_ref());
-    let calibrate = Reflect::get(&copy, &"calibrate".into())?;
-    Reflect::set(&copy, &"calibrate".into(), &plain_ids(&calibrate)?.into())?;
-    let texts = Array::from(&Reflect::get(&copy, &"texts".into())?);
-    let plain = texts.iter().map(|text| plain_ids(&text).map(JsValue::from)).collect::<Result<Array, _>>()?;
-    Reflect::set(&copy, &"texts".into(), &plain)?;
-    options(copy.into())
-}
-
-/// Options from JavaScript. Typed arrays of ids become plain ones, which is what the deserialiser reads.
-fn options<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
-    serde_wasm_bindgen::from_value(plain_ids(&value)?.into())
-        .map_err(|e| to_js_error(Error::argument("options", e.to_string())))
-}
-
-/// A copy of an object in which `ids` is a plain array.
-fn plain_ids(value: &JsValue) -> Result<Object, JsValue> {
-    let copy = Object::assign(&Object::new(), value.unchecked_ref());
-    let ids = Reflect::get(&copy, &"ids".into())?;
-    if !ids.is_undefined() && !ids.is_null() && !Array::is_array(&ids) {
-        Reflect::set(&copy, &"ids".into(), &Array::from(&ids))?;
-    }
-    Ok(copy)
-}
-
-fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, JsValue> {
-    Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
-}
-
-/// An error as the page's side expects it.
-fn to_js_error(error: Error) -> JsValue {
-    let object = Object::new();
-    let (name, code) = if error == Error::Cancelled { ("AbortError", None) } else { ("MkaError", Some(error.code())) };
-    let fields =
-        [("name", Some(name)), ("code", code), ("message", Some(&*error.to_string())), ("hint", Some(error.hint()))];
-    for (key, value) in fields {
-        if let Some(value) = value {
-            // Setting a key of a plain object cannot fail.
-            let _ = Reflect::set(&object, &key.into(), &value.into());
-        }
-    }
-    object.into()
 }

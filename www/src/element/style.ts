@@ -2,6 +2,7 @@
 import charts from "../page/style/charts.css?inline";
 import controls from "../page/style/controls.css?inline";
 import parts from "../page/style/sheet.css?inline";
+import status from "../page/style/status.css?inline";
 import own from "./element.css?inline";
 
 let made: CSSStyleSheet | undefined;
@@ -9,7 +10,7 @@ let made: CSSStyleSheet | undefined;
 export function sheet(): CSSStyleSheet {
   if (!made) {
     made = new CSSStyleSheet();
-    made.replaceSync(`${controls}${parts}${charts}${own}`);
+    made.replaceSync(`${controls}${parts}${status}${charts}${own}`);
   }
   return made;
 }

@@ -3,6 +3,7 @@ import "./style/base.css";
 import "./style/controls.css";
 import "./style/frame.css";
 import "./style/sheet.css";
+import "./style/status.css";
 import "./style/charts.css";
 import "./style/tour.css";
 import "./style/forced.css";

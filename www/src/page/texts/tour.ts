@@ -1,4 +1,4 @@
-/** The words of the tour. They are loaded with it; a translation is a copy of this file and of texts.ts. */
+/** The words of the tour. They are loaded with it; see texts.ts. */
 import type { TourStep } from "../tour/steps";
 
 interface StepText {

@@ -1,0 +1,272 @@
+//! What the interface gives back.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(target_arch = "wasm32")]
+use tsify::Tsify;
+
+use super::LineupKey;
+use crate::merge::recipe::Recipe;
+
+/// A generated token.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// The text that it adds; empty while a character is incomplete.
+    pub text: String,
+}
+
+/// Facts of a model, told by its headers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Summary {
+    /// Model family.
+    pub family: String,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Channels of the residual stream.
+    pub hidden: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Entries of the vocabulary.
+    pub vocabulary: usize,
+    /// Positions that the model was made for.
+    pub positions: usize,
+    /// Number of weights, a tied head counted once.
+    pub parameters: f64,
+    /// Bytes of the weights.
+    pub bytes: f64,
+    /// Weights of one block.
+    pub block_parameters: f64,
+    /// Bytes of one block.
+    pub block_bytes: f64,
+    /// Number format of the weights: `"F32"`, `"F16"`, `"BF16"`, or `"mixed"`.
+    pub dtype: String,
+    /// Whether the head is the embedding.
+    pub tied: bool,
+    /// The most memory that calibrating and evaluating with default options is expected to take, bytes.
+    pub peak_bytes: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// The proof of merging, a line for each new matrix or bias; absent for a model that was not merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub tensors: Option<Vec<TensorChangeInfo>>,
+}
+
+/// A tensor that was merged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct TensorChangeInfo {
+    /// Its name in the merged model.
+    pub name: String,
+    /// What it was made of, the block in whose place it stands among them.
+    pub parents: Vec<ParentInfo>,
+}
+
+/// A parent of a merged tensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ParentInfo {
+    /// The original block.
+    pub layer: usize,
+    /// Its weight in the average.
+    pub weight: f64,
+    /// |new - parent| / |parent|, Frobenius norms, the parent with its norm folded in where norms are folded.
+    pub distance: f64,
+}
+
+/// How well a model predicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LossInfo {
+    /// Mean negative log-likelihood per prediction, nats.
+    pub nll: f64,
+    /// exp(nll).
+    pub perplexity: f64,
+}
+
+/// An evaluation of a model that was not merged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Evaluation {
+    /// Number of predictions.
+    pub tokens: usize,
+    /// Mean negative log-likelihood per prediction, nats.
+    pub nll: f64,
+    /// exp(nll).
+    pub perplexity: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// An evaluation of a merged model beside the one that it was made of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Comparison {
+    /// Number of predictions.
+    pub tokens: usize,
+    /// The model before.
+    pub dense: LossInfo,
+    /// The model after.
+    pub merged: LossInfo,
+    /// Mean KL(dense || merged), nats.
+    pub kl: f64,
+    /// Share of predictions whose most likely token is the same.
+    pub top1_agreement: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// How a model answers questions by letter. Never shown without the perplexity: a ruined model can be right by letter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ChoiceResult {
+    /// Number of questions.
+    pub questions: usize,
+    /// Share of questions whose right letter is the likeliest of the four. Guessing gives 0.25.
+    pub accuracy: f64,
+    /// Mean probability of the right letter among the four.
+    pub confidence: f64,
+    /// Perplexity on the text of the questions, mean over the questions of the loss per prediction.
+    pub perplexity: f64,
+    /// The letter that was chosen for each.
+    pub answers: Vec<String>,
+}
+
+/// Where the true token stands among all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ClozeFact {
+    /// What the model read.
+    pub prompt: String,
+    /// The text of the true token.
+    pub token: String,
+    /// 1 is the likeliest of the vocabulary.
+    pub rank: usize,
+    /// Its probability.
+    pub probability: f64,
+    /// The text of the likeliest token.
+    pub likeliest: String,
+}
+
+/// How a model completes facts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct ClozeResult {
+    /// Fact by fact.
+    pub facts: Vec<ClozeFact>,
+    /// Mean of 1 / rank.
+    pub mean_reciprocal_rank: f64,
+    /// Perplexity on the facts' text, mean over the facts of the loss per prediction.
+    pub perplexity: f64,
+}
+
+/// One method at one size with one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupPoint {
+    /// Which one it is.
+    #[serde(flatten)]
+    pub key: LineupKey,
+    /// Weights that are left.
+    pub parameters: f64,
+    /// Bytes of weights that are left.
+    pub bytes: f64,
+    /// What was measured, text by text.
+    pub measured: Vec<LineupMeasure>,
+    /// Seconds that choosing and repairing took, smaller sizes of the same run included; the shared calibration is not.
+    pub seconds: f64,
+    /// What was done; absent where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub recipe: Option<Recipe>,
+    /// Why there is no result, for the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub failed: Option<String>,
+}
+
+/// What one point of a line-up measures on one text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct LineupMeasure {
+    /// The text.
+    pub text: String,
+    /// Number of predictions.
+    pub tokens: usize,
+    /// The model before.
+    pub dense: LossInfo,
+    /// The model after.
+    pub merged: LossInfo,
+    /// Mean KL(dense || merged), nats.
+    pub kl: f64,
+    /// Share of predictions whose most likely token is the same.
+    pub top1_agreement: f64,
+}
+
+/// What a calibration ran on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct CalibrationInfo {
+    /// Number of blocks.
+    pub layers: usize,
+    /// Token positions kept.
+    pub rows: usize,
+    /// Tokens that ran.
+    pub tokens: usize,
+    /// Windows that ran.
+    pub sequences: usize,
+    /// Tokens of each.
+    pub window: usize,
+    /// Positions left out at the start of each window.
+    pub skip: usize,
+    /// Seed of the draw of rows.
+    pub seed: u32,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Memory in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Memory {
+    /// WebAssembly memory now.
+    pub wasm: f64,
+    /// The same at its peak; it never shrinks.
+    pub wasm_peak: f64,
+    /// Weights and hidden states on the device, or for the CPU engine in ArrayBuffers, now.
+    pub device: f64,
+    /// The same at its peak.
+    pub device_peak: f64,
+}
+
+/// What running a model will take: times in seconds, sizes in bytes. Right within a factor of two on a machine that does nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
+pub struct Estimate {
+    /// A calibration.
+    pub calibrate_seconds: f64,
+    /// Averaging one pair of layers.
+    pub merge_seconds: f64,
+    /// Measuring the model on as many tokens; a merged one beside it takes about twice as long.
+    pub evaluate_seconds: f64,
+    /// Memory at the peak, in all.
+    pub peak_bytes: f64,
+    /// Bytes that each pass reads anew, since they do not fit the budget.
+    pub read_again: f64,
+    /// Bytes a second from the files to the engine, as measured.
+    pub read_rate: f64,
+    /// Billions of floating-point operations a second on these weights and so many tokens, as measured.
+    pub gflops: f64,
+}
