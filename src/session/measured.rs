@@ -215,12 +215,12 @@ impl<'a> Measured<'a> {
     async fn most_useful(&self, survivors: &Survivors, index: usize, ridge: f64, task: &Task) -> Result<Kept> {
         let original = &self.model.transformer;
         let [layer, behind] = [index, index + 2].map(|index| survivors.begins(index, original.description.layers));
-        let (pair, _) = self.model.merged(&survivors.part(index..index + 2), self.norms, task).await?;
+        let two = survivors.part(index..index + 2);
         let calibration = self.given()?;
         let (sample, known) = (&calibration.sample, &calibration.activations);
         let input = stream_at(original, sample, known, layer, layer, FIT_TOKENS, task).await?;
         let target = stream_at(original, sample, known, behind, behind, FIT_TOKENS, task).await?;
-        self.model.most_useful(&pair, &input, &target, ridge, task).await
+        self.model.most_useful(&two, layer..behind, [&input, &target], (self.norms, ridge), task).await
     }
 
     /// The loss of the model that joining `pair` would give, on a fixed part of the calibration text.

@@ -1,47 +1,66 @@
-//! What the neurons of a concatenated block read: fitted, for those that come from each original block, to what they read there.
+//! What neurons read that stand in front of where they come from, in a concatenated block or in a pair that is to become one.
 //!
-//! In the original model the neurons of a block behind the first read a stream that has passed the blocks in front of them; in the concatenated block
-//! they all read the same. The best linear guess of the one by the other, a matrix T for each original block, is folded into the rows of gate and up:
-//! with n what is read here and t what was read there, T = I + (n'n + mu I)^-1 n'(t - n) and W becomes W T'.
+//! In the original model the neurons of a block behind the first read a stream that has passed the blocks in front of them; here all read the same, what
+//! the attention of the first gives. The best linear guess of the one by the other, a matrix T for each original block, is folded into the rows of gate
+//! and up: with n what is read here and t what was read there, T = I + (n'n + mu I)^-1 n'(t - n) and W becomes W T'.
 
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::Model;
-use super::refitting::Streams;
 use crate::architecture::{Projection, Role, readable_dtype};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::merge::combine::{Norms, folds_norm_of};
 use crate::merge::repair::{Rows, Sums};
-use crate::merge::{Fitted, Picks, Survivors};
+use crate::merge::{Fitted, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
-use crate::transformer::{Transformer, product, read_values};
+use crate::transformer::{Stream, Transformer, product, read_values};
 
 /// How strongly T is drawn to the identity: what is read has few channels beside rows, and a tenth of it served as well.
 const RIDGE: f64 = 0.03;
 
+/// Neurons, and the attention that they read behind.
+struct Readers {
+    /// A model of the block with that attention and those up to the one that has the neurons.
+    blocks: Transformer,
+    /// The place of the latter in it.
+    place: usize,
+    /// The original block that each neuron comes from.
+    from: Vec<usize>,
+    /// Whether the original norms are in the rows of gate and up.
+    folded: bool,
+}
+
 impl Model {
-    /// Fits gate and up of the concatenated survivor at `index`, which does the work of the original blocks `gap`; the streams are in front of it.
+    /// Fits gate and up of the survivor that is `place` behind the one at `index`, to read what the attention of the latter gives. The streams of the
+    /// current and of the original model are in front of that one; its neurons come from the original blocks `gap`, counted from there.
     ///
     /// # Errors
     /// As [`Sums::map`]; [`crate::error::Error::Cancelled`], or what reading and computing fail with.
     pub(super) async fn fit_readers(
         &self,
         survivors: &mut Survivors,
-        index: usize,
+        [index, place]: [usize; 2],
         gap: Range<usize>,
-        streams: &Streams,
+        streams: [&Stream; 2],
         norms: Norms,
         task: &Task,
     ) -> Result<()> {
-        let Some(picks) = survivors.blocks().get(index).and_then(|survivor| survivor.picks.clone()) else {
+        let Some(survivor) = survivors.blocks().get(index + place) else {
             return Ok(());
         };
-        let block = self.alone(survivors, index, norms, task).await?;
-        let maps = self.reading_maps(&block, &picks, gap, streams, norms, task).await?;
-        let projections = &block.description.projections;
+        let description = &self.transformer.description;
+        let from: Vec<usize> = match &survivor.picks {
+            Some(picks) => picks.neurons.iter().map(|(layer, _)| *layer).collect(),
+            None => vec![survivor.layer; description.neurons()],
+        };
+        let folded = survivor.picks.is_some() && norms == Norms::Fold && folds_norm_of(description, Role::Up);
+        let (blocks, _) = self.merged(&survivors.part(index..index + place + 1), norms, task).await?;
+        let readers = Readers { blocks, place, from, folded };
+        let maps = self.reading_maps(&readers, gap, streams, task).await?;
+        let projections = &description.projections;
         let of_neurons = |p: &&Projection| [Role::Gate, Role::Up].contains(&p.role);
         let mut done = Vec::new();
         for projection in projections.iter().filter(of_neurons) {
@@ -52,12 +71,12 @@ impl Model {
             let role = projections.iter().find(|p| p.name == projection.name).map_or(projection.role, |p| p.role);
             let mut sources = vec![None; projection.stored];
             for part in projections.iter().filter(of_neurons).filter(|p| p.name == projection.name) {
-                for (neuron, (layer, _)) in picks.neurons.iter().enumerate() {
+                for (neuron, layer) in readers.from.iter().enumerate() {
                     sources[part.stored_row(neuron)] = Some(*layer);
                 }
             }
-            let weights = self.read_through(&block, projection, &sources, &maps, task).await?;
-            survivors.set_fitted(index, Rc::new(Fitted { role, weights }));
+            let weights = self.read_through(&readers, projection, &sources, &maps, task).await?;
+            survivors.set_fitted(index + place, Rc::new(Fitted { role, weights }));
         }
         Ok(())
     }
@@ -65,54 +84,52 @@ impl Model {
     /// T, row-major, for each original block that gave neurons.
     async fn reading_maps(
         &self,
-        block: &Transformer,
-        picks: &Picks,
+        readers: &Readers,
         gap: Range<usize>,
-        streams: &Streams,
-        norms: Norms,
+        [input, before]: [&Stream; 2],
         task: &Task,
     ) -> Result<Vec<(usize, Vec<f32>)>> {
         let (engine, original) = (self.lab.engine.as_ref(), &self.transformer);
         let (hidden, parallel) = (original.description.hidden, original.description.parallel);
+        let Readers { blocks, place, from, folded } = readers;
         // Side by side with attention, an MLP reads the stream in front of it.
         let in_front_of_mlp = |[front, behind]: [Vec<f32>; 2]| if parallel { front } else { behind };
-        let folded = norms == Norms::Fold && folds_norm_of(&original.description, Role::Up);
         let mut sums = Vec::new();
-        for (layer, _) in Picks::shares_of(&picks.neurons) {
+        for layer in gap.clone().filter(|layer| from.contains(layer)) {
             sums.push((layer, Sums::whole(hidden, hidden)?));
         }
-        for chunk in 0..streams.input.chunk_count() {
-            let here = block.attention_streams(0..1, &streams.input, chunk, task).await?;
+        for chunk in 0..input.chunk_count() {
+            let here = blocks.attention_streams(0..1, input, chunk, task).await?;
             let here = here.into_iter().next().map(in_front_of_mlp).unwrap_or_default();
-            let here = block.read_by_neurons(0, &here, task).await?;
-            let there = original.attention_streams(gap.clone(), &streams.original, chunk, task).await?;
+            let here = blocks.read_by_neurons(*place, &here, task).await?;
+            let there = original.attention_streams(gap.clone(), before, chunk, task).await?;
             for (layer, there) in gap.clone().zip(there) {
                 let Some((_, sums)) = sums.iter_mut().find(|(source, _)| *source == layer) else { continue };
                 let there = in_front_of_mlp(there);
                 // With the original norm in the rows of gate and up, they read what the new one makes of the stream.
                 let there = match folded {
-                    true => block.read_by_neurons(0, &there, task).await?,
+                    true => blocks.read_by_neurons(*place, &there, task).await?,
                     false => original.read_by_neurons(layer, &there, task).await?,
                 };
                 let rows = Rows { read: &here, stream: &here, added: None, target: &there };
-                sums.add(engine, rows, streams.input.window(), usize::MAX, task).await?;
+                sums.add(engine, rows, input.window(), usize::MAX, task).await?;
             }
         }
         sums.into_iter().map(|(layer, sums)| Ok((layer, sums.map(RIDGE)?))).collect()
     }
 
-    /// The stored weights of a projection of `block`, a model of one block, each row of them times the map of the original block that it comes from.
+    /// The stored weights of a projection of the readers, each row of them times the map of the original block that it comes from.
     async fn read_through(
         &self,
-        block: &Transformer,
+        Readers { blocks, place, .. }: &Readers,
         projection: &Projection,
         sources: &[Option<usize>],
         maps: &[(usize, Vec<f32>)],
         task: &Task,
     ) -> Result<Parked> {
         let (engine, inputs, outputs) = (self.lab.engine.as_ref(), projection.columns, projection.stored);
-        let name = block.description.block_tensor(0, projection.name, "weight");
-        let tensor = block.checkpoint.tensor(&name)?;
+        let name = blocks.description.block_tensor(*place, projection.name, "weight");
+        let tensor = blocks.checkpoint.tensor(&name)?;
         let dtype = readable_dtype(&name, tensor)?;
         let mut values = read_values(&name, tensor, 0, tensor.bytes as usize).await?;
         let at = |row: usize, column: usize| match projection.transposed {
@@ -184,6 +201,36 @@ mod tests {
         Mat::from_fn(d, d, |i, j| change[(i, j)] + f64::from(u8::from(i == j)))
     }
 
+    /// Of all rows of gate and up, those of neurons in the block at `place`: that they are what they were `before`, times the map that is theirs.
+    async fn check(before: &Transformer, after: &Transformer, place: usize, map_of: impl Fn(usize) -> Mat<f64>) {
+        let d = &before.description;
+        let values = async |model: &Transformer, name: &str| {
+            let name = d.block_tensor(place, name, "weight");
+            let tensor = model.checkpoint.tensor(&name).unwrap();
+            (tensor.dtype, read_values(&name, tensor, 0, tensor.bytes as usize).await.unwrap())
+        };
+        for p in d.projections.iter().filter(|p| [Role::Gate, Role::Up].contains(&p.role)) {
+            let ((dtype, old), (_, new)) = (values(before, p.name).await, values(after, p.name).await);
+            let at = |row: usize, column: usize| {
+                let row = p.stored_row(row);
+                if p.transposed { column * p.stored + row } else { row * d.hidden + column }
+            };
+            let largest = old.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            let within = f64::from(largest) * if dtype == safetensors::Dtype::BF16 { 1e-2 } else { 1e-4 };
+            let mut moved = 0.0f64;
+            for row in 0..p.rows {
+                let map = map_of(row);
+                for j in 0..d.hidden {
+                    let sum: f64 = (0..d.hidden).map(|k| f64::from(old[at(row, k)]) * map[(j, k)]).sum();
+                    let found = f64::from(new[at(row, j)]);
+                    assert!((found - sum).abs() < within, "{} {} [{row}, {j}]: {found} {sum}", d.family, p.name);
+                    moved = moved.max((found - f64::from(old[at(row, j)])).abs());
+                }
+            }
+            assert!(moved > 10.0 * within, "{} {}: it is as it was", d.family, p.name);
+        }
+    }
+
     /// Gate and up of their own, in one tensor, stored the other way round, beside attention; norms by mean and deviation.
     #[test]
     fn each_neuron_reads_the_best_guess_of_what_it_read() {
@@ -191,55 +238,36 @@ mod tests {
             let model = open(miniature);
             let (t, task) = (&model.transformer, Task::silent());
             let d = &t.description;
-            let (hidden, neurons, half) = (d.hidden, d.neurons() as u32, d.neurons() as u32 / 2);
+            let (neurons, half) = (d.neurons() as u32, d.neurons() as u32 / 2);
             let kept = Kept {
                 neurons: [(0..half).collect(), (half..neurons).collect()],
                 heads: [(0..d.kv_heads as u32).collect(), Vec::new()],
             };
-            let mut survivors = Survivors::all(d.layers);
-            survivors.merge(0, 1, &Join::Concatenate(kept)).unwrap();
+            let mut joined = Survivors::all(d.layers);
+            joined.merge(0, 1, &Join::Concatenate(kept)).unwrap();
             let windows: Vec<Vec<u32>> =
                 (0..3).map(|w| (0..13).map(|i| (w * 31 + i * 17 + 1) % d.vocabulary as u32).collect()).collect();
             pollster::block_on(async {
                 let input = t.embed(&windows, &task).await.unwrap();
-                let original = input.fork(model.lab.engine.as_ref()).unwrap();
-                let streams = Streams { input, original };
-                let before = model.alone(&survivors, 0, Norms::Fold, &task).await.unwrap();
-                model.fit_readers(&mut survivors, 0, 0..2, &streams, Norms::Fold, &task).await.unwrap();
-                let after = model.alone(&survivors, 0, Norms::Fold, &task).await.unwrap();
-
-                let read = async |states: &[Vec<f32>; 2]| {
-                    let states = &states[usize::from(!d.parallel)];
-                    matrix(&before.read_by_neurons(0, states, &task).await.unwrap(), hidden)
-                };
-                let here = before.attention_streams(0..1, &streams.input, 0, &task).await.unwrap();
-                let here = read(&here[0]).await;
-                let there = t.attention_streams(0..2, &streams.original, 0, &task).await.unwrap();
-                let maps = [expected(&here, &read(&there[0]).await, 13), expected(&here, &read(&there[1]).await, 13)];
-                let values = async |model: &Transformer, name: &str| {
-                    let name = model.description.block_tensor(0, name, "weight");
-                    let tensor = model.checkpoint.tensor(&name).unwrap();
-                    read_values(&name, tensor, 0, tensor.bytes as usize).await.unwrap()
-                };
-                for p in d.projections.iter().filter(|p| [Role::Gate, Role::Up].contains(&p.role)) {
-                    let (old, new) = (values(&before, p.name).await, values(&after, p.name).await);
-                    let at = |row: usize, column: usize| {
-                        let row = p.stored_row(row);
-                        if p.transposed { column * p.stored + row } else { row * hidden + column }
+                let original = t.attention_streams(0..2, &input, 0, &task).await.unwrap();
+                // A concatenated block, and the back one of two that are as they were.
+                for (mut survivors, place) in [(joined, 0), (Survivors::all(d.layers), 1)] {
+                    let model_of = async |survivors: &Survivors| {
+                        model.merged(&survivors.part(0..place + 1), Norms::Fold, &task).await.unwrap().0
                     };
-                    let largest = old.iter().fold(0.0f32, |most, value| most.max(value.abs()));
-                    let within = f64::from(largest) * if miniature.ends_with("bf16") { 1e-2 } else { 1e-4 };
-                    let mut moved = 0.0f64;
-                    for row in 0..p.rows {
-                        let map = &maps[usize::from(row >= half as usize)];
-                        for j in 0..hidden {
-                            let sum: f64 = (0..hidden).map(|k| f64::from(old[at(row, k)]) * map[(j, k)]).sum();
-                            let found = f64::from(new[at(row, j)]);
-                            assert!((found - sum).abs() < within, "{miniature} {} [{row}, {j}]: {found} {sum}", p.name);
-                            moved = moved.max((found - f64::from(old[at(row, j)])).abs());
-                        }
-                    }
-                    assert!(moved > 10.0 * within, "{miniature} {}: it is as it was", p.name);
+                    let before = model_of(&survivors).await;
+                    let streams = [&input; 2];
+                    model.fit_readers(&mut survivors, [0, place], 0..2, streams, Norms::Fold, &task).await.unwrap();
+                    let read = async |states: &[Vec<f32>; 2]| {
+                        let states = &states[usize::from(!d.parallel)];
+                        matrix(&before.read_by_neurons(place, states, &task).await.unwrap(), d.hidden)
+                    };
+                    let here = before.attention_streams(0..1, &input, 0, &task).await.unwrap();
+                    let here = read(&here[0]).await;
+                    let [first, second] = [&original[0], &original[1]];
+                    let maps = [expected(&here, &read(first).await, 13), expected(&here, &read(second).await, 13)];
+                    let map_of = |row: usize| maps[usize::from(place == 1 || row >= half as usize)].clone();
+                    check(&before, &model_of(&survivors).await, place, map_of).await;
                 }
             });
         }

@@ -164,7 +164,8 @@ impl Model {
         for (role, ridge) in Fitted::WRITE.into_iter().zip(ridges) {
             if role == Role::Down {
                 if let (true, Some(streams)) = (concatenated, all.first()) {
-                    self.fit_readers(survivors, index, gap.clone(), streams, norms, task).await?;
+                    let streams = [&streams.input, &streams.original];
+                    self.fit_readers(survivors, [index, 0], gap.clone(), streams, norms, task).await?;
                 }
                 self.pass_original(all, gap.clone(), task).await?;
             }

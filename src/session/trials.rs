@@ -136,8 +136,8 @@ impl<'a> Trials<'a> {
             .await?;
         let joins = match self.combination {
             Combination::Concatenate => {
-                let (model_of_two, _) = model.merged(&two, self.norms, task).await?;
-                let kept = model.most_useful(&model_of_two, input, &target, self.ridge, task).await?;
+                let (gap, how) = (pair.keep..behind, (self.norms, self.ridge));
+                let kept = model.most_useful(&two, gap, [input, &target], how, task).await?;
                 vec![(Join::Concatenate(kept), None)]
             }
             combination => measured.joins(combination, survivors, pair, task).await?,

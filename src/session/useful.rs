@@ -1,16 +1,19 @@
 //! Which neurons of two blocks a fit of one down projection can least do without: those that make one block of both.
 //!
-//! The neurons of both read what the front block's attention gives; all of them together are fitted to the original stream behind the two, and those stay
-//! whose loss costs that fit the most. The heads are the front block's.
+//! The neurons of both read what the front block's attention gives, through the best guess of what they read where they come from ([`super::readers`]); all of
+//! them together are fitted to the original stream behind the two, and those stay whose loss costs that fit the most. The heads are the front block's.
+
+use std::ops::Range;
 
 use super::Model;
 use super::plan::MOST_NEURONS;
 use super::strength::{add_squares, column_squares};
 use crate::architecture::Role;
 use crate::error::Result;
-use crate::merge::Kept;
+use crate::merge::combine::Norms;
 use crate::merge::concatenate::strongest;
 use crate::merge::repair::{Rows, Sums};
+use crate::merge::{Kept, Survivors};
 use crate::task::Task;
 use crate::transformer::{Stream, Transformer};
 
@@ -23,20 +26,28 @@ struct Both {
 }
 
 impl Model {
-    /// The parts of the two blocks of `pair` that make one block of them; `input` is the stream in front of the first, `target` the original model's
-    /// stream behind the second.
+    /// The parts of two survivors, which do the work of the original blocks `gap`, that make one block of them; `input` is the original model's stream in
+    /// front of these, `target` that behind them.
     ///
     /// # Errors
     /// As [`Sums::saliencies`]; [`crate::error::Error::Cancelled`], or what reading and computing fail with.
     pub(super) async fn most_useful(
         &self,
-        pair: &Transformer,
-        input: &Stream,
-        target: &Stream,
-        ridge: f64,
+        two: &Survivors,
+        gap: Range<usize>,
+        [input, target]: [&Stream; 2],
+        (norms, ridge): (Norms, f64),
         task: &Task,
     ) -> Result<Kept> {
         let engine = self.lab.engine.as_ref();
+        let mut fitted = two.clone();
+        for (place, survivor) in two.blocks().iter().enumerate() {
+            // The front block's own neurons read what they did.
+            if place > 0 || survivor.picks.is_some() {
+                self.fit_readers(&mut fitted, [0, place], gap.clone(), [input; 2], norms, task).await?;
+            }
+        }
+        let pair = &self.merged(&fitted, norms, task).await?.0;
         let (count, hidden) = (pair.description.neurons(), pair.description.hidden);
         let pool = self.pool(pair, input, task).await?;
         let inputs = pool[0].len() + pool[1].len();
