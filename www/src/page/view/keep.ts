@@ -10,9 +10,14 @@ import { busy, button, panel, trouble, type View } from "./parts";
 /** Bytes that a browser does not like to gather in its temporary storage. */
 const LARGE = 1e9;
 
+/** What was listed last, without its bytes: while another merge runs its room is kept, so that nothing moves. */
+let last: { name: string; size: number }[] | undefined;
+
 export function keepPanel(): View {
   const words = T.keep;
   const { files, merged } = state;
+  if (files) last = files.map(({ name, blob }) => ({ name, size: blob.size }));
+  else if (!busy()) last = undefined;
   const off = busy() || !files;
   const total = files?.reduce((sum, { blob }) => sum + blob.size, 0) ?? 0;
   /** A picker that the browser refuses is told like any other error. */
@@ -25,21 +30,23 @@ export function keepPanel(): View {
     ${trouble("keep")}
     ${!canSaveFolder && total > LARGE ? html`<p class="note">${words.noPicker}</p>` : nothing}
     <p class="note" id="files-note">${files ? words.total(files.length, total) : words.notYet}</p>
-    ${files
+    ${last
       ? html`
-          <h3>${words.single}</h3>
-          <ul class="files" id="files">
-            ${files.map(
-              ({ name, blob }) => html`
-                <li>
-                  <button type="button" class="link" aria-label=${words.download(name)} @click=${() => offer(blob, name)}>
-                    ${name}
-                  </button>
-                  <span>${bytes(blob.size)}</span>
-                </li>
-              `,
-            )}
-          </ul>
+          <div class=${files ? "" : "kept-room"}>
+            <h3>${words.single}</h3>
+            <ul class="files" id="files">
+              ${last.map(
+                ({ name, size }, at) => html`
+                  <li>
+                    <button type="button" class="link" aria-label=${words.download(name)} @click=${() => files?.[at] && offer(files[at].blob, name)}>
+                      ${name}
+                    </button>
+                    <span>${bytes(size)}</span>
+                  </li>
+                `,
+              )}
+            </ul>
+          </div>
         `
       : nothing}
     <details ?hidden=${!merged}>
