@@ -3,6 +3,7 @@
 //! This module must not know what is computed.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use serde::Serialize;
 use web_time::{Duration, Instant};
@@ -33,19 +34,24 @@ pub struct Progress {
 
 /// One call of the user: cancelled from outside, reporting to the outside.
 pub struct Task {
-    cancelled: Cell<bool>,
+    cancelled: Rc<Cell<bool>>,
     report: Box<dyn Fn(Progress)>,
 }
 
 impl Task {
     /// A task that reports to `report`.
     pub fn new(report: impl Fn(Progress) + 'static) -> Self {
-        Self { cancelled: Cell::new(false), report: Box::new(report) }
+        Self { cancelled: Rc::default(), report: Box::new(report) }
     }
 
     /// A task that nobody watches.
     pub fn silent() -> Self {
         Self::new(|_| ())
+    }
+
+    /// The same task for what one unit of a step consists of: cancelled with it, and silent, so that the user sees how far the step is.
+    pub fn inner(&self) -> Self {
+        Self { cancelled: self.cancelled.clone(), ..Self::silent() }
     }
 
     /// Asks the computation to stop; it does at its next [`Task::check`].
@@ -120,7 +126,6 @@ impl Step<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::rc::Rc;
 
     #[test]
     fn reports_the_ends_and_stops_when_cancelled() {
@@ -132,7 +137,12 @@ mod tests {
         step.advance(5).unwrap();
         assert_eq!(seen.borrow().first(), Some(&(0, false)));
         assert_eq!(seen.borrow().last(), Some(&(3, true)), "never beyond the total");
+        let inner = task.inner();
+        let reports = seen.borrow().len();
+        inner.step("count", 1, "parts").advance(1).unwrap();
+        assert_eq!(seen.borrow().len(), reports, "what is inside is silent");
         task.cancel();
         assert_eq!(step.advance(0), Err(Error::Cancelled));
+        assert_eq!(inner.check(), Err(Error::Cancelled));
     }
 }

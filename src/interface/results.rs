@@ -251,7 +251,7 @@ pub struct Memory {
 }
 
 /// What running a model will take: times in seconds, sizes in bytes. Right within a factor of two on a machine that does nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(target_arch = "wasm32", derive(Tsify))]
 pub struct Estimate {
@@ -259,6 +259,8 @@ pub struct Estimate {
     pub calibrate_seconds: f64,
     /// Averaging one pair of layers.
     pub merge_seconds: f64,
+    /// Merging by the preset `loss-guided` with one layer removed, with two, and so on. Empty where it does not concatenate in a model of this kind.
+    pub loss_guided_seconds: Vec<f64>,
     /// Measuring the model on as many tokens; a merged one beside it takes about twice as long.
     pub evaluate_seconds: f64,
     /// Memory at the peak, in all.

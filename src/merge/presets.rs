@@ -40,7 +40,10 @@ pub struct PresetOptions {
     pub candidates: Option<usize>,
 }
 
-/// All named methods, the default first.
+/// How many pairs this tool's own method tries at first.
+pub const LOSS_GUIDED_CANDIDATES: usize = 12;
+
+/// All named methods, the paper's own first.
 pub const PRESETS: [Preset; 11] = [
     Preset {
         name: "mka",
@@ -137,7 +140,7 @@ pub const PRESETS: [Preset; 11] = [
             alpha: None,
             norms: "fold",
             repair: "refit",
-            candidates: Some(12),
+            candidates: Some(LOSS_GUIDED_CANDIDATES),
         },
     },
     Preset {

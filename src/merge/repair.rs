@@ -10,6 +10,7 @@
 //! X = (x'Wx + mu I)^-1 x'W(t - s) is what is added to its weights; the ridge draws it to what it was. This module must not know how x, y, M, s and t come
 //! about.
 
+mod pace;
 mod saliency;
 
 use faer::linalg::solvers::{Llt, Solve};
@@ -20,6 +21,8 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::task::Task;
 use crate::transformer::product_rows;
+
+pub use pace::seconds_per_flop;
 
 /// Position 0 of a sequence is an attention sink, far larger than the rest; left to its 1/|t| it would not count, and the sink breaks.
 const SINK_WEIGHT: f64 = 10.0;
@@ -284,155 +287,4 @@ fn finite(map: Vec<f32>) -> Result<Vec<f32>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::compute::cpu::Cpu;
-
-    /// Rows of one window: the first is a sink.
-    fn add(sums: &mut Sums, [y, m, t]: [&[f32]; 3]) -> Result<()> {
-        let rows = Rows { read: m, stream: y, added: Some(m), target: t };
-        pollster::block_on(sums.add(&Cpu::default(), rows, usize::MAX, usize::MAX, &Task::silent()))
-    }
-
-    /// Reproducible values in about [-1, 1].
-    pub(super) fn values(n: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed * 7919 + 1;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / 8_388_608.0 - 1.0
-        };
-        (0..n).map(|_| next()).collect()
-    }
-
-    /// The normal equations, residual by residual: (M'WM + mu I)(T - I) = M'W(t - y - M).
-    #[test]
-    fn the_map_solves_its_normal_equations() {
-        for (rows, d) in [(1, 1), (7, 3), (64, 17), (200, 31)] {
-            let (y, m, t) = (values(rows * d, 1), values(rows * d, 2), values(rows * d, 3));
-            let mut sums = Sums::whole(d, d).unwrap();
-            let half = rows / 2 * d;
-            add(&mut sums, [&y[..half], &m[..half], &t[..half]]).unwrap();
-            add(&mut sums, [&y[half..], &m[half..], &t[half..]]).unwrap();
-            assert_eq!(sums.rows(), rows);
-            let map = sums.map(0.3).unwrap();
-            let weight = |i: usize| {
-                let norm: f64 = t[i * d..(i + 1) * d].iter().map(|v| f64::from(*v).powi(2)).sum();
-                if i == 0 || i == half / d { 100.0 / norm } else { 1.0 / norm }
-            };
-            let gram = |a: usize, b: usize| -> f64 {
-                (0..rows).map(|i| weight(i) * f64::from(m[i * d + a]) * f64::from(m[i * d + b])).sum()
-            };
-            let mu = 0.3 * (0..d).map(|i| gram(i, i)).sum::<f64>() / d as f64;
-            for a in 0..d {
-                for b in 0..d {
-                    let delta = |c: usize| f64::from(map[c * d + b]) - f64::from(c == b);
-                    let left: f64 = (0..d).map(|c| gram(a, c) * delta(c)).sum::<f64>() + mu * delta(a);
-                    let residual =
-                        |i: usize| f64::from(t[i * d + b]) - f64::from(y[i * d + b]) - f64::from(m[i * d + b]);
-                    let right: f64 = (0..rows).map(|i| weight(i) * f64::from(m[i * d + a]) * residual(i)).sum();
-                    let scale = gram(a, a) + mu;
-                    assert!((left - right).abs() < 1e-6 * scale, "rows {rows}, D {d}, [{a}, {b}]: {left} {right}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_diagonal_is_the_best_of_each_channel_alone() {
-        let (y, m, t) = (values(40 * 3, 1), values(40 * 3, 2), values(40 * 3, 3));
-        let mut sums = Sums::diagonal(3);
-        add(&mut sums, [&y, &m, &t]).unwrap();
-        let map = sums.map(0.3).unwrap();
-        let weight = |i: usize| {
-            let sink = if i == 0 { 100.0 } else { 1.0 };
-            sink / t[i * 3..(i + 1) * 3].iter().map(|v| f64::from(*v).powi(2)).sum::<f64>()
-        };
-        let gram = |c: usize| (0..40).map(|i| weight(i) * f64::from(m[i * 3 + c]).powi(2)).sum::<f64>();
-        let mu = 0.3 * (gram(0) + gram(1) + gram(2)) / 3.0;
-        for (c, factor) in map.into_iter().enumerate() {
-            // The derivative of the weighted error of T M, and of mu (T - 1)^2.
-            let slope = |i: usize| {
-                let at = i * 3 + c;
-                let error = f64::from(t[at]) - f64::from(y[at]) - f64::from(factor) * f64::from(m[at]);
-                weight(i) * f64::from(m[at]) * error
-            };
-            let left: f64 = (0..40).map(slope).sum();
-            assert!((left - mu * (f64::from(factor) - 1.0)).abs() < 1e-5 * gram(c), "channel {c}");
-        }
-    }
-
-    /// What a projection gains is the least squares of what it reads: (x'Wx + mu I) X = x'W(t - s), for other sizes than square, over a limit of rows.
-    #[test]
-    fn a_projection_is_fitted_by_its_normal_equations() {
-        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 2), (ROWS_AT_ONCE + 3, 13, 5)] {
-            let (x, s, t) = (values(rows * inputs, 6), values(rows * outputs, 7), values(rows * outputs, 8));
-            let mut sums = Sums::whole(inputs, outputs).unwrap();
-            let read = Rows { read: &x, stream: &s, added: None, target: &t };
-            let window = 3;
-            let most = rows.min(ROWS_AT_ONCE + 2);
-            pollster::block_on(sums.add(&Cpu::default(), read, window, most, &Task::silent())).unwrap();
-            assert_eq!(sums.rows(), most);
-            let change = sums.solve(0.3).unwrap();
-            let weight = |i: usize| {
-                let norm: f64 = t[i * outputs..(i + 1) * outputs].iter().map(|v| f64::from(*v).powi(2)).sum();
-                if i.is_multiple_of(window) { 100.0 / norm } else { 1.0 / norm }
-            };
-            let read = |i: usize, a: usize| f64::from(x[i * inputs + a]);
-            let gram = |a: usize, b: usize| (0..most).map(|i| weight(i) * read(i, a) * read(i, b)).sum::<f64>();
-            let mu = 0.3 * (0..inputs).map(|i| gram(i, i)).sum::<f64>() / inputs as f64;
-            for a in 0..inputs {
-                for b in 0..outputs {
-                    let left: f64 = (0..inputs).map(|c| gram(a, c) * change[c * outputs + b]).sum::<f64>();
-                    let residual = |i: usize| f64::from(t[i * outputs + b]) - f64::from(s[i * outputs + b]);
-                    let right: f64 = (0..most).map(|i| weight(i) * read(i, a) * residual(i)).sum();
-                    let left = left + mu * change[a * outputs + b];
-                    assert!((left - right).abs() < 1e-6 * (gram(a, a) + mu), "{rows} rows, [{a}, {b}]: {left} {right}");
-                }
-            }
-        }
-    }
-
-    /// What a change gains is the difference of the squared errors without and with it, row by row.
-    #[test]
-    fn a_gain_is_by_how_much_the_error_falls() {
-        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 2), (ROWS_AT_ONCE + 3, 13, 5)] {
-            let (x, s, t) = (values(rows * inputs, 6), values(rows * outputs, 7), values(rows * outputs, 8));
-            let mut sums = Sums::whole(inputs, outputs).unwrap();
-            let read = Rows { read: &x, stream: &s, added: None, target: &t };
-            pollster::block_on(sums.add(&Cpu::default(), read, usize::MAX, usize::MAX, &Task::silent())).unwrap();
-            let change: Vec<f64> = values(inputs * outputs, 9).into_iter().map(|v| f64::from(v) / 10.0).collect();
-            let error = |by: f64| -> f64 {
-                let row = |i: usize| {
-                    let target = &t[i * outputs..(i + 1) * outputs];
-                    let norm: f64 = target.iter().map(|v| f64::from(*v).powi(2)).sum();
-                    let off = |o: usize| {
-                        let reached: f64 =
-                            (0..inputs).map(|a| f64::from(x[i * inputs + a]) * change[a * outputs + o]).sum();
-                        f64::from(target[o]) - f64::from(s[i * outputs + o]) - by * reached
-                    };
-                    (0..outputs).map(|o| off(o).powi(2)).sum::<f64>() * if i == 0 { 100.0 } else { 1.0 } / norm
-                };
-                (0..rows).map(row).sum()
-            };
-            let (found, expected) = (sums.gain(&change).unwrap(), error(0.0) - error(1.0));
-            assert!((found - expected).abs() < 1e-5 * (error(0.0) + error(1.0)), "{found} and {expected}");
-        }
-        assert!(Sums::diagonal(3).gain(&[0.0; 3]).is_err());
-        assert!(Sums::whole(2, 2).unwrap().gain(&[0.0; 3]).is_err());
-    }
-
-    #[test]
-    fn a_target_that_is_already_met_asks_for_no_change() {
-        let (y, m) = (values(60, 4), values(60, 5));
-        let t: Vec<f32> = y.iter().zip(&m).map(|(a, b)| a + b).collect();
-        let mut sums = Sums::whole(6, 6).unwrap();
-        add(&mut sums, [&y, &m, &t]).unwrap();
-        let map = sums.map(0.3).unwrap();
-        for (i, value) in map.iter().enumerate() {
-            assert!((value - f32::from(u8::from(i / 6 == i % 6))).abs() < 1e-6);
-        }
-        assert!(Sums::whole(6, 6).unwrap().solve(0.3).is_err(), "nothing to fit");
-        assert!(add(&mut sums, [&y, &m, &[0.0; 60]]).is_err(), "a target of norm 0");
-        assert!(add(&mut sums, [&y, &m, &t[..6]]).is_err());
-    }
-}
+mod tests;

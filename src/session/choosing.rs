@@ -163,9 +163,9 @@ async fn cheapest(
     }
     if trials.len() > 1 {
         let step = task.step("choose", trials.len(), "candidates");
-        let mut least = f64::INFINITY;
+        let (mut least, inner) = (f64::INFINITY, task.inner());
         for index in 0..trials.len() {
-            let loss = match measured.loss_after(survivors, trials[index].0, &trials[index].1, task).await {
+            let loss = match measured.loss_after(survivors, trials[index].0, &trials[index].1, &inner).await {
                 // A model that is beyond measuring is the worst choice, and no reason to stop.
                 Err(Error::NotFinite { .. }) => f64::INFINITY,
                 loss => loss?,

@@ -2,14 +2,18 @@
 
 use super::Model;
 use super::model::DEFAULT_CALIBRATION;
+use super::plan::{DEFAULT_HOLDOUT, MOST_NEURONS, refits};
+use super::trials::{FIT_TOKENS, JUDGE_TOKENS, expected_trials};
+use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::interface::{Estimate, EstimateOptions};
 use crate::merge::combine::seconds_per_value;
+use crate::merge::repair::seconds_per_flop;
 use crate::task::Task;
 use crate::transformer::windows_per_chunk;
 
 impl Model {
-    /// Estimates a calibration on so many windows, a merge of one pair, and an evaluation of as many windows.
+    /// Estimates a calibration on so many windows, a merge of one pair, merges by `loss-guided`, and an evaluation of as many windows.
     ///
     /// # Errors
     /// [`Error::BadArgument`] for sizes that cannot be run, [`Error::Cancelled`], or what reading and computing fail with.
@@ -48,14 +52,118 @@ impl Model {
         let head = head_weights * (chunks * rates.per_weight + bytes_per_weight * rates.per_byte);
         // Both parents are read twice: for their sum, and for how far they are from it.
         let merge = 4.0 * sizes.block as f64 * rates.per_byte + block_weights * seconds_per_value();
+        let read_again = if resident < sizes.all { sizes.block as f64 * rates.per_byte } else { 0.0 };
+        let token_seconds = rates.per_weight / (per_chunk * window) as f64;
+        let speeds = Speeds {
+            product: token_seconds / 2.0,
+            solution: seconds_per_flop()?,
+            block: block_seconds / (sequences * window) as f64,
+            block_again: read_again,
+            head: head_weights * token_seconds,
+        };
+        let guided = loss_guided(d, &speeds, (sequences * window) as f64);
         Ok(Estimate {
             calibrate_seconds: pass,
             merge_seconds: merge,
+            loss_guided_seconds: guided,
             evaluate_seconds: pass + head,
             peak_bytes: self.peak_bytes((sequences as u64, window as u64, rows as u64)) as f64,
             read_again: (sizes.all - resident) as f64,
             read_rate: rates.per_byte.recip(),
             gflops: row_flops / rates.per_weight / 1e9,
         })
+    }
+}
+
+/// Seconds of the parts of a fit.
+struct Speeds {
+    /// An operation of a product on the engine.
+    product: f64,
+    /// An operation of a solution in f64.
+    solution: f64,
+    /// A token in a block.
+    block: f64,
+    /// Reading a block again, where it is not kept.
+    block_again: f64,
+    /// A token in the head.
+    head: f64,
+}
+
+impl Speeds {
+    /// A block on so many tokens.
+    fn block(&self, tokens: f64) -> f64 {
+        tokens * self.block + self.block_again
+    }
+
+    /// The sums of a fit of so many channels to so many, and so many solutions: a Cholesky factor and a solution by it.
+    fn fit(&self, [inputs, outputs]: [f64; 2], tokens: f64, solutions: f64) -> f64 {
+        let sums = tokens * inputs * (inputs + 2.0 * outputs);
+        let solution = inputs.powi(2) * (inputs / 3.0 + 2.0 * outputs);
+        sums * self.product + solutions * solution * self.solution
+    }
+}
+
+/// Seconds of a merge by `loss-guided` calibrated on so many tokens, for 1, 2, ... layers removed; none where the model is merged another way then.
+///
+/// Counts what [`super::trials`] and [`super::refitting`] do: how often a block runs, and what is fitted to what.
+fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
+    if refits(d).is_err() {
+        return Vec::new();
+    }
+    let (layers, hidden) = (d.layers as f64, d.hidden as f64);
+    let (heads, neurons) = ((d.heads * d.head_size) as f64, d.neurons() as f64);
+    let both = (2.0 * neurons).min(MOST_NEURONS as f64);
+    let fitted = (tokens * (1.0 - DEFAULT_HOLDOUT)).min(FIT_TOKENS as f64);
+    let judged = (tokens * DEFAULT_HOLDOUT).min(JUDGE_TOKENS as f64);
+    let judging = |blocks: f64| blocks * speeds.block(judged) + judged * speeds.head;
+    // What neurons read: T for the back block of the pair, then for both.
+    let reads = speeds.fit([hidden, hidden], fitted, 1.0);
+    // An inverse for the saliencies is half a solution more.
+    let useful = speeds.fit([both, hidden], fitted, 1.5);
+    let writes =
+        |tokens, solutions| [heads, neurons].map(|n| speeds.fit([n, hidden], tokens, solutions)).iter().sum::<f64>();
+    let trial = 6.0 * speeds.block(fitted) + 3.0 * reads + useful + writes(fitted, 1.0) + judging(layers / 2.0);
+    let passing = layers * (speeds.block(fitted) + speeds.block(judged));
+    // Twice, at first with a search for the ridge.
+    let block = 2.0 * (3.5 * speeds.block(tokens) + writes(tokens, 3.0));
+    let merged = 4.0 * speeds.fit([hidden, hidden], tokens, 1.0);
+    let removed = (1..d.layers).map(|n| (n, n as f64));
+    let seconds = |(count, n): (usize, f64)| {
+        // The first gap of n anywhere is expected behind one block of n + 1.
+        let behind = (layers - n) * n / (n + 1.0);
+        expected_trials(d.layers, count) as f64 * trial + passing + behind * block + n * merged + 4.0 * judging(layers)
+    };
+    removed.map(seconds).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::checkpoint::source::{DiskSource, Source};
+    use crate::session::Lab;
+
+    /// `loss_guided` seconds of a miniature.
+    fn told(miniature: &str) -> (usize, Vec<f64>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
+        let is_needed = |file: &Source| ["config.json", "model.safetensors", "tokenizer.json"].contains(&file.name());
+        let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
+        pollster::block_on(async {
+            let lab = Lab::create("cpu").await.unwrap();
+            let model = lab.open(&files, &Task::silent()).await.unwrap();
+            let options = EstimateOptions { sequences: Some(4), window: Some(16), rows: Some(16) };
+            let seconds = model.estimate(&options, &Task::silent()).await.unwrap().loss_guided_seconds;
+            (model.transformer.description.layers, seconds)
+        })
+    }
+
+    #[test]
+    fn the_own_method_is_told_for_each_number_of_layers_where_it_can_be_followed() {
+        let (layers, seconds) = told("llama");
+        assert_eq!(seconds.len(), layers - 1);
+        assert!(seconds.iter().all(|seconds| seconds.is_finite() && *seconds > 0.0), "{seconds:?}");
+        // A norm between the projections and the stream.
+        assert!(told("gemma2").1.is_empty());
     }
 }

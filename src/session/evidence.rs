@@ -41,7 +41,8 @@ impl Model {
         for question in &questions {
             let ids = tokenizer.encode(&question.prompt)?;
             self.check_ids(ids.iter())?;
-            let (found, logits) = read_text(&self.transformer, &ids, ids.len().saturating_sub(1), task).await?;
+            let (found, logits) =
+                read_text(&self.transformer, &ids, ids.len().saturating_sub(1), &task.inner()).await?;
             let scores: Vec<f64> = letters.iter().map(|id| f64::from(logits[*id as usize])).collect();
             let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let chosen = scores.iter().position(|score| *score == most).unwrap_or(0);
@@ -83,7 +84,7 @@ impl Model {
                 return Err(Error::argument("facts", reason));
             };
             self.check_ids(whole.iter())?;
-            let (found, logits) = read_text(&self.transformer, &whole[..=shared], shared - 1, task).await?;
+            let (found, logits) = read_text(&self.transformer, &whole[..=shared], shared - 1, &task.inner()).await?;
             let own = logits[target as usize];
             let rank = 1 + logits.iter().filter(|logit| **logit > own).count();
             let (likeliest, most) = logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (id, logit)| {

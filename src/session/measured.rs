@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Model;
 use super::calibration::Calibration;
+use super::passage::Passage;
 use super::plan::{Alpha, Combination, Plan, Repair};
 use super::strength::strengths;
 use super::trials::FIT_TOKENS;
@@ -219,8 +220,8 @@ impl<'a> Measured<'a> {
         let calibration = self.given()?;
         let (sample, known) = (&calibration.sample, &calibration.activations);
         let input = stream_at(original, sample, known, layer, layer, FIT_TOKENS, task).await?;
-        let target = stream_at(original, sample, known, behind, behind, FIT_TOKENS, task).await?;
-        self.model.most_useful(&two, layer..behind, [&input, &target], (self.norms, ridge), task).await
+        let passage = Passage::new(original, input, layer..behind);
+        self.model.most_useful(&two, &passage.lesson(), (self.norms, ridge), task).await
     }
 
     /// The loss of the model that joining `pair` would give, on a fixed part of the calibration text.

@@ -12,6 +12,7 @@ mod lineup;
 mod measured;
 mod merging;
 mod model;
+mod passage;
 mod plan;
 mod readers;
 mod refitting;

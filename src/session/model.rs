@@ -1,6 +1,7 @@
 //! What an opened or merged model can do besides calibrating and merging: tell its facts, predict, be measured, generate, be written.
 
 use super::input::{Windows, digest};
+use super::passage::MOST_KEPT;
 use super::plan::fit_bytes;
 use super::{Model, Origin};
 use crate::checkpoint::write::{OutputFile, weight_files};
@@ -80,7 +81,9 @@ impl Model {
         let kept_rows = row_bytes * rows * (d.layers as u64 + 1);
         // A merged model's own blocks come on top of the original's.
         let weights = (sizes.all + sizes.block).min(self.lab.budget()).max(sizes.block);
-        PROGRAM_BYTES + weights + streams + kept_rows + working + fit_bytes(d)
+        let fit = fit_bytes(d);
+        let passage = if fit > 0 { MOST_KEPT.min(4 * stream) } else { 0 };
+        PROGRAM_BYTES + weights + streams + kept_rows + working + fit + passage
     }
 
     /// The record of how it was merged; none for a model that was not.

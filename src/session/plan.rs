@@ -16,7 +16,7 @@ const DEFAULT_CANDIDATES: usize = 4;
 /// How strongly a linear repair is drawn to the identity, unless the user says otherwise.
 const DEFAULT_RIDGE: f64 = 0.3;
 /// The share of calibration windows that decides whether a repair is accepted, unless the user says otherwise.
-const DEFAULT_HOLDOUT: f64 = 0.2;
+pub(super) const DEFAULT_HOLDOUT: f64 = 0.2;
 
 /// The most inputs of a fit: it keeps a square of them in f64, of so many 128 MiB.
 pub(super) const MOST_NEURONS: usize = 4096;
@@ -292,7 +292,7 @@ fn alpha_from(alpha: Option<&AlphaOption>, selection: Selection) -> Result<Alpha
 }
 
 /// Whether what blocks write to the stream can be fitted anew; if not, why.
-fn refits(description: &Description) -> std::result::Result<(), String> {
+pub(super) fn refits(description: &Description) -> std::result::Result<(), String> {
     let behind = [Role::AttentionPostNorm, Role::AttentionStreamNorm, Role::MlpPostNorm, Role::MlpStreamNorm];
     if description.norms.iter().any(|norm| behind.contains(&norm.role)) {
         return Err("blocks of this family have a norm between their projections and the stream".into());

@@ -4,10 +4,10 @@
 //! the attention of the first gives. The best linear guess of the one by the other, a matrix T for each original block, is folded into the rows of gate
 //! and up: with n what is read here and t what was read there, T = I + (n'n + mu I)^-1 n'(t - n) and W becomes W T'.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use super::Model;
+use super::passage::Lesson;
 use crate::architecture::{Projection, Role, readable_dtype};
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::merge::repair::{Rows, Sums};
 use crate::merge::{Fitted, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
-use crate::transformer::{Stream, Transformer, product, read_values};
+use crate::transformer::{Transformer, product, read_values};
 
 /// How strongly T is drawn to the identity: what is read has few channels beside rows, and a tenth of it served as well.
 const RIDGE: f64 = 0.03;
@@ -34,8 +34,8 @@ struct Readers {
 }
 
 impl Model {
-    /// Fits gate and up of the survivor that is `place` behind the one at `index`, to read what the attention of the latter gives. The streams of the
-    /// current and of the original model are in front of that one; its neurons come from the original blocks `gap`, counted from there.
+    /// Fits gate and up of the survivor that is `place` behind the one at `index`, to read what the attention of the latter gives. The stream of the
+    /// current model and the original's way are in front of that one; its neurons come from the original blocks of that way.
     ///
     /// # Errors
     /// As [`Sums::map`]; [`crate::error::Error::Cancelled`], or what reading and computing fail with.
@@ -43,8 +43,7 @@ impl Model {
         &self,
         survivors: &mut Survivors,
         [index, place]: [usize; 2],
-        gap: Range<usize>,
-        streams: [&Stream; 2],
+        lesson: &Lesson<'_>,
         norms: Norms,
         task: &Task,
     ) -> Result<()> {
@@ -59,7 +58,7 @@ impl Model {
         let folded = survivor.picks.is_some() && norms == Norms::Fold && folds_norm_of(description, Role::Up);
         let (blocks, _) = self.merged(&survivors.part(index..index + place + 1), norms, task).await?;
         let readers = Readers { blocks, place, from, folded };
-        let maps = self.reading_maps(&readers, gap, streams, task).await?;
+        let maps = self.reading_maps(&readers, lesson, task).await?;
         let projections = &description.projections;
         let of_neurons = |p: &&Projection| [Role::Gate, Role::Up].contains(&p.role);
         let mut done = Vec::new();
@@ -85,27 +84,27 @@ impl Model {
     async fn reading_maps(
         &self,
         readers: &Readers,
-        gap: Range<usize>,
-        [input, before]: [&Stream; 2],
+        Lesson { input, original: passage }: &Lesson<'_>,
         task: &Task,
     ) -> Result<Vec<(usize, Vec<f32>)>> {
         let (engine, original) = (self.lab.engine.as_ref(), &self.transformer);
         let (hidden, parallel) = (original.description.hidden, original.description.parallel);
         let Readers { blocks, place, from, folded } = readers;
-        // Side by side with attention, an MLP reads the stream in front of it.
-        let in_front_of_mlp = |[front, behind]: [Vec<f32>; 2]| if parallel { front } else { behind };
         let mut sums = Vec::new();
-        for layer in gap.clone().filter(|layer| from.contains(layer)) {
+        for layer in passage.blocks.clone().filter(|layer| from.contains(layer)) {
             sums.push((layer, Sums::whole(hidden, hidden)?));
         }
         for chunk in 0..input.chunk_count() {
-            let here = blocks.attention_streams(0..1, input, chunk, task).await?;
-            let here = here.into_iter().next().map(in_front_of_mlp).unwrap_or_default();
+            // Side by side with attention, an MLP reads the stream in front of it.
+            let here = match parallel {
+                true => input.values(engine, chunk).await?,
+                false => blocks.attention_parts(0, input, chunk, task).await?.stream,
+            };
             let here = blocks.read_by_neurons(*place, &here, task).await?;
-            let there = original.attention_streams(gap.clone(), before, chunk, task).await?;
-            for (layer, there) in gap.clone().zip(there) {
+            let there = passage.way(chunk, task).await?.attention;
+            for (layer, [front, behind]) in passage.blocks.clone().zip(there) {
                 let Some((_, sums)) = sums.iter_mut().find(|(source, _)| *source == layer) else { continue };
-                let there = in_front_of_mlp(there);
+                let there = if parallel { front } else { behind };
                 // With the original norm in the rows of gate and up, they read what the new one makes of the stream.
                 let there = match folded {
                     true => blocks.read_by_neurons(*place, &there, task).await?,
@@ -169,6 +168,7 @@ mod tests {
     use crate::checkpoint::source::{DiskSource, Source};
     use crate::merge::{Join, Kept};
     use crate::session::Lab;
+    use crate::session::passage::Passage;
 
     fn open(miniature: &str) -> Rc<Model> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
@@ -249,20 +249,21 @@ mod tests {
                 (0..3).map(|w| (0..13).map(|i| (w * 31 + i * 17 + 1) % d.vocabulary as u32).collect()).collect();
             pollster::block_on(async {
                 let input = t.embed(&windows, &task).await.unwrap();
-                let original = t.attention_streams(0..2, &input, 0, &task).await.unwrap();
+                let original = t.way(0..2, &input, 0, &task).await.unwrap().attention;
+                let passage = Passage::new(t, input.fork(t.engine.as_ref()).unwrap(), 0..2);
+                let lesson = passage.lesson();
                 // A concatenated block, and the back one of two that are as they were.
                 for (mut survivors, place) in [(joined, 0), (Survivors::all(d.layers), 1)] {
                     let model_of = async |survivors: &Survivors| {
                         model.merged(&survivors.part(0..place + 1), Norms::Fold, &task).await.unwrap().0
                     };
                     let before = model_of(&survivors).await;
-                    let streams = [&input; 2];
-                    model.fit_readers(&mut survivors, [0, place], 0..2, streams, Norms::Fold, &task).await.unwrap();
+                    model.fit_readers(&mut survivors, [0, place], &lesson, Norms::Fold, &task).await.unwrap();
                     let read = async |states: &[Vec<f32>; 2]| {
                         let states = &states[usize::from(!d.parallel)];
                         matrix(&before.read_by_neurons(place, states, &task).await.unwrap(), d.hidden)
                     };
-                    let here = before.attention_streams(0..1, &input, 0, &task).await.unwrap();
+                    let here = before.way(0..1, &input, 0, &task).await.unwrap().attention;
                     let here = read(&here[0]).await;
                     let [first, second] = [&original[0], &original[1]];
                     let maps = [expected(&here, &read(first).await, 13), expected(&here, &read(second).await, 13)];

@@ -12,11 +12,11 @@
 //! A token that ends a document has a state far larger than others (a sink, as position 0). A text without one says nothing about it, and a fit to such a
 //! text can ruin all that follows one: so some windows are given one.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use super::Model;
 use super::measured::Measured;
+use super::passage::{Lesson, Passage};
 use super::plan::FitPlan;
 use super::repairing::{ridge, split};
 use super::trials::{JUDGE_TOKENS, spread};
@@ -29,7 +29,7 @@ use crate::merge::repair::{Rows, Sums};
 use crate::merge::{Fitted, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
-use crate::transformer::{Stream, Transformer, read_values};
+use crate::transformer::{Stream, Transformer, Way, read_values};
 
 /// Weights are changed in pieces of about so many values.
 const PIECE: usize = 1 << 20;
@@ -42,21 +42,19 @@ const RIDGE_STEP: f64 = 3.0;
 /// At most so often.
 const RIDGE_STEPS: u32 = 4;
 
-/// What a projection is fitted to.
-struct Lesson<'a> {
+/// What is fitted.
+struct Fitting<'a> {
     /// The block, alone in a model.
     block: &'a Transformer,
-    /// The original blocks whose attention the output projection is to add to the stream.
-    attentions: Range<usize>,
-    streams: &'a Streams,
+    /// Its projection.
+    role: Role,
+    concatenated: bool,
 }
 
 /// The streams of the current and of the original model in front of a block, on their way from block to block.
-pub(super) struct Streams {
-    /// Of the current model.
-    pub input: Stream,
-    /// Of the original model.
-    pub original: Stream,
+struct Streams {
+    input: Stream,
+    original: Stream,
 }
 
 impl Model {
@@ -125,15 +123,32 @@ impl Model {
             all.push(Streams { original: input.fork(engine)?, input });
         }
         let step = task.step("refit", layers.len() - start, "blocks");
+        let task = &task.inner();
         for (index, &layer) in layers.iter().enumerate().skip(start) {
             let gap = layer..survivors.begins(index + 1, description.layers);
             survivors.forget_repair(index);
             match ridges(layer) {
                 Some(mut ridges) => {
-                    self.fit_block(&mut survivors, index, gap, &mut all, &mut ridges, norms, task).await?;
+                    let (mut inputs, mut passages) = (Vec::new(), Vec::new());
+                    for Streams { input, original } in all {
+                        inputs.push(input);
+                        passages.push(Passage::new(&self.transformer, original, gap.clone()));
+                    }
+                    let lesson = |(input, original)| Lesson { input, original };
+                    let lessons: Vec<Lesson<'_>> = inputs.iter().zip(&passages).map(lesson).collect();
+                    self.fit_block(&mut survivors, index, &lessons, &mut ridges, norms, task).await?;
                     refits.push(RecipeRefit { layer, ridges });
+                    all = Vec::new();
+                    for (input, passage) in inputs.into_iter().zip(passages) {
+                        all.push(Streams { input, original: passage.behind(task).await? });
+                    }
                 }
-                None => self.pass_original(&mut all, gap, task).await?,
+                None => {
+                    for streams in &mut all {
+                        let step = task.step("repair", gap.len(), "blocks");
+                        self.transformer.forward(&mut streams.original, gap.clone(), None, task, &step).await?;
+                    }
+                }
             }
             let block = self.alone(&survivors, index, norms, task).await?;
             for streams in &mut all {
@@ -144,47 +159,29 @@ impl Model {
         Ok((survivors, refits))
     }
 
-    /// Fits the survivor at `index`, which does the work of the original blocks `gap`: what it writes to the stream and, where it was concatenated, what
-    /// its neurons read. The streams are in front of it, those of the original model behind the gap then. Those behind the first, if there are, judge
-    /// between ridges.
-    #[expect(clippy::too_many_arguments, reason = "the state of a fit in progress, each part used by another line")]
+    /// Fits the survivor at `index` by the first lesson: what it writes to the stream and, where it was concatenated, what its neurons read. The second one,
+    /// if there is one, judges between ridges.
     pub(super) async fn fit_block(
         &self,
         survivors: &mut Survivors,
         index: usize,
-        gap: Range<usize>,
-        all: &mut [Streams],
+        lessons: &[Lesson<'_>],
         ridges: &mut [f64; 2],
         norms: Norms,
         task: &Task,
     ) -> Result<()> {
+        let Some((lesson, judges)) = lessons.split_first() else {
+            return Ok(());
+        };
         let concatenated = survivors.blocks().get(index).is_some_and(|survivor| survivor.picks.is_some());
-        // Only the neurons of a concatenated block are taught to read a stream that more than one attention has passed.
-        let attentions = gap.start..if concatenated { gap.end } else { gap.start + 1 };
         for (role, ridge) in Fitted::WRITE.into_iter().zip(ridges) {
-            if role == Role::Down {
-                if let (true, Some(streams)) = (concatenated, all.first()) {
-                    let streams = [&streams.input, &streams.original];
-                    self.fit_readers(survivors, [index, 0], gap.clone(), streams, norms, task).await?;
-                }
-                self.pass_original(all, gap.clone(), task).await?;
+            if role == Role::Down && concatenated {
+                self.fit_readers(survivors, [index, 0], lesson, norms, task).await?;
             }
             let block = self.alone(survivors, index, norms, task).await?;
-            let mut lessons =
-                all.iter().map(|streams| Lesson { block: &block, attentions: attentions.clone(), streams });
-            if let Some(lesson) = lessons.next() {
-                let fitted = self.fit(role, lesson, lessons.next(), ridge, task).await?;
-                survivors.set_fitted(index, Rc::new(fitted));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the original model's streams through some blocks.
-    async fn pass_original(&self, all: &mut [Streams], blocks: Range<usize>, task: &Task) -> Result<()> {
-        for streams in all {
-            let step = task.step("repair", blocks.len(), "blocks");
-            self.transformer.forward(&mut streams.original, blocks.clone(), None, task, &step).await?;
+            let fitting = Fitting { block: &block, role, concatenated };
+            let fitted = self.fit(&fitting, lesson, judges.first(), ridge, task).await?;
+            survivors.set_fitted(index, Rc::new(fitted));
         }
         Ok(())
     }
@@ -220,16 +217,16 @@ impl Model {
     /// One projection of a block, fitted anew with `ridge`; where there are judges, with the multiple of it that serves them best, which it becomes.
     async fn fit(
         &self,
-        role: Role,
-        lesson: Lesson<'_>,
-        judges: Option<Lesson<'_>>,
+        fitting: &Fitting<'_>,
+        lesson: &Lesson<'_>,
+        judges: Option<&Lesson<'_>>,
         ridge: &mut f64,
         task: &Task,
     ) -> Result<Fitted> {
-        let sums = self.sums(role, &lesson, task).await?;
+        let sums = self.sums(fitting, lesson, task).await?;
         let mut change = sums.solve(*ridge)?;
         if let Some(judges) = judges {
-            let judges = self.sums(role, &judges, task).await?;
+            let judges = self.sums(fitting, judges, task).await?;
             let (start, mut most) = (*ridge, judges.gain(&change)?);
             for step in [RIDGE_STEP, RIDGE_STEP.recip()] {
                 for times in (1..=RIDGE_STEPS).map(|steps| step.powi(steps as i32)) {
@@ -248,49 +245,40 @@ impl Model {
             }
         }
         drop(sums);
-        self.changed(lesson.block, role, &change).await
+        self.changed(fitting.block, fitting.role, &change).await
     }
 
     /// The sums that a projection is fitted by.
-    async fn sums(&self, role: Role, lesson: &Lesson<'_>, task: &Task) -> Result<Sums> {
-        let engine = self.lab.engine.as_ref();
-        let description = &self.transformer.description;
+    async fn sums(&self, fitting: &Fitting<'_>, lesson: &Lesson<'_>, task: &Task) -> Result<Sums> {
+        let Fitting { block, role, concatenated } = fitting;
+        let Lesson { input, original } = lesson;
+        let (engine, description) = (self.lab.engine.as_ref(), &self.transformer.description);
         let inputs = match role {
             Role::Down => description.neurons(),
             _ => description.heads * description.head_size,
         };
-        let Lesson { block, attentions, streams: Streams { input, original } } = lesson;
         let mut sums = Sums::whole(inputs, description.hidden)?;
         for chunk in 0..input.chunk_count() {
             let window = input.window();
+            let way = original.way(chunk, task).await?;
             match role {
                 Role::Down => {
                     let parts = block.block_parts(0, input, chunk, task).await?;
-                    let target = original.values(engine, chunk).await?;
-                    let rows =
-                        Rows { read: &parts.inner, stream: &parts.stream, added: Some(&parts.added), target: &target };
+                    let (stream, added) = (&parts.stream, Some(&parts.added[..]));
+                    let rows = Rows { read: &parts.inner, stream, added, target: &way.behind };
                     sums.add(engine, rows, window, usize::MAX, task).await?;
                 }
                 _ => {
                     let parts = block.attention_parts(0, input, chunk, task).await?;
-                    let target = self.attended(attentions.clone(), original, chunk, task).await?;
+                    // Only the neurons of a concatenated block are taught to read a stream that more than one attention has passed.
+                    let attentions = if *concatenated { usize::MAX } else { 1 };
+                    let target = attended(way, attentions);
                     let rows = Rows { read: &parts.attended, stream: &parts.stream, added: None, target: &target };
                     sums.add(engine, rows, window, usize::MAX, task).await?;
                 }
             }
         }
         Ok(sums)
-    }
-
-    /// The original model's stream behind the attention of the first of some blocks, with what that of the others adds to it, on a chunk of the stream
-    /// in front of the first: `[tokens, hidden]`.
-    async fn attended(&self, blocks: Range<usize>, original: &Stream, chunk: usize, task: &Task) -> Result<Vec<f32>> {
-        let mut streams = self.transformer.attention_streams(blocks, original, chunk, task).await?.into_iter();
-        let [_, mut sum] = streams.next().unwrap_or_default();
-        for [front, behind] in streams {
-            sum.iter_mut().zip(behind.iter().zip(&front)).for_each(|(sum, (behind, front))| *sum += behind - front);
-        }
-        Ok(sum)
     }
 
     /// The weights of a projection of `block`, a model of one block, with `change` `[inputs, outputs]` added, rounded once.
@@ -319,4 +307,14 @@ impl Model {
         }
         Ok(Fitted { role, weights })
     }
+}
+
+/// The stream behind the attention of the first block of a way, with what that of the next ones adds to it, `count` of them in all: `[tokens, hidden]`.
+fn attended(way: Way, count: usize) -> Vec<f32> {
+    let mut streams = way.attention.into_iter().take(count);
+    let [_, mut sum] = streams.next().unwrap_or_default();
+    for [front, behind] in streams {
+        sum.iter_mut().zip(behind.iter().zip(&front)).for_each(|(sum, (behind, front))| *sum += behind - front);
+    }
+    sum
 }

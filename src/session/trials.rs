@@ -7,21 +7,24 @@ use std::collections::HashMap;
 
 use super::Model;
 use super::measured::Measured;
+use super::passage::Passage;
 use super::plan::{Combination, FitPlan};
-use super::refitting::Streams;
 use super::repairing::split;
 use crate::error::{Error, Result};
 use crate::evaluate::Baseline;
 use crate::merge::combine::Norms;
+use crate::merge::presets::LOSS_GUIDED_CANDIDATES;
 use crate::merge::selection::Pair;
 use crate::merge::{Join, Survivors};
-use crate::task::Task;
+use crate::task::{Step, Task};
 use crate::transformer::Stream;
 
 /// What is merged is chosen by fits to at most so many tokens.
 pub(super) const FIT_TOKENS: usize = 8192;
 /// What is held out judges with at most so many tokens, spread over it.
 pub(super) const JUDGE_TOKENS: usize = 2048;
+/// What a trial is counted as in its progress: its neurons are chosen, and it is fitted and judged.
+const PARTS: usize = 2;
 /// At least so many trials are there to choose from, while there are pairs to try.
 const LEAST: usize = 4;
 
@@ -96,10 +99,9 @@ impl<'a> Trials<'a> {
         let mut new: Vec<Pair> = new.take(wanted.saturating_sub(self.known.len())).copied().collect();
         // Front to back, so that one pass of the original model is enough for all.
         new.sort_by_key(|pair| pair.keep);
-        let step = task.step("choose", new.len(), "candidates");
+        let step = task.step("choose", PARTS * new.len(), "parts");
         for pair in new {
-            self.attempt(pair, survivors, measured, task).await?;
-            step.advance(1)?;
+            self.attempt(pair, survivors, measured, &step, &task.inner()).await?;
         }
         let cost_of = |layer: usize| self.costs.get(&layer).copied().unwrap_or(0.0);
         let grows = |trial: &&Trial| trial.cost - cost_of(trial.pair.keep) - cost_of(trial.pair.gone);
@@ -115,12 +117,13 @@ impl<'a> Trials<'a> {
         Ok((pair, join, similarity))
     }
 
-    /// Tries all that a pair may become, and keeps the cheapest.
+    /// Tries all that a pair may become, and keeps the cheapest. Advances `step` by [`PARTS`].
     async fn attempt(
         &mut self,
         pair: Pair,
         survivors: &Survivors,
         measured: &mut Measured<'_>,
+        step: &Step<'_>,
         task: &Task,
     ) -> Result<()> {
         let (model, original) = (self.model, &self.model.transformer);
@@ -130,25 +133,21 @@ impl<'a> Trials<'a> {
         let two = survivors.part(index..index + 2);
         let place = self.at(pair.keep, task).await?;
         let [input, held_out] = &place.streams;
-        let mut target = input.fork(engine)?;
-        original
-            .forward(&mut target, pair.keep..behind, None, task, &task.step("choose", behind - pair.keep, "blocks"))
-            .await?;
+        let passage = Passage::new(original, input.fork(engine)?, pair.keep..behind);
+        let lesson = passage.lesson();
         let joins = match self.combination {
             Combination::Concatenate => {
-                let (gap, how) = (pair.keep..behind, (self.norms, self.ridge));
-                let kept = model.most_useful(&two, gap, [input, &target], how, task).await?;
+                let kept = model.most_useful(&two, &lesson, (self.norms, self.ridge), task).await?;
                 vec![(Join::Concatenate(kept), None)]
             }
             combination => measured.joins(combination, survivors, pair, task).await?,
         };
+        step.advance(1)?;
         let mut best: Option<Trial> = None;
         for (join, similarity) in joins {
             let mut one = two.clone();
             one.merge(pair.keep, pair.gone, &join)?;
-            let mut streams = [Streams { input: input.fork(engine)?, original: input.fork(engine)? }];
-            let (gap, mut ridges) = (pair.keep..behind, [self.ridge; 2]);
-            model.fit_block(&mut one, 0, gap, &mut streams, &mut ridges, self.norms, task).await?;
+            model.fit_block(&mut one, 0, &[lesson], &mut [self.ridge; 2], self.norms, task).await?;
             let block = model.alone(&one, 0, self.norms, task).await?;
             let mut stream = held_out.fork(engine)?;
             block.forward(&mut stream, 0..1, None, task, &task.step("evaluate", 1, "blocks")).await?;
@@ -161,6 +160,7 @@ impl<'a> Trials<'a> {
                 best = Some(Trial { pair, join, similarity, cost });
             }
         }
+        step.advance(PARTS - 1)?;
         self.place = Some(place);
         self.known.extend(best);
         Ok(())
@@ -186,6 +186,20 @@ impl<'a> Trials<'a> {
     }
 }
 
+/// How many trials are made for so many layers removed, where each merge ends what is known of three pairs: its own and those on its sides.
+pub(super) fn expected_trials(layers: usize, removed: usize) -> usize {
+    // A pair has neither the first nor the last block, which are protected.
+    let pairs = layers.saturating_sub(3);
+    let first = LOSS_GUIDED_CANDIDATES.min(pairs);
+    let (mut trials, mut known) = (first, first);
+    for gone in 1..removed {
+        known = known.saturating_sub(3);
+        let new = LEAST.min(pairs.saturating_sub(gone)).saturating_sub(known);
+        (trials, known) = (trials + new, known + new);
+    }
+    trials
+}
+
 /// Windows of at most `tokens` tokens together, at least one, evenly spread over all.
 pub(super) fn spread(windows: &[Vec<u32>], tokens: usize) -> Vec<Vec<u32>> {
     let count = (tokens / windows.first().map_or(1, |window| window.len().max(1))).clamp(1, windows.len().max(1));
@@ -195,6 +209,13 @@ pub(super) fn spread(windows: &[Vec<u32>], tokens: usize) -> Vec<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trials_are_counted_as_they_are_made() {
+        assert_eq!([1, 2, 3, 4, 5, 7].map(|removed| expected_trials(30, removed)), [12, 12, 12, 13, 16, 22]);
+        assert_eq!([1, 2, 3].map(|removed| expected_trials(6, removed)), [3, 5, 6]);
+        assert_eq!(expected_trials(1, 1), 0);
+    }
 
     #[test]
     fn windows_are_spread_over_all() {

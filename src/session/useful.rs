@@ -3,9 +3,8 @@
 //! The neurons of both read what the front block's attention gives, through the best guess of what they read where they come from ([`super::readers`]); all of
 //! them together are fitted to the original stream behind the two, and those stay whose loss costs that fit the most. The heads are the front block's.
 
-use std::ops::Range;
-
 use super::Model;
+use super::passage::Lesson;
 use super::plan::MOST_NEURONS;
 use super::strength::{add_squares, column_squares};
 use crate::architecture::Role;
@@ -26,25 +25,24 @@ struct Both {
 }
 
 impl Model {
-    /// The parts of two survivors, which do the work of the original blocks `gap`, that make one block of them; `input` is the original model's stream in
-    /// front of these, `target` that behind them.
+    /// The parts of two survivors, which do the work of the original blocks of the lesson, that make one block of them; the stream in front of them is the
+    /// original's.
     ///
     /// # Errors
     /// As [`Sums::saliencies`]; [`crate::error::Error::Cancelled`], or what reading and computing fail with.
     pub(super) async fn most_useful(
         &self,
         two: &Survivors,
-        gap: Range<usize>,
-        [input, target]: [&Stream; 2],
+        lesson: &Lesson<'_>,
         (norms, ridge): (Norms, f64),
         task: &Task,
     ) -> Result<Kept> {
-        let engine = self.lab.engine.as_ref();
+        let Lesson { input, original } = lesson;
         let mut fitted = two.clone();
         for (place, survivor) in two.blocks().iter().enumerate() {
             // The front block's own neurons read what they did.
             if place > 0 || survivor.picks.is_some() {
-                self.fit_readers(&mut fitted, [0, place], gap.clone(), [input; 2], norms, task).await?;
+                self.fit_readers(&mut fitted, [0, place], lesson, norms, task).await?;
             }
         }
         let pair = &self.merged(&fitted, norms, task).await?.0;
@@ -61,9 +59,9 @@ impl Model {
                     read.extend(pool.iter().map(|neuron| neurons[token * count + *neuron as usize]));
                 }
             }
-            let target = target.values(engine, chunk).await?;
+            let target = original.way(chunk, task).await?.behind;
             let rows = Rows { read: &read, stream: &both.stream, added: None, target: &target };
-            sums.add(engine, rows, input.window(), usize::MAX, task).await?;
+            sums.add(self.lab.engine.as_ref(), rows, input.window(), usize::MAX, task).await?;
         }
         let saliencies = sums.saliencies(ridge)?;
         let mut of = [vec![f64::NEG_INFINITY; count], vec![f64::NEG_INFINITY; count]];

@@ -188,6 +188,17 @@ impl Block {
         pass.engine.add(x, &added)
     }
 
+    /// As [`Block::run`], and returns the post-attention stream on the way. Where a norm stands behind the sums of the stream, that is lost.
+    ///
+    /// # Errors
+    /// As [`Block::run`].
+    pub async fn run_told(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Vec<f32>> {
+        let [_, _, added] = self.compute(pass, x, positions, None).await?;
+        let stream = pass.engine.read(x).await?;
+        pass.engine.add(x, &added)?;
+        Ok(stream)
+    }
+
     /// What the parts of the block give on the stream x.
     ///
     /// # Errors

@@ -56,6 +56,14 @@ pub struct Sizes {
     pub block: u64,
 }
 
+/// What a chunk of a stream meets in some blocks.
+pub struct Way {
+    /// The stream in front of and behind the attention of each, `[tokens, hidden]`.
+    pub attention: Vec<[Vec<f32>; 2]>,
+    /// The stream behind all of them, `[tokens, hidden]`.
+    pub behind: Vec<f32>,
+}
+
 impl Transformer {
     /// A model whose tensors have been checked against its description.
     ///
@@ -188,32 +196,21 @@ impl Transformer {
         block.attention_parts(&pass, states, positions).await
     }
 
-    /// The stream in front of and behind the attention of each of the blocks `layers`, on chunk `chunk` of the stream in front of the first of them:
-    /// `[tokens, hidden]` each.
+    /// What chunk `chunk` of a stream meets in the blocks `layers`; the stream is in front of the first of them.
     ///
     /// # Errors
     /// As [`Transformer::block_parts`].
-    pub async fn attention_streams(
-        &self,
-        layers: Range<usize>,
-        stream: &Stream,
-        chunk: usize,
-        task: &Task,
-    ) -> Result<Vec<[Vec<f32>; 2]>> {
+    pub async fn way(&self, layers: Range<usize>, stream: &Stream, chunk: usize, task: &Task) -> Result<Way> {
         let ropes = self.rope_tables(stream.window)?;
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
         let (mut states, positions) = self.chunk(stream, chunk)?;
-        let mut streams = Vec::new();
-        for layer in layers.clone() {
+        let mut attention = Vec::new();
+        for layer in layers {
             let block = self.load_block(layer).await?;
             let front = self.engine.read(&states).await?;
-            let parts = block.attention_parts(&pass, self.engine.upload(states.rows, &front)?, positions).await?;
-            streams.push([front, parts.stream]);
-            if layer + 1 < layers.end {
-                block.run(&pass, &mut states, positions, None).await?;
-            }
+            attention.push([front, block.run_told(&pass, &mut states, positions).await?]);
         }
-        Ok(streams)
+        Ok(Way { attention, behind: self.engine.read(&states).await? })
     }
 
     /// States `[tokens, hidden]` as the neurons of block `layer` read them: through the norm in front of its MLP, if there is one.

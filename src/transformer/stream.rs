@@ -51,6 +51,18 @@ impl Stream {
         Ok(Self { chunks, window: self.window })
     }
 
+    /// Replaces the states of chunk `chunk` by `values` `[tokens, hidden]`.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] when there is no such chunk, or what the engine's allocation fails with.
+    pub fn set_values(&mut self, engine: &dyn Compute, chunk: usize, values: &[f32]) -> Result<()> {
+        let rows = self.chunk(chunk)?.states.rows;
+        if let Some(chunk) = self.chunks.get_mut(chunk) {
+            chunk.states = engine.park(engine.upload(rows, values)?)?;
+        }
+        Ok(())
+    }
+
     /// Tokens of each window.
     pub fn window(&self) -> usize {
         self.window

@@ -44,6 +44,8 @@ async function drive({ text, remove, sequences }) {
     return result;
   };
   const model = await step("open", () => lab.open(`${location.origin}/model/`));
+  const { lossGuidedSeconds } = await model.estimate({ sequences, window: 256 });
+  console.log(`expected to merge: ${lossGuidedSeconds[remove - 1]?.toFixed(1)} s`);
   const calibration = await step("calibrate", () => model.calibrate({ text, window: 256, sequences, shuffle: true, seed: 1 }));
   const merged = await step("merge", () => model.merge({ preset: "loss-guided", remove, calibration }));
   console.log(merged.recipe.steps.map(({ keep, gone }) => `${gone} into ${keep}`).join(", "));

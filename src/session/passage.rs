@@ -1,0 +1,154 @@
+//! The original model's way over the blocks that one survivor does the work of: what its projections are fitted to, several of them and again and again.
+//! It is computed once, as far as there is room to keep it. Must not know what is fitted.
+
+use std::cell::{Cell, OnceCell};
+use std::ops::Range;
+
+use crate::compute::Tensor;
+use crate::error::Result;
+use crate::task::Task;
+use crate::transformer::{Stream, Transformer, Way};
+
+/// Bytes that are kept at most; what lies beyond is computed each time that it is asked for.
+pub(super) const MOST_KEPT: u64 = 256 << 20;
+
+/// What a block is fitted by.
+#[derive(Clone, Copy)]
+pub(super) struct Lesson<'a> {
+    /// The stream of the current model in front of the block.
+    pub input: &'a Stream,
+    /// The way of the original model over the blocks whose work it does.
+    pub original: &'a Passage<'a>,
+}
+
+/// The original model from in front of some blocks to behind them.
+pub(super) struct Passage<'a> {
+    original: &'a Transformer,
+    /// In front of the first block.
+    stream: Stream,
+    /// The original blocks.
+    pub blocks: Range<usize>,
+    /// Of each chunk, what was kept, as in [`Way`], without the first: that is the stream.
+    kept: Vec<OnceCell<Vec<Tensor>>>,
+    room: Cell<u64>,
+}
+
+impl<'a> Passage<'a> {
+    /// Nothing is computed yet. `stream` is in front of the first of `blocks`.
+    pub(super) fn new(original: &'a Transformer, stream: Stream, blocks: Range<usize>) -> Self {
+        let kept = (0..stream.chunk_count()).map(|_| OnceCell::new()).collect();
+        Self { original, stream, blocks, kept, room: Cell::new(MOST_KEPT) }
+    }
+
+    /// What a block is fitted by that reads what the original model reads.
+    pub(super) fn lesson(&self) -> Lesson<'_> {
+        Lesson { input: &self.stream, original: self }
+    }
+
+    /// What chunk `chunk` meets.
+    ///
+    /// # Errors
+    /// As [`Transformer::way`].
+    pub(super) async fn way(&self, chunk: usize, task: &Task) -> Result<Way> {
+        let engine = self.original.engine.as_ref();
+        let Some(kept) = self.kept.get(chunk).and_then(OnceCell::get) else {
+            let way = self.original.way(self.blocks.clone(), &self.stream, chunk, task).await?;
+            self.keep(chunk, &way)?;
+            return Ok(way);
+        };
+        let mut values = vec![self.stream.values(engine, chunk).await?];
+        for tensor in kept {
+            values.push(engine.read(tensor).await?);
+        }
+        let behind = values.pop().unwrap_or_default();
+        let mut values = values.into_iter();
+        let attention = std::iter::from_fn(|| Some([values.next()?, values.next()?])).collect();
+        Ok(Way { attention, behind })
+    }
+
+    fn keep(&self, chunk: usize, way: &Way) -> Result<()> {
+        let engine = self.original.engine.as_ref();
+        let values = way.attention.iter().flatten().skip(1).chain([&way.behind]);
+        let bytes: u64 = values.clone().map(|values| 4 * values.len() as u64).sum();
+        if let (Some(left), Some(place)) = (self.room.get().checked_sub(bytes), self.kept.get(chunk)) {
+            let rows = way.behind.len() / self.original.description.hidden.max(1);
+            let park = |values: &Vec<f32>| engine.park(engine.upload(rows, values)?);
+            let _ = place.set(values.map(park).collect::<Result<_>>()?);
+            self.room.set(left);
+        }
+        Ok(())
+    }
+
+    /// The stream behind the last block.
+    ///
+    /// # Errors
+    /// As [`Transformer::way`].
+    pub(super) async fn behind(mut self, task: &Task) -> Result<Stream> {
+        for chunk in 0..self.stream.chunk_count() {
+            let behind = self.way(chunk, task).await?.behind;
+            self.stream.set_values(self.original.engine.as_ref(), chunk, &behind)?;
+        }
+        Ok(self.stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::checkpoint::source::{DiskSource, Source};
+    use crate::session::Lab;
+
+    /// One after the other and side by side, kept, kept in part, and never kept: all is what the blocks give one by one.
+    #[test]
+    fn what_is_kept_is_what_is_computed() {
+        for miniature in ["llama", "phi"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
+            let is_needed = |file: &Source| ["config.json", "model.safetensors"].contains(&file.name());
+            let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
+            pollster::block_on(async {
+                let (lab, task) = (Lab::create("cpu").await.unwrap(), Task::silent());
+                let model = lab.open(&files, &task).await.unwrap();
+                let (t, engine) = (&model.transformer, model.transformer.engine.as_ref());
+                let hidden = t.description.hidden;
+                // Windows long enough for several chunks.
+                let window: Vec<u32> = (0..61).map(|i| (i * 17 + 1) % t.description.vocabulary as u32).collect();
+                let windows = vec![window; 2 * engine.info().chunk_tokens / 61 + 1];
+                let stream = t.embed(&windows, &task).await.unwrap();
+                assert!(stream.chunk_count() > 1);
+                let one_chunk = 4 * 4 * stream.values(engine, 0).await.unwrap().len() as u64;
+                for room in [MOST_KEPT, one_chunk, 0] {
+                    let mut passage = Passage::new(t, stream.fork(engine).unwrap(), 0..2);
+                    passage.room = Cell::new(room);
+                    for chunk in (0..stream.chunk_count()).chain(0..stream.chunk_count()) {
+                        let way = passage.way(chunk, &task).await.unwrap();
+                        let mut front = stream.fork(engine).unwrap();
+                        for (layer, told) in way.attention.iter().enumerate() {
+                            let parts = t.attention_parts(layer, &front, chunk, &task).await.unwrap();
+                            assert_eq!(told[0], front.values(engine, chunk).await.unwrap(), "{miniature} {layer}");
+                            assert_eq!(told[1], parts.stream, "{miniature} {layer}");
+                            let step = task.step("test", 1, "blocks");
+                            t.forward(&mut front, layer..layer + 1, None, &task, &step).await.unwrap();
+                        }
+                        assert_eq!(way.attention.len(), 2);
+                        assert_eq!(way.behind, front.values(engine, chunk).await.unwrap());
+                        assert_eq!(way.behind.len() % hidden, 0);
+                    }
+                    let kept = passage.kept.iter().filter(|kept| kept.get().is_some()).count();
+                    assert_eq!(
+                        kept,
+                        if room == one_chunk { 1 } else { (room / MOST_KEPT) as usize * stream.chunk_count() }
+                    );
+                    let behind = passage.behind(&task).await.unwrap();
+                    let mut expected = stream.fork(engine).unwrap();
+                    t.forward(&mut expected, 0..2, None, &task, &task.step("test", 2, "blocks")).await.unwrap();
+                    for chunk in 0..stream.chunk_count() {
+                        let found = behind.values(engine, chunk).await.unwrap();
+                        assert_eq!(found, expected.values(engine, chunk).await.unwrap());
+                    }
+                }
+            });
+        }
+    }
+}
