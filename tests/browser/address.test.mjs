@@ -202,7 +202,7 @@ test("an address of hostile values breaks nothing, runs nothing, and says what i
   await page.goto(server.url("/#model=stories260k&method=no-such-method"));
   await page.reload();
   await opened(page);
-  assert.match(await page.innerText("#corrections"), /method=no-such-method became mka/);
+  assert.match(await page.innerText("#corrections"), /method=no-such-method became loss-guided/);
   assert.deepEqual(problems, []);
   await page.close();
 });

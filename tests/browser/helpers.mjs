@@ -18,7 +18,7 @@ export async function watchedPage(browser, options = {}) {
   });
   page.on("pageerror", (error) => problems.push(`uncaught: ${error.message}`));
   page.on("request", (request) => requests.push(request.url()));
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(180_000); // the method that the page starts with takes a minute on a slow machine
   return { page, problems, requests };
 }
 

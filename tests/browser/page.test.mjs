@@ -90,7 +90,7 @@ test("the main job: load, calibrate, look, merge, compare, keep", async () => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download-zip")]);
   const members = unzip(await readFile(await download.path()));
   const inside = Object.fromEntries(Object.entries(members).map(([name, data]) => [name.split("/").pop(), data]));
-  for (const name of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md", "recipe.json"]) {
+  for (const name of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md", "recipe.json", "repair.safetensors"]) {
     assert.ok(inside[name], name);
   }
   assert.equal(JSON.parse(inside["config.json"]).num_hidden_layers, 9);
@@ -98,13 +98,16 @@ test("the main job: load, calibrate, look, merge, compare, keep", async () => {
   assert.equal(new Set(tensors.map((name) => /layers\.(\d+)\./.exec(name)?.[1]).filter(Boolean)).size, 9);
 
   const [single] = await Promise.all([page.waitForEvent("download"), page.locator("#files button", { hasText: "recipe.json" }).click()]);
-  const recipe = await single.path();
-  assert.equal(JSON.parse(await readFile(recipe, "utf8")).steps.length, 3);
+  const recipe = { name: "recipe.json", mimeType: "application/json", buffer: await readFile(await single.path()) };
+  assert.equal(JSON.parse(recipe.buffer).steps.length, 3);
 
-  await page.setInputFiles("#replay", recipe);
-  await page.waitForTimeout(50);
-  await idle(page);
-  assert.equal((await cellsOf(page, 4))[1], perplexityAfter, "the replayed recipe measures the same");
+  const repair = { name: "repair.safetensors", mimeType: "application/octet-stream", buffer: inside["repair.safetensors"] };
+  for (const [how, files] of [["with its repairs", [recipe, repair]], ["fitted anew", [recipe]]]) {
+    await page.setInputFiles("#replay", files);
+    await page.waitForTimeout(50);
+    await idle(page);
+    assert.equal((await cellsOf(page, 4))[1], perplexityAfter, `the recipe replayed ${how} measures the same`);
+  }
 
   const origin = new URL(server.url("/")).origin;
   assert.deepEqual(requests.filter((url) => !url.startsWith(origin + BASE) && !url.startsWith(`blob:${origin}`)), []);
@@ -304,7 +307,9 @@ test("every long step can be cancelled, and the page goes on", async () => {
   await page.click("#run-calibrate");
   await page.waitForSelector("#map rect.pair");
   await idle(page);
-  for (const name of ["Merging", "Measuring", "Writing"]) await cancelIn("#run-merge", name);
+  await cancelIn("#run-merge", "Merging");
+  await page.selectOption("#preset", "mka");
+  for (const name of ["Measuring", "Writing"]) await cancelIn("#run-merge", name);
   await cancelIn("#run-write", "Writing");
   await page.locator("#compare").getByLabel("Tokens", { exact: true }).fill("5");
   await page.click("#run-write");
@@ -401,9 +406,13 @@ test("the page tells beforehand what a run will take, and takes a budget for wei
   const { page, problems } = await openPage();
   await page.click("#open-stories260k");
   await opened(page);
+  assert.match(await page.innerText("#forecast-merge"), /^Pairs are tried/);
   await page.click("#run-forecast");
   await page.waitForSelector("#forecast");
   assert.match(await page.innerText("#forecast"), /Expected: .* to calibrate, .* to average a pair, .* to measure .*; up to .*MB of memory/);
+  assert.match(await page.innerText("#forecast-merge"), /Expected: .* to try pairs, merge and fit/);
+  await page.selectOption("#preset", "mka");
+  assert.equal(await page.locator("#forecast-merge").count(), 0);
   await page.locator("#calibrate summary").click();
   const budget = page.getByLabel("Weights in memory, MB");
   assert.ok(Number(await budget.inputValue()) >= 2);

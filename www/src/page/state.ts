@@ -157,7 +157,8 @@ export interface State {
   tables: Set<PictureName>;
 }
 
-export const DEFAULT_PRESET = "mka";
+/** The method that leaves the best model. */
+export const DEFAULT_PRESET = "loss-guided";
 
 export const state: State = {
   theme: "system",
@@ -195,12 +196,12 @@ export const state: State = {
   cell: undefined,
   preset: DEFAULT_PRESET,
   remove: 1,
-  selection: "similarity",
-  combination: "average",
+  selection: "loss",
+  combination: "concatenate",
   alpha: "similarity",
   alphaFixed: 0.5,
   norms: "fold",
-  repair: "none",
+  repair: "refit",
   likeness: "npib",
   oneShot: false,
   protect: { first: true, last: true },

@@ -43,11 +43,23 @@ async function readRecipe(file: File): Promise<Recipe | undefined> {
   }
 }
 
-/** Does again what a recipe says. */
-export async function replay(file: File): Promise<void> {
+/** Does again what a recipe says. Its repairs come from their own file, if that is beside it; else they are fitted anew on the text that is set. */
+export async function replay(files: File[]): Promise<void> {
+  const repair = files.find(({ name }) => name.endsWith(".safetensors"));
+  const [file = repair] = files.filter((other) => other !== repair);
+  if (!file) return;
   const recipe = await readRecipe(file);
   if (!recipe) return show(new MkaError("bad-argument", T.merge.notRecipe(file.name), T.merge.notRecipeHint), "merge");
-  await job("merge", (watch) => mergeWithin({ recipe }, watch));
+  const repairs = recipe.steps.some(({ ridge }) => ridge != null) || (recipe.refits?.length ?? 0) > 0;
+  await job("merge", async (watch) => {
+    if (repairs && !repair && !state.calibration) {
+      nextStep("calibrate", watch);
+      await calibrateWithin(watch);
+      nextStep("merge", watch);
+    }
+    const by = repairs && !repair ? { calibration: state.calibration } : {};
+    await mergeWithin({ recipe, ...(repair && { repair }), ...by }, watch);
+  });
 }
 
 /** As a part of a job; measures and writes right after, where that is wanted. */

@@ -74,6 +74,7 @@ export const MERGING = {
     proofRange: (least: string, most: string) => (least === most ? `distance ${least}` : `distances ${least} to ${most}`),
     proofHead: ["Tensor", "Layer", "Weight", "Distance"],
     replay: "Replay a recipe.json",
+    replayNote: "Choose its repair.safetensors with it, if there is one: the model is the same then. Without, what was fitted is fitted anew on the text of this page.",
     notRecipe: (name: string) => `${name} is not a recipe.`,
     notRecipeHint: "Choose the recipe.json of a model that was merged here.",
   },

@@ -102,7 +102,7 @@ function writing(): View {
       draw: () => textsPicture(list, options.prompt, [words.before, words.after]),
       table: both ? () => differenceTable(list, words.textsCaption, words.textsHead) : undefined,
     })}
-    <p class="note">${both ? words.same(sameShare(list)) : ""}</p>
+    <p class="note same">${both ? words.same(sameShare(list)) : ""}</p>
     <div class="fields">
       <label class="field grow">
         <span>${words.prompt}</span>

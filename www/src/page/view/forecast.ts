@@ -1,26 +1,38 @@
-/** What a calibration will take, and the memory that weights may take. Part of the panel "Calibrate". */
+/** What a calibration and a merge will take, and the memory that weights may take. Parts of the panels "Calibrate" and "Merge". */
 import { html, nothing } from "lit-html";
+import type { Estimate } from "#mka";
 import { forecast, setBudget } from "../actions/forecast";
 import { BOUNDS } from "../bounds";
 import { bytes, duration } from "../format";
-import { state } from "../state";
+import { removing, state, triesOnOriginal } from "../state";
 import { T } from "../texts";
 import { busy, button, numberField, type View } from "./parts";
 
 /** Beside the button that starts: what it will take, or a way to find out. */
 export function expectation(): View | typeof nothing {
-  const { forecast: told, calibrate } = state;
   if (!state.model) return nothing;
-  if (!told || told.sequences !== calibrate.sequences || told.window !== calibrate.window) {
-    return html`${button(T.forecast.ask, forecast, { off: busy(), id: "run-forecast" })}`;
-  }
-  const { calibrateSeconds, mergeSeconds, evaluateSeconds, peakBytes, readAgain } = told.estimate;
+  const told = estimate();
+  if (!told) return html`${button(T.forecast.ask, forecast, { off: busy(), id: "run-forecast" })}`;
+  const { calibrateSeconds, mergeSeconds, evaluateSeconds, peakBytes, readAgain } = told;
   return html`
     <p class="note" id="forecast">
       ${T.forecast.told(duration(calibrateSeconds), duration(mergeSeconds), duration(evaluateSeconds), bytes(peakBytes))}
       ${readAgain > 0 ? T.forecast.again(bytes(readAgain)) : nothing}
     </p>
   `;
+}
+
+/** Below the button that merges: what a method will take that tries pairs before it merges any. */
+export function trialsExpectation(): View | typeof nothing {
+  if (!triesOnOriginal()) return nothing;
+  const seconds = estimate()?.lossGuidedSeconds[removing() - 1];
+  return html`<p class="note" id="forecast-merge">${T.forecast.trials(seconds === undefined ? undefined : duration(seconds))}</p>`;
+}
+
+/** What was estimated, if it holds for the calibration as it is set now. */
+function estimate(): Estimate | undefined {
+  const { forecast: told, calibrate } = state;
+  return told && told.sequences === calibrate.sequences && told.window === calibrate.window ? told.estimate : undefined;
 }
 
 /** The budget for weights, in megabytes. */

@@ -7,6 +7,7 @@ import { BOUNDS } from "../bounds";
 import { bytes, figure, parameters } from "../format";
 import { comparesLayers, foreseen, pickedPairs, removable, removing, state, triesOnOriginal, update } from "../state";
 import { T } from "../texts";
+import { trialsExpectation } from "./forecast";
 import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View } from "./parts";
 
 export function mergePanel(): View {
@@ -37,6 +38,7 @@ export function mergePanel(): View {
         state.measureAfter = checked;
       })}
     </div>
+    ${trialsExpectation()}
     ${trouble("merge")}
   `);
 }
@@ -143,6 +145,7 @@ function options(): View {
               : checkbox(words.protectLast, state.protect.last, (checked) => (state.protect.last = checked))}
           </fieldset>
         `}
-    ${fileButton("replay", words.replay, ([file]) => void (file && replay(file)), { accept: ".json", multiple: false, off: !state.model })}
+    ${fileButton("replay", words.replay, (files) => void replay(files), { accept: ".json,.safetensors", off: !state.model })}
+    <p class="note">${words.replayNote}</p>
   `;
 }
