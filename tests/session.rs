@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use mka_lab::checkpoint::source::Source;
 use mka_lab::error::Error;
 use mka_lab::interface::{
@@ -301,4 +304,32 @@ fn a_uniform_text_is_an_error_that_names_the_layer() {
     let error = error.err().unwrap();
     assert_eq!(error.code(), "not-finite");
     assert!(error.to_string().contains("layer 0"), "{error}");
+}
+
+/// The own method tries and fits a hundred times; its user sees trials, then blocks, and no step inside them.
+#[test]
+fn progress_is_that_of_trials_and_of_blocks() {
+    let model = open(&lab(), &support::demo());
+    let calibration = calibrate(&model);
+    let log = Rc::new(RefCell::new(Vec::<(String, u64, u64)>::new()));
+    let seen = log.clone();
+    let task = Task::new(move |progress| seen.borrow_mut().push((progress.step, progress.done, progress.total)));
+    let options = MergeOptions { preset: Some("loss-guided".into()), candidates: Some(3), ..MergeOptions::default() };
+    block_on(model.merge(&options, Some(&calibration), &task)).unwrap();
+    let mut steps: Vec<Vec<(String, u64, u64)>> = Vec::new();
+    for report in log.borrow().iter() {
+        match steps.last_mut() {
+            Some(step) if report.1 > 0 => step.push(report.clone()),
+            _ => steps.push(vec![report.clone()]),
+        }
+    }
+    for step in &steps {
+        let (name, _, total) = &step[0];
+        assert!(step.iter().all(|(other, ..)| other == name), "another inside of {name}: {step:?}");
+        assert_eq!(step.last().unwrap().1, *total, "{name} ends");
+    }
+    let names: Vec<&str> = steps.iter().map(|step| step[0].0.as_str()).filter(|name| *name != "evaluate").collect();
+    assert_eq!(names.iter().filter(|name| **name == "choose").count(), 1, "{names:?}");
+    assert_eq!(names.iter().filter(|name| **name == "refit").count(), 2, "{names:?}");
+    assert!(steps.len() < 30, "{names:?}");
 }
