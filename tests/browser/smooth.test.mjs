@@ -98,6 +98,7 @@ test("a phone's worth of memory is enough for the start and for the demo model",
   const alone = await launch();
   const session = await alone.newBrowserCDPSession();
   const page = await alone.newPage(PHONE);
+  page.setDefaultTimeout(180_000);
   const mb = (bytes) => `${Math.round(bytes / 1e6)} MB`;
   const tell = async (state) => {
     const { all, own, peak } = await memoryOf(session);

@@ -1,6 +1,6 @@
 // Where a model may come from: folders behind URLs on servers of several manners, files in folders, another origin.
 import assert from "node:assert/strict";
-import { cp, mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, open, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -49,6 +49,25 @@ test("a folder with and without a list of its files, with and without ranges, gi
   assert.equal(await measure(whole.url("/app/models/stories260k")), listed);
   const asked = whole.requests.filter(({ path }) => path === "/models/bare/model.safetensors");
   assert.equal(asked.length, 1, "a server without ranges is asked once");
+});
+
+test("a merge that reads layers again and again asks its server for the file once more, not for each", async () => {
+  plain.requests.length = 0;
+  const steps = await page.evaluate(async (source) => {
+    const model = await lab.open(source);
+    const calibration = await model.calibrate({ sequences: 4, window: 64, rows: 96 });
+    const merged = await model.merge({ preset: "loss-guided", remove: 2, calibration });
+    const { length } = merged.recipe.steps;
+    merged.close();
+    model.close();
+    return length;
+  }, plain.url("/app/models/demo/"));
+  assert.equal(steps, 2);
+  const weights = plain.requests.filter(({ path }) => path.endsWith("model.safetensors"));
+  const bytes = (range) => range.match(/\d+/g).map(Number).reduce((start, end) => end + 1 - start);
+  const sum = weights.reduce((sum, { range }) => sum + bytes(range), 0);
+  const { size } = await stat(join(DIST, "models/demo/model.safetensors"));
+  assert.ok(sum <= 2.1 * size, `${sum} of ${size} bytes in ${weights.length} requests`);
 });
 
 test("files of a chosen folder, one folder deeper too, and one that was changed", async () => {

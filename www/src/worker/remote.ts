@@ -19,6 +19,8 @@ export interface Listed {
 
 /** Weights are read one tensor after the other: what is kept anyway is brought in larger steps than are asked for. */
 const AHEAD = 8 << 20;
+/** A file of at most so many bytes is brought as a whole, once, when it is read again and nothing of it is kept: a merge that tries pairs reads layers many times. */
+const AGAIN = 512 << 20;
 /** Reads below this are looks at the header or samples: they bring no more than their piece. */
 const SMALL = 64 << 10;
 
@@ -29,8 +31,12 @@ export class RemoteFile implements SourceFile {
   readonly size: number;
   readonly #url: string;
   #version: string;
-  /** Of a server that ignores ranges and sends the whole file; kept as a blob, not as an array. */
+  /** All of it, from a server that ignores ranges or since it was read again; kept as a blob, not as an array. */
   #whole: Blob | undefined;
+  /** Bytes that were asked for in all. */
+  #asked = 0;
+  /** Ends when the whole file is there. */
+  #again: Promise<void> | undefined;
   /** Ends when the pieces that are being brought are there. */
   #bringing: Promise<void> = Promise.resolve();
 
@@ -91,10 +97,23 @@ export class RemoteFile implements SourceFile {
         }
       } else {
         const until = Math.min(end, this.#missing(index, Math.ceil(end / PIECE)) * PIECE);
+        await this.#count(until - at);
         yield* this.#network(at, until);
         at = until;
       }
     }
+  }
+
+  /** Counts bytes that are about to be read; brings the whole file if there are more than it has. */
+  async #count(bytes: number): Promise<void> {
+    this.#asked += bytes;
+    if (this.#whole || this.#asked <= this.size || this.size > AGAIN) return;
+    this.#again ??= gathered(this.#network(0, this.size))
+      .then((whole) => {
+        this.#whole = whole;
+      })
+      .finally(() => (this.#again = undefined));
+    await this.#again;
   }
 
   /** The first piece behind `index` that is kept, or `limit`. */
