@@ -338,7 +338,8 @@ test("a worker that does not answer a cancel is replaced, and every handle stays
   const [worker] = page.workers();
   const run = page.evaluate(async () => {
     const abort = new AbortController();
-    const call = failure(stories.evaluate({ text: "Once upon a time ".repeat(50), window: 32, signal: abort.signal }));
+    // Long enough that it still runs when the worker is held up, on a busy machine too.
+    const call = failure(stories.evaluate({ text: "Once upon a time ".repeat(20_000), window: 256, sequences: 200, signal: abort.signal }));
     setTimeout(() => abort.abort(), 100);
     const { name } = await call;
     const comparison = await merged.evaluate({ text: "Once upon a time there was a dog. ".repeat(20), window: 32, sequences: 2 });
