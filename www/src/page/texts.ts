@@ -124,7 +124,7 @@ export const T = {
     text: "Text",
     builtIn: "Built-in mix",
     own: "My own",
-    builtInNote: "Fables, drama and natural history in turn, all public domain, from the start of each text.",
+    builtInNote: "Fables, drama and natural history in turn, all public domain, from the start of each text. What a merge fits anew is fitted to this text: for a model that reads another kind, take that.",
     placeholder: "Paste a text here, or drop a .txt file.",
     file: "Choose a text file",
     ownLabel: "Calibration text",
