@@ -138,24 +138,15 @@ fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::checkpoint::source::{DiskSource, Source};
-    use crate::session::Lab;
+    use crate::session::miniature::open;
 
     /// `loss_guided` seconds of a miniature.
     fn told(miniature: &str) -> (usize, Vec<f64>) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
-        let is_needed = |file: &Source| ["config.json", "model.safetensors", "tokenizer.json"].contains(&file.name());
-        let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
-        pollster::block_on(async {
-            let lab = Lab::create("cpu").await.unwrap();
-            let model = lab.open(&files, &Task::silent()).await.unwrap();
-            let options = EstimateOptions { sequences: Some(4), window: Some(16), rows: Some(16) };
-            let seconds = model.estimate(&options, &Task::silent()).await.unwrap().loss_guided_seconds;
-            (model.transformer.description.layers, seconds)
-        })
+        let model = open(miniature);
+        let options = EstimateOptions { sequences: Some(4), window: Some(16), rows: Some(16) };
+        let told = pollster::block_on(model.estimate(&options, &Task::silent())).unwrap();
+        (model.transformer.description.layers, told.loss_guided_seconds)
     }
 
     #[test]

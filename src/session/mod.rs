@@ -11,6 +11,8 @@ mod input;
 mod lineup;
 mod measured;
 mod merging;
+#[cfg(test)]
+mod miniature;
 mod model;
 mod passage;
 mod plan;

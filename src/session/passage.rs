@@ -94,22 +94,15 @@ impl<'a> Passage<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::checkpoint::source::{DiskSource, Source};
-    use crate::session::Lab;
+    use crate::session::miniature::open;
 
     /// One after the other and side by side, kept, kept in part, and never kept: all is what the blocks give one by one.
     #[test]
     fn what_is_kept_is_what_is_computed() {
         for miniature in ["llama", "phi"] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
-            let is_needed = |file: &Source| ["config.json", "model.safetensors"].contains(&file.name());
-            let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
+            let (model, task) = (open(miniature), Task::silent());
             pollster::block_on(async {
-                let (lab, task) = (Lab::create("cpu").await.unwrap(), Task::silent());
-                let model = lab.open(&files, &task).await.unwrap();
                 let (t, engine) = (&model.transformer, model.transformer.engine.as_ref());
                 let hidden = t.description.hidden;
                 // Windows long enough for several chunks.

@@ -159,26 +159,13 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use faer::Mat;
     use faer::linalg::solvers::Solve;
 
     use super::*;
-    use crate::checkpoint::source::{DiskSource, Source};
     use crate::merge::{Join, Kept};
-    use crate::session::Lab;
+    use crate::session::miniature::open;
     use crate::session::passage::Passage;
-
-    fn open(miniature: &str) -> Rc<Model> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
-        let is_needed = |file: &Source| ["config.json", "model.safetensors", "tokenizer.json"].contains(&file.name());
-        let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
-        pollster::block_on(async {
-            let lab = Lab::create("cpu").await.unwrap();
-            lab.open(&files, &Task::silent()).await.unwrap()
-        })
-    }
 
     /// Rows `[tokens, channels]` in f64.
     fn matrix(values: &[f32], channels: usize) -> Mat<f64> {
