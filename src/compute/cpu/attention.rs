@@ -41,14 +41,10 @@ pub fn attention(
                     scores.resize(count * seen, 0.0);
                     done &= gemm(
                         (count, seen, size),
-                        scores,
-                        Layout::rows(0, seen),
-                        false,
-                        q,
-                        Layout::rows(q_at, q_stride),
-                        k,
-                        Layout::transposed(kv_at, kv_stride),
-                        (shape.scale, 0.0),
+                        (scores, Layout::rows(0, seen)),
+                        (q, Layout::rows(q_at, q_stride)),
+                        (k, Layout::transposed(kv_at, kv_stride)),
+                        shape.scale,
                     );
                     for (i, row) in scores.chunks_exact_mut(seen).enumerate() {
                         let last = shape.past + tile + i + 1;
@@ -60,14 +56,10 @@ pub fn attention(
                     }
                     done &= gemm(
                         (count, size, seen),
-                        out,
-                        Layout::rows(q_at, q_stride),
-                        false,
-                        scores,
-                        Layout::rows(0, seen),
-                        v,
-                        Layout::rows(kv_at, kv_stride),
-                        (1.0, 0.0),
+                        (out, Layout::rows(q_at, q_stride)),
+                        (scores, Layout::rows(0, seen)),
+                        (v, Layout::rows(kv_at, kv_stride)),
+                        1.0,
                     );
                 }
             }

@@ -1,5 +1,8 @@
 //! A checked door to the `gemm` crate, whose interface is raw pointers. The only unsafe code of the crate is here.
 
+#[cfg(target_arch = "wasm32")]
+use super::tiles::fused;
+
 /// Where the elements of a matrix lie in a slice: `offset + row * row_stride + column * column_stride`.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
@@ -30,32 +33,29 @@ impl Layout {
     }
 }
 
-/// The number formats that the crate multiplies.
-pub trait Real: Copy + 'static {}
-impl Real for f32 {}
-impl Real for f64 {}
+/// A matrix to multiply.
+pub type Operand<'a> = (&'a [f32], Layout);
 
-/// `out = alpha a b + beta out` with a `[m, k]`, b `[k, n]`, out `[m, n]`; `out` is not read unless `accumulate`.
+/// `out = alpha a b` with a `[m, k]`, b `[k, n]`, out `[m, n]`; what out was is not read.
 ///
 /// Returns false, having done nothing, when one of the three does not lie inside its slice.
 #[must_use]
-#[expect(clippy::too_many_arguments, reason = "three matrices, each a slice and its layout")]
-pub fn gemm<T: Real>(
+pub fn gemm(
     (m, n, k): (usize, usize, usize),
-    out: &mut [T],
-    out_layout: Layout,
-    accumulate: bool,
-    a: &[T],
-    a_layout: Layout,
-    b: &[T],
-    b_layout: Layout,
-    (alpha, beta): (T, T),
+    (out, out_layout): (&mut [f32], Layout),
+    (a, a_layout): Operand<'_>,
+    (b, b_layout): Operand<'_>,
+    alpha: f32,
 ) -> bool {
     let fits = out_layout.fits(m, n, out.len()) && a_layout.fits(m, k, a.len()) && b_layout.fits(k, n, b.len());
     if !fits {
         return false;
     }
     if m == 0 || n == 0 {
+        return true;
+    }
+    #[cfg(target_arch = "wasm32")]
+    if fused::pay((m, n, k)) && fused::product((m, n, k), (out, out_layout), (a, a_layout), (b, b_layout), alpha) {
         return true;
     }
     #[expect(unsafe_code, reason = "gemm takes raw pointers; the bounds of all three matrices were checked above")]
@@ -68,14 +68,14 @@ pub fn gemm<T: Real>(
             out.as_mut_ptr().add(out_layout.offset),
             out_layout.column_stride as isize,
             out_layout.row_stride as isize,
-            accumulate,
+            false,
             a.as_ptr().add(a_layout.offset),
             a_layout.column_stride as isize,
             a_layout.row_stride as isize,
             b.as_ptr().add(b_layout.offset),
             b_layout.column_stride as isize,
             b_layout.row_stride as isize,
-            beta,
+            0.0,
             alpha,
             false,
             false,
@@ -96,36 +96,16 @@ mod tests {
             let a: Vec<f32> = (0..m * k).map(|i| ((i * 37 % 11) as f32) - 5.0).collect();
             let b: Vec<f32> = (0..n * k).map(|i| ((i * 17 % 13) as f32) - 6.0).collect();
             let mut out = vec![1.0; m * n];
-            let done = gemm(
-                (m, n, k),
-                &mut out,
-                Layout::rows(0, n),
-                true,
-                &a,
-                Layout::rows(0, k),
-                &b,
-                Layout::transposed(0, k),
-                (2.0, 1.0),
-            );
-            assert!(done);
+            let (a_layout, b_layout, out_layout) = (Layout::rows(0, k), Layout::transposed(0, k), Layout::rows(0, n));
+            assert!(gemm((m, n, k), (&mut out, out_layout), (&a, a_layout), (&b, b_layout), 2.0));
             for i in 0..m {
                 for j in 0..n {
                     let sum: f32 = (0..k).map(|l| a[i * k + l] * b[j * k + l]).sum();
-                    assert_eq!(out[i * n + j], 1.0 + 2.0 * sum);
+                    assert_eq!(out[i * n + j], 2.0 * sum);
                 }
             }
-            let short = gemm(
-                (m, n, k + 1),
-                &mut out,
-                Layout::rows(0, n),
-                false,
-                &a,
-                Layout::rows(0, k),
-                &b,
-                Layout::transposed(0, k),
-                (1.0, 0.0),
-            );
-            assert!(!short, "a matrix that does not lie in its slice is refused");
+            let too_long = gemm((m, n, k + 1), (&mut out, out_layout), (&a, a_layout), (&b, b_layout), 1.0);
+            assert!(!too_long, "a matrix that does not lie in its slice is refused");
         }
     }
 }

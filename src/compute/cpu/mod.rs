@@ -1,4 +1,4 @@
-//! The CPU engine: one thread, `gemm` for products, SIMD by loops that the compiler vectorises. The oracle of the WebGPU engine.
+//! The CPU engine: one thread, `gemm` for products (in most browsers, `tiles` for large ones), SIMD by loops that the compiler vectorises. The oracle of the WebGPU engine.
 //!
 //! Matrices are parked outside the WebAssembly heap and enter it in slices of at most [`SLICE_BYTES`]; every operation runs at once.
 
@@ -6,6 +6,8 @@ mod attention;
 pub mod gemm;
 mod math;
 mod statistics;
+#[cfg(any(target_arch = "wasm32", test))]
+mod tiles;
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -44,7 +46,13 @@ struct Scratch {
 
 impl Default for Cpu {
     fn default() -> Self {
-        let simd = if cfg!(target_arch = "wasm32") { "WebAssembly SIMD" } else { "native SIMD" };
+        #[cfg(target_arch = "wasm32")]
+        let simd = match tiles::fused::is_there() {
+            true => "WebAssembly SIMD with fused multiply-add",
+            false => "WebAssembly SIMD",
+        };
+        #[cfg(not(target_arch = "wasm32"))]
+        let simd = "native SIMD";
         let info = EngineInfo {
             backend: "cpu",
             adapter: format!("one CPU thread, {simd}"),
@@ -189,7 +197,7 @@ impl Compute for Cpu {
                 }
             } else {
                 let (a, b, c) = (Layout::rows(0, k), Layout::transposed(0, k), Layout::rows(first, m));
-                let done = gemm((n, count, k), result, c, false, values, a, &scratch.weights, b, (1.0, 0.0));
+                let done = gemm((n, count, k), (result, c), (values, a), (&scratch.weights, b), 1.0);
                 check(done, || "a product does not fit its buffers".into())?;
             }
             if let Some(bias) = bias {
