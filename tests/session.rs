@@ -306,6 +306,41 @@ fn a_uniform_text_is_an_error_that_names_the_layer() {
     assert!(error.to_string().contains("layer 0"), "{error}");
 }
 
+/// Where layers cannot be embedded, MKA cannot go on; what only orders its candidates by likeness can.
+#[test]
+fn a_layer_that_no_map_embeds_does_not_stop_the_own_method() {
+    const FAR: usize = 2047;
+    let files = changed("model.safetensors", |mut bytes| {
+        let (length, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let embedding = metadata.info("model.embed_tokens.weight").unwrap();
+        let row = 2 * embedding.shape[1];
+        let at = 8 + length + embedding.data_offsets.0 + FAR * row;
+        // 1024 in bf16.
+        bytes[at..at + row].as_chunks_mut().0.fill([0x80, 0x44]);
+        bytes
+    });
+    let model = block_on(support::open(&lab(), &files));
+    let mut ids: Vec<u32> = (0..320).map(|i| (i * i * 7 + i * 13) % 1500 + 3).collect();
+    ids[100] = FAR as u32;
+    let options = CalibrateOptions {
+        input: Input { ids: Some(ids), ..Input::default() },
+        sequences: Some(5),
+        window: Some(64),
+        rows: Some(RowsOption::Word("all".into())),
+        ..CalibrateOptions::default()
+    };
+    let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
+    let merged = |preset: &str| {
+        let options = MergeOptions { preset: Some(preset.into()), candidates: Some(2), ..MergeOptions::default() };
+        merge(&model, &options, Some(&calibration))
+    };
+    assert!(merged("mka").err().unwrap().to_string().contains("sigma: the kernel of layer"));
+    let merged = merged("loss-guided").unwrap();
+    let warnings = merged.summary().warnings.join(" ");
+    assert!(warnings.contains("ordered by cosine similarity: the kernel of layer"), "{warnings}");
+    assert_eq!(merged.recipe().unwrap().measure.as_deref(), Some("cosine"));
+}
+
 /// The own method tries and fits a hundred times; its user sees trials, then blocks, and no step inside them.
 #[test]
 fn progress_is_that_of_trials_and_of_blocks() {

@@ -107,7 +107,16 @@ impl<'a> Choosing<'a> {
                 vec![most_similar(survivors, layers, plan.protect, changes, |i| similar.pair(i))?]
             }
             Selection::Loss => {
-                let similar = self.measured.similarities(survivors, task).await?;
+                let similar = match self.measured.similarities(survivors, task).await {
+                    // A layer that no diffusion map embeds. All that hangs on likeness here is which pairs are tried first.
+                    Err(Error::BadArgument { argument: "sigma", reason }) if !plan.combination.needs_similarity() => {
+                        let instead = "The pairs to try were ordered by cosine similarity";
+                        self.warnings.push(format!("{instead}: {reason}."));
+                        self.measured.compare_by_cosine();
+                        self.measured.similarities(survivors, task).await?
+                    }
+                    similar => similar?,
+                };
                 // What was tried is known, so the next ones may be.
                 let count = if self.trials.is_some() { layers } else { plan.candidates };
                 candidates(survivors, layers, plan.protect, changes, count, |i| similar.pair(i))?
@@ -133,7 +142,7 @@ impl<'a> Choosing<'a> {
             },
             preset: plan.preset.clone(),
             selection: plan.selection.name().into(),
-            measure: plan.compares_layers().then(|| plan.measure.name().into()),
+            measure: plan.compares_layers().then(|| self.measured.measure().name().into()),
             one_shot: plan.one_shot && plan.compares_layers(),
             combination: plan.combination.word().into(),
             alpha: plan.combination.alpha().map(Into::into),

@@ -144,6 +144,16 @@ impl<'a> Measured<'a> {
         stream_at(model, &given.sample, &given.activations, layer, layer, usize::MAX, task).await
     }
 
+    /// By what layers are compared.
+    pub(super) fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// Layers are compared by cosine similarity from now on, which needs no embedding.
+    pub(super) fn compare_by_cosine(&mut self) {
+        (self.measure, self.matrix) = (Measure::Cosine, None);
+    }
+
     /// What happens to norms.
     pub(super) fn norms(&self) -> Norms {
         self.norms

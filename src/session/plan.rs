@@ -117,6 +117,11 @@ impl Combination {
         })
     }
 
+    /// Whether its weights hang on how alike the layers are.
+    pub(super) fn needs_similarity(self) -> bool {
+        matches!(self, Self::Average(Alpha::Similarity | Alpha::Published))
+    }
+
     /// Whether the survivor is another one afterwards.
     pub(super) fn changes_survivor(self) -> bool {
         self != Self::Drop
