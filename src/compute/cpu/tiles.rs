@@ -53,28 +53,13 @@ pub fn product(
                     let strides = [b_layout.row_stride, b_layout.column_stride];
                     pack::<COLUMNS>(&b[at..], strides, n - column, panel);
                 }
-                let high_sums = high.next_multiple_of(ROWS);
-                let sums = &mut sums[..high_sums * wide.next_multiple_of(COLUMNS)];
+                let sums = &mut sums[..high.next_multiple_of(ROWS) * wide.next_multiple_of(COLUMNS)];
                 if !tiles(columns, rows, sums, length) {
                     return false;
                 }
-                for (column, panel) in (0..wide).step_by(COLUMNS).zip(sums.chunks_exact(COLUMNS * high_sums)) {
-                    let count = COLUMNS.min(wide - column);
-                    for (row, sums) in (first_row..first_row + high).zip(panel.as_chunks::<COLUMNS>().0) {
-                        let at = out_layout.offset
-                            + row * out_layout.row_stride
-                            + (first_column + column) * out_layout.column_stride;
-                        let scale = |(out, sum): (&mut f32, &f32)| match first {
-                            0 => *out = alpha * sum,
-                            _ => *out += alpha * sum,
-                        };
-                        // Side by side, as nearly always, they are stored four at once.
-                        match (out_layout.column_stride, out[at..].first_chunk_mut::<COLUMNS>()) {
-                            (1, Some(out)) if count == COLUMNS => out.iter_mut().zip(sums).for_each(scale),
-                            (stride, _) => out[at..].iter_mut().step_by(stride).take(count).zip(sums).for_each(scale),
-                        }
-                    }
-                }
+                let at =
+                    out_layout.offset + first_row * out_layout.row_stride + first_column * out_layout.column_stride;
+                unpack(sums, (&mut out[at..], out_layout), [high, wide], alpha, first == 0);
             }
         }
     }
@@ -97,6 +82,26 @@ fn pack<const N: usize>(values: &[f32], [along, next]: [usize; 2], count: usize,
         for j in 0..count.min(N) {
             let values = values[j * next..].iter().step_by(along);
             packed.iter_mut().zip(values).for_each(|(packed, value)| packed[j] = *value);
+        }
+    }
+}
+
+/// Adds alpha times the sums `[panels, groups, 4, 8]` to the first `high` rows and `wide` columns of out, or replaces what is there.
+fn unpack(sums: &[f32], (out, layout): (&mut [f32], Layout), [high, wide]: [usize; 2], alpha: f32, replace: bool) {
+    let scale = |(out, sum): (&mut f32, &f32)| match replace {
+        true => *out = alpha * sum,
+        false => *out += alpha * sum,
+    };
+    let panels = sums.chunks_exact(COLUMNS * high.next_multiple_of(ROWS));
+    for (column, panel) in (0..wide).step_by(COLUMNS).zip(panels) {
+        let count = COLUMNS.min(wide - column);
+        for (row, sums) in (0..high).zip(panel.as_chunks::<COLUMNS>().0) {
+            let out = &mut out[row * layout.row_stride + column * layout.column_stride..];
+            // Side by side, as nearly always, they are stored four at once.
+            match (layout.column_stride, out.first_chunk_mut::<COLUMNS>()) {
+                (1, Some(out)) if count == COLUMNS => out.iter_mut().zip(sums).for_each(scale),
+                (stride, _) => out.iter_mut().step_by(stride).take(count).zip(sums).for_each(scale),
+            }
         }
     }
 }
