@@ -146,7 +146,7 @@ export const T = {
     told: (calibrate: string, merge: string, measure: string, memory: string) =>
       `Expected: ${calibrate} to calibrate, ${merge} to average a pair, ${measure} to measure the model on as many tokens; up to ${memory} of memory.`,
     trials: (time: string | undefined) =>
-      `${time ? `Expected: ${time} to try pairs, merge and fit.` : "Pairs are tried, merged and fitted."} A method that tries nothing, such as MKA, takes seconds, and costs more of the model.`,
+      `${time ? `Expected: ${time} to try pairs, merge and fit.` : "Pairs are tried, merged and fitted."} A method that tries nothing, such as MKA, takes a fraction of that, and costs more of the model.`,
     again: (bytes: string) => `${bytes} of weights do not fit and are read anew in each pass.`,
     budget: "Weights in memory, MB",
     budgetNote: "As much as this machine seems to have room for. More is faster where the whole model fits; it is halved when memory runs out.",
