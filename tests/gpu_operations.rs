@@ -25,6 +25,8 @@ on_vulkan!(
     attention,
     statistics,
     rows_and_copies,
+    transposes,
+    fits,
     order,
     memory,
     limits,

@@ -14,7 +14,7 @@ use mka_lab::interface::{
     CalibrateOptions, EvaluateOptions, Input, ManifoldOptions, MergeOptions, ProtectOption, RowsOption,
 };
 use mka_lab::merge::recipe::Recipe;
-use mka_lab::merge::repair::{Rows, Sums};
+use mka_lab::merge::repair::{Read, Rows, Sums};
 use mka_lab::session::{Calibration, Lab, Model};
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
@@ -294,12 +294,21 @@ fn a_repair_solves_what_numpy_solves() {
     let hidden = file.tensor("map").unwrap().shape()[0];
     let engines: [Box<dyn Compute>; 2] = [Box::new(Cpu::default()), Box::new(block_on(Gpu::create()).unwrap())];
     for engine in engines {
-        let mut sums = Sums::whole(hidden, hidden).unwrap();
-        let rows = Rows { read: &mlp, stream: &stream, added: Some(&mlp), target: &target };
-        block_on(sums.add(engine.as_ref(), rows, 50, usize::MAX, &Task::silent())).unwrap();
-        for (found, expected) in sums.map(0.3).unwrap().into_iter().zip(&expected) {
+        let engine = engine.as_ref();
+        let mut sums = Sums::whole(engine, hidden, hidden).unwrap();
+        let [mlp, stream, target] =
+            [&mlp, &stream, &target].map(|values| engine.upload(values.len() / hidden, values).unwrap());
+        let rows = Rows { read: &[Read::all(&mlp)], stream: &stream, added: Some(&mlp), target: &target };
+        block_on(sums.add(engine, rows, 50, usize::MAX, &Task::silent())).unwrap();
+        for (found, expected) in block_on(sums.map(engine, 0.3)).unwrap().into_iter().zip(&expected) {
             let off = (f64::from(found) - expected).abs() / expected.abs().max(1.0);
             assert!(off < 1e-6, "{}: {found}, not {expected}, off by {off:e}", engine.info().backend);
+        }
+        // In f32 on the engine, and without the identity.
+        let change = block_on(async { engine.read(&sums.solve(engine, 0.3, &Task::silent()).await?).await }).unwrap();
+        for (i, (found, expected)) in change.into_iter().zip(&expected).enumerate() {
+            let expected = expected - f64::from(u8::from(i / hidden == i % hidden));
+            assert!((f64::from(found) - expected).abs() < 1e-5, "{}: {found}, not {expected}", engine.info().backend);
         }
     }
 }

@@ -29,6 +29,8 @@ in_browser!(
     attention,
     statistics,
     rows_and_copies,
+    transposes,
+    fits,
     order,
     memory,
     limits,

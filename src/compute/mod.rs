@@ -202,8 +202,17 @@ pub trait Compute {
     /// `x = cap tanh(x / cap)`, which keeps x within the cap; tanh within 1e-6 of itself. The cap is positive.
     fn soft_cap(&self, x: &mut Tensor, cap: f32) -> Result<()>;
 
-    /// `x += y`, both `[n, d]`.
-    fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()>;
+    /// `x[..m] += factor y`, with x `[n, d]` and y `[m, d]`: to the first rows, or to all.
+    fn add(&self, x: &mut Tensor, factor: f32, y: &Tensor) -> Result<()>;
+
+    /// Of each row of x `[n, d]` its factor over its Euclidean norm: `[n, 1]`. Not finite for a row that is zero or not a number.
+    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor>;
+
+    /// x `[n, d]`, each row times its weight of `[n, 1]` if there are weights, transposed: `[d, n]`.
+    fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor>;
+
+    /// A matrix with the values of x, in `f32`.
+    fn to_matrix(&self, x: &Tensor) -> Result<Matrix>;
 
     /// The rows of x `[n, d]` with these numbers, in this order.
     fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor>;
@@ -315,6 +324,18 @@ mod shapes {
 
     pub(super) fn soft_cap(cap: f32) -> Result<()> {
         check(cap > 0.0, || format!("a soft cap of {cap}"))
+    }
+
+    /// One value for each row of x.
+    pub(super) fn per_row(x: &Tensor, count: usize) -> Result<()> {
+        check(count == x.rows, || format!("{count} factors for {} rows", x.rows))
+    }
+
+    /// The rows of y stand for the first of x.
+    pub(super) fn first_rows(x: &Tensor, y: &Tensor) -> Result<()> {
+        check(y.rows <= x.rows && x.columns == y.columns, || {
+            format!("[{}, {}] and the first rows of [{}, {}] must be alike", y.rows, y.columns, x.rows, x.columns)
+        })
     }
 
     pub(super) fn same(x: &Tensor, y: &Tensor) -> Result<()> {

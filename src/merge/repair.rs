@@ -9,31 +9,37 @@
 //! The same least squares fit a projection that writes to the stream anew: with x what it reads (heads or neurons) and s the stream behind it,
 //! X = (x'Wx + mu I)^-1 x'W(t - s) is what is added to its weights; the ridge draws it to what it was. This module must not know how x, y, M, s and t come
 //! about.
+//!
+//! The sums stay on the engine, in `f32`. T, which a recipe keeps, is solved for in `f64` on the CPU; X, of which a merge makes hundreds, on the engine
+//! ([`factor`]).
 
+mod factor;
+mod gain;
 mod pace;
 mod saliency;
 
-use faer::linalg::solvers::{Llt, Solve};
-use faer::{Mat, MatRef, Side};
+use std::ops::Range;
 
-use crate::compute::Compute;
-use crate::dtype::Dtype;
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
+
+use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
-use crate::transformer::product_rows;
+use crate::transformer::product;
 
 pub use pace::seconds_per_flop;
 
 /// Position 0 of a sequence is an attention sink, far larger than the rest; left to its 1/|t| it would not count, and the sink breaks.
-const SINK_WEIGHT: f64 = 10.0;
+const SINK_WEIGHT: f32 = 10.0;
 
-/// Rows whose products are summed in `f32`, before they are added to the others in `f64`.
-const ROWS_AT_ONCE: usize = 1024;
+/// Rows whose products are made at once.
+const ROWS_AT_ONCE: usize = 2048;
 
-/// Columns of sums that are made at once.
-const TILE: usize = 512;
+/// Columns of the sums that lie together.
+const BLOCK: usize = 256;
 
-/// The sums that a map is solved from, over all rows so far: products in `f32` on an engine, a few thousand rows at a time, added up in `f64`.
+/// The sums that a map is solved from, over all rows so far.
 pub struct Sums {
     inputs: usize,
     outputs: usize,
@@ -42,35 +48,43 @@ pub struct Sums {
 }
 
 enum Map {
-    /// The lower triangle of x'Wx and, behind it in each row, x'W(t - s): `[inputs, inputs + outputs]`.
-    Whole(Vec<f64>),
+    /// The lower triangle of x'Wx and, below it, (t - s)'Wx, in blocks of [`BLOCK`] columns, each from its diagonal on:
+    /// `[inputs - first + outputs, columns]`.
+    Whole(Vec<Tensor>),
     /// The diagonals of both, for a diagonal map: for each channel, sum w^2 x (t - s) / (sum w^2 x^2 + mu).
     Diagonal(Vec<(f64, f64)>),
 }
 
-/// Rows to fit to.
+/// Rows to fit to, on an engine.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {
-    /// What the map reads, x `[rows, inputs]`.
-    pub read: &'a [f32],
+    /// What the map reads, x, side by side: `[rows, inputs]` together.
+    pub read: &'a [Read<'a>],
     /// The stream as it is, s `[rows, outputs]`.
-    pub stream: &'a [f32],
+    pub stream: &'a Tensor,
     /// What is to be added to it first.
-    pub added: Option<&'a [f32]>,
+    pub added: Option<&'a Tensor>,
     /// The stream as it should be, t `[rows, outputs]`.
-    pub target: &'a [f32],
+    pub target: &'a Tensor,
 }
 
-impl Rows<'_> {
-    /// The rows `rows` of them.
-    fn slice(&self, rows: std::ops::Range<usize>, inputs: usize, outputs: usize) -> Self {
-        let of = |columns: usize| rows.start * columns..rows.end * columns;
-        Self {
-            read: &self.read[of(inputs)],
-            stream: &self.stream[of(outputs)],
-            added: self.added.map(|added| &added[of(outputs)]),
-            target: &self.target[of(outputs)],
-        }
+/// Channels that a map reads.
+#[derive(Clone, Copy)]
+pub struct Read<'a> {
+    /// `[rows, channels]`.
+    pub values: &'a Tensor,
+    /// The channels that count, or none where all do.
+    pub channels: Option<&'a [u32]>,
+}
+
+impl<'a> Read<'a> {
+    /// All channels of `[rows, channels]`.
+    pub fn all(values: &'a Tensor) -> Self {
+        Self { values, channels: None }
+    }
+
+    fn count(&self) -> usize {
+        self.channels.map_or(self.values.columns, <[u32]>::len)
     }
 }
 
@@ -78,14 +92,11 @@ impl Sums {
     /// Sums over nothing, for a map `[inputs, outputs]`.
     ///
     /// # Errors
-    /// [`Error::OutOfMemory`] when there is no room for them.
-    pub fn whole(inputs: usize, outputs: usize) -> Result<Self> {
-        let length = inputs.saturating_mul(inputs.saturating_add(outputs));
-        let mut sums = Vec::new();
-        let what = || format!("there is no room for the sums of a fit of {inputs} to {outputs} channels");
-        sums.try_reserve_exact(length).map_err(|_| Error::OutOfMemory { what: what() })?;
-        sums.resize(length, 0.0);
-        Ok(Self { inputs, outputs, rows: 0, map: Map::Whole(sums) })
+    /// What the engine's allocation fails with.
+    pub fn whole(engine: &dyn Compute, inputs: usize, outputs: usize) -> Result<Self> {
+        let block = |columns: Range<usize>| engine.zeros(inputs - columns.start + outputs, columns.len());
+        let blocks = blocks(inputs).map(block).collect::<Result<_>>()?;
+        Ok(Self { inputs, outputs, rows: 0, map: Map::Whole(blocks) })
     }
 
     /// Sums over nothing, for a diagonal map `[channels]`.
@@ -100,11 +111,11 @@ impl Sums {
 
     /// Adds the rows of whole windows of `window` tokens, `most` rows at the most.
     ///
-    /// A row's weight w is 1/|t|, ten times that for a sink, position 0 of a window; it enters squared.
+    /// A row's weight w is 1/|t|, ten times that for a sink, position 0 of a window; it enters squared. A target of norm 0, or one that is not a number,
+    /// shows in the sums, and fails what is solved from them.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when they differ in number, [`Error::NotFinite`] when a target has norm 0 or is not a number,
-    /// [`Error::Cancelled`], or what the engine fails with.
+    /// [`Error::BadArgument`] when they differ in number, [`Error::Cancelled`], or what the engine fails with.
     pub async fn add(
         &mut self,
         engine: &dyn Compute,
@@ -113,166 +124,128 @@ impl Sums {
         most: usize,
         task: &Task,
     ) -> Result<()> {
-        let (inputs, outputs) = (self.inputs, self.outputs);
-        let count = rows.target.len() / outputs.max(1);
-        let fits = |values: &[f32], columns: usize| values.len() == count * columns;
-        if !(fits(rows.read, inputs)
-            && fits(rows.target, outputs)
-            && fits(rows.stream, outputs)
-            && rows.added.is_none_or(|added| fits(added, outputs)))
-        {
+        let Rows { read, stream, added, target } = rows;
+        let fits = |values: &Tensor| (values.rows, values.columns) == (target.rows, self.outputs);
+        let reads = read.iter().map(Read::count).sum::<usize>() == self.inputs;
+        let alike = read.iter().all(|read| read.values.rows == target.rows);
+        if !(reads && alike && fits(target) && fits(stream) && added.is_none_or(fits)) {
             return Err(Error::argument("rows", "what a fit reads, the stream and its target differ in size"));
         }
-        let count = count.min(most);
+        let count = target.rows.min(most);
         for first in (0..count).step_by(ROWS_AT_ONCE) {
-            let end = (first + ROWS_AT_ONCE).min(count);
-            self.add_some(
-                engine,
-                rows.slice(first..end, inputs, outputs),
-                |i| (first + i).is_multiple_of(window),
-                task,
-            )
-            .await?;
-            engine.pace().await?;
+            let some = numbers(first..(first + ROWS_AT_ONCE).min(count));
+            let factors: Vec<f32> = some
+                .iter()
+                .map(|row| if (*row as usize).is_multiple_of(window) { SINK_WEIGHT } else { 1.0 })
+                .collect();
+            let mut residual = engine.gather(target, &some)?;
+            let weights = engine.over_norms(&residual, &factors)?;
+            for reached in std::iter::once(stream).chain(added) {
+                engine.add(&mut residual, -1.0, &engine.gather(reached, &some)?)?;
+            }
+            // Channel by channel, so that a product of two has a sum over rows for each pair of channels.
+            let mut channels = engine.zeros(self.inputs + self.outputs, some.len())?;
+            let mut at = 0;
+            for read in read {
+                let mut values = engine.transpose(&engine.gather(read.values, &some)?, Some(&weights))?;
+                if let Some(numbers) = read.channels {
+                    values = engine.gather(&values, numbers)?;
+                }
+                engine.copy_rows(&mut channels, at, &values)?;
+                at += values.rows;
+            }
+            engine.copy_rows(&mut channels, at, &engine.transpose(&residual, Some(&weights))?)?;
+            self.add_products(engine, &channels, task).await?;
+            self.rows += some.len();
         }
         Ok(())
     }
 
-    async fn add_some(
-        &mut self,
-        engine: &dyn Compute,
-        rows: Rows<'_>,
-        sink: impl Fn(usize) -> bool,
-        task: &Task,
-    ) -> Result<()> {
-        let (inputs, outputs) = (self.inputs, self.outputs);
-        let count = rows.target.len() / outputs.max(1);
-        // Channel by channel, so that a product of these two has a sum over rows for each pair of channels.
-        let mut columns = vec![0.0f32; (inputs + outputs) * count];
-        let (x, r) = columns.split_at_mut(inputs * count);
-        for row in 0..count {
-            let target = &rows.target[row * outputs..(row + 1) * outputs];
-            let norm = target.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-            if !(norm > 0.0 && norm.is_finite()) {
-                let what = "a hidden state that a repair aims at".into();
-                return Err(Error::NotFinite { what, found: format!("its norm is {norm}") });
-            }
-            let weight = if sink(row) { SINK_WEIGHT / norm } else { 1.0 / norm };
-            for (channel, value) in rows.read[row * inputs..(row + 1) * inputs].iter().enumerate() {
-                x[channel * count + row] = (f64::from(*value) * weight) as f32;
-            }
-            for (channel, (t, at)) in target.iter().zip(row * outputs..).enumerate() {
-                let added = rows.added.map_or(0.0, |added| f64::from(added[at]));
-                r[channel * count + row] = ((f64::from(*t) - f64::from(rows.stream[at]) - added) * weight) as f32;
-            }
-        }
-        self.rows += count;
+    /// Adds the products of weighted channels `[inputs + outputs, rows]`.
+    async fn add_products(&mut self, engine: &dyn Compute, channels: &Tensor, task: &Task) -> Result<()> {
+        let (inputs, width) = (self.inputs, self.inputs + self.outputs);
         match &mut self.map {
-            Map::Whole(sums) => add_products(engine, sums, &columns, count, inputs, task).await,
+            Map::Whole(sums) => {
+                for (columns, sums) in blocks(inputs).zip(sums) {
+                    let block = engine.to_matrix(&engine.gather(channels, &numbers(columns.clone()))?)?;
+                    let below = engine.gather(channels, &numbers(columns.start..width))?;
+                    engine.add(sums, 1.0, &product(engine, task, &below, &block, None).await?)?;
+                }
+            }
             Map::Diagonal(sums) => {
+                let values = engine.read(channels).await?;
+                let (x, r) = values.split_at(inputs * channels.columns);
                 let dot =
                     |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-                for ((sums, x), r) in sums.iter_mut().zip(x.chunks_exact(count)).zip(r.chunks_exact(count)) {
-                    *sums = (sums.0 + dot(x, x), sums.1 + dot(x, r));
+                let channel = |values: &[f32], i: usize| {
+                    let at = i * channels.columns;
+                    values[at..at + channels.columns].to_vec()
+                };
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let (x, r) = (channel(x, i), channel(r, i));
+                    *sums = (sums.0 + dot(&x, &x), sums.1 + dot(&x, &r));
                 }
-                Ok(())
             }
         }
+        engine.pace().await
     }
 
-    /// T, row-major, or its diagonal, rounded to `f32`: what a recipe keeps.
+    /// T, row-major, or its diagonal, solved in `f64` and rounded to `f32`: what a recipe keeps.
     ///
     /// # Errors
-    /// As [`Sums::solve`].
-    pub fn map(&self, ridge: f64) -> Result<Vec<f32>> {
-        let identity = |i: usize| match self.map {
-            Map::Whole(_) => f64::from(i / self.outputs == i % self.outputs),
-            Map::Diagonal(_) => 1.0,
-        };
-        finite(self.solve(ridge)?.iter().enumerate().map(|(i, x)| (identity(i) + x) as f32).collect())
-    }
-
-    /// By how much X, `[inputs, outputs]`, makes the squared error smaller on these rows: 2 tr(X'x'W(t - s)) - tr(X'x'Wx X). Negative where it does not.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] for a diagonal map, or an X of another size.
-    pub fn gain(&self, change: &[f64]) -> Result<f64> {
-        let (n, outputs) = (self.inputs, self.outputs);
-        let Map::Whole(sums) = &self.map else {
-            return Err(Error::argument("repair", "only a whole map is held against held-out rows"));
-        };
-        if change.len() != n * outputs {
-            return Err(Error::argument("repair", format!("{} values for a map of {n} to {outputs}", change.len())));
-        }
-        let sums = MatRef::from_row_major_slice(sums, n, n + outputs);
-        let change = MatRef::from_row_major_slice(change, n, outputs);
-        let gram = Mat::from_fn(n, n, |i, j| sums[(i.max(j), i.min(j))]);
-        let reached = gram * change;
-        let at = |o: usize| (0..n).map(|i| change[(i, o)] * (2.0 * sums[(i, n + o)] - reached[(i, o)])).sum::<f64>();
-        Ok((0..outputs).map(at).sum())
-    }
-
-    /// X, row-major `[inputs, outputs]`, or its diagonal.
-    ///
-    /// # Errors
-    /// [`Error::NotFinite`] when all that is read is zero, or the sums are not numbers.
-    pub fn solve(&self, ridge: f64) -> Result<Vec<f64>> {
+    /// [`Error::NotFinite`] when all that is read is zero, or the sums are not numbers; what reading them fails with.
+    pub async fn map(&self, engine: &dyn Compute, ridge: f64) -> Result<Vec<f32>> {
         let (n, outputs) = (self.inputs, self.outputs);
         match &self.map {
-            Map::Whole(sums) => {
-                let (sums, factor) = factored(sums, n, outputs, ridge)?;
-                let solution = factor.solve(sums.subcols(n, outputs));
-                Ok((0..n * outputs).map(|i| solution[(i / outputs, i % outputs)]).collect())
+            Map::Whole(blocks) => {
+                let mut system = Mat::<f64>::zeros(n, n);
+                let mut wanted = Mat::<f64>::zeros(n, outputs);
+                for (columns, block) in self::blocks(n).zip(blocks) {
+                    let values = engine.read(block).await?;
+                    for (row, values) in (columns.start..).zip(values.chunks_exact(columns.len())) {
+                        for (column, value) in columns.clone().zip(values) {
+                            match row.checked_sub(n) {
+                                None => system[(row, column)] = f64::from(*value),
+                                Some(output) => wanted[(column, output)] = f64::from(*value),
+                            }
+                        }
+                    }
+                }
+                let change = solved(system, &wanted, ridge)?;
+                let value = |i: usize| f64::from(i / outputs == i % outputs) + change[(i / outputs, i % outputs)];
+                finite((0..n * outputs).map(|i| value(i) as f32).collect())
             }
             Map::Diagonal(sums) => {
                 let mu = damping(ridge, sums.iter().map(|(gram, _)| *gram))?;
-                Ok(sums.iter().map(|(gram, cross)| cross / (gram + mu)).collect())
+                finite(sums.iter().map(|(gram, cross)| (1.0 + cross / (gram + mu)) as f32).collect())
             }
         }
     }
 }
 
-/// The sums as a matrix `[n, n + outputs]`, and the Cholesky factor of x'Wx + mu I.
-fn factored(sums: &[f64], n: usize, outputs: usize, ridge: f64) -> Result<(MatRef<'_, f64>, Llt<f64>)> {
-    let sums = MatRef::from_row_major_slice(sums, n, n + outputs);
-    let mu = damping(ridge, (0..n).map(|i| sums[(i, i)]))?;
-    let system = Mat::from_fn(n, n, |i, j| sums[(i.max(j), i.min(j))] + if i == j { mu } else { 0.0 });
-    let factor = system.llt(Side::Lower).map_err(|e| broken(format!("it is not positive definite: {e:?}")))?;
-    Ok((sums, factor))
+/// X for x'Wx, of which the lower triangle counts, and x'W(t - s), in `f64`.
+fn solved(mut system: Mat<f64>, wanted: &Mat<f64>, ridge: f64) -> Result<Mat<f64>> {
+    let mu = damping(ridge, (0..system.nrows()).map(|i| system[(i, i)]))?;
+    (0..system.nrows()).for_each(|i| system[(i, i)] += mu);
+    Ok(system.llt(Side::Lower).map_err(|e| indefinite(&e))?.solve(wanted))
 }
 
-/// Adds the lower triangle of x'x, and x'r, to sums `[inputs, inputs + outputs]`; `columns` `[inputs + outputs, rows]` has the columns of x, then those
-/// of r. In tiles of so many columns that their products stay small beside the sums.
-async fn add_products(
-    engine: &dyn Compute,
-    sums: &mut [f64],
-    columns: &[f32],
-    rows: usize,
-    inputs: usize,
-    task: &Task,
-) -> Result<()> {
-    let mut x = engine.matrix(inputs, rows, Dtype::F32)?;
-    engine.write_rows(&mut x, 0, bytemuck::cast_slice(&columns[..inputs * rows]))?;
-    let width = columns.len() / rows.max(1);
-    for first in (0..width).step_by(TILE) {
-        let end = (first + TILE).min(width);
-        let tile = engine.upload(end - first, &columns[first * rows..end * rows])?;
-        let products = engine.read(&product_rows(engine, task, &tile, &x, 0..end.min(inputs), None).await?).await?;
-        for (column, products) in (first..end).zip(products.chunks_exact(inputs)) {
-            if column < inputs {
-                let sums = sums[column * width..][..=column].iter_mut();
-                sums.zip(products).for_each(|(sum, product)| *sum += f64::from(*product));
-            } else {
-                let sums = sums.iter_mut().skip(column).step_by(width);
-                sums.zip(products).for_each(|(sum, product)| *sum += f64::from(*product));
-            }
-        }
-    }
-    Ok(())
+/// The columns of the blocks of so many.
+fn blocks(columns: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..columns).step_by(BLOCK).map(move |first| first..(first + BLOCK).min(columns))
+}
+
+/// Numbers of rows, as an engine gathers them.
+fn numbers(rows: Range<usize>) -> Vec<u32> {
+    rows.map(|row| row as u32).collect()
 }
 
 fn broken(found: String) -> Error {
     Error::NotFinite { what: "the repair's system of equations".into(), found }
+}
+
+fn indefinite(error: &impl std::fmt::Debug) -> Error {
+    broken(format!("it is not positive definite: {error:?}"))
 }
 
 /// mu for a ridge, from the diagonal of M'WM.

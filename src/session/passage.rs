@@ -56,24 +56,26 @@ impl<'a> Passage<'a> {
             self.keep(chunk, &way)?;
             return Ok(way);
         };
-        let mut values = vec![self.stream.values(engine, chunk).await?];
-        for tensor in kept {
-            values.push(engine.read(tensor).await?);
+        let front = self.stream.states(engine, chunk)?;
+        let Some((behind, kept)) = kept.split_last() else {
+            return Ok(Way { attention: Vec::new(), behind: front });
+        };
+        let behind = engine.unpark(behind)?;
+        let mut states = std::iter::once(Ok(front)).chain(kept.iter().map(|states| engine.unpark(states)));
+        let mut attention = Vec::new();
+        while let (Some(front), Some(behind)) = (states.next(), states.next()) {
+            attention.push([front?, behind?]);
         }
-        let behind = values.pop().unwrap_or_default();
-        let mut values = values.into_iter();
-        let attention = std::iter::from_fn(|| Some([values.next()?, values.next()?])).collect();
         Ok(Way { attention, behind })
     }
 
     fn keep(&self, chunk: usize, way: &Way) -> Result<()> {
         let engine = self.original.engine.as_ref();
-        let values = way.attention.iter().flatten().skip(1).chain([&way.behind]);
-        let bytes: u64 = values.clone().map(|values| 4 * values.len() as u64).sum();
+        let states = way.attention.iter().flatten().skip(1).chain([&way.behind]);
+        let bytes: u64 = states.clone().map(|states| 4 * (states.rows * states.columns) as u64).sum();
         if let (Some(left), Some(place)) = (self.room.get().checked_sub(bytes), self.kept.get(chunk)) {
-            let rows = way.behind.len() / self.original.description.hidden.max(1);
-            let park = |values: &Vec<f32>| engine.park(engine.upload(rows, values)?);
-            let _ = place.set(values.map(park).collect::<Result<_>>()?);
+            let park = |states: &Tensor| engine.park(engine.unpark(states)?);
+            let _ = place.set(states.map(park).collect::<Result<_>>()?);
             self.room.set(left);
         }
         Ok(())
@@ -86,7 +88,7 @@ impl<'a> Passage<'a> {
     pub(super) async fn behind(mut self, task: &Task) -> Result<Stream> {
         for chunk in 0..self.stream.chunk_count() {
             let behind = self.way(chunk, task).await?.behind;
-            self.stream.set_values(self.original.engine.as_ref(), chunk, &behind)?;
+            self.stream.set_states(self.original.engine.as_ref(), chunk, behind)?;
         }
         Ok(self.stream)
     }
@@ -105,6 +107,7 @@ mod tests {
             pollster::block_on(async {
                 let (t, engine) = (&model.transformer, model.transformer.engine.as_ref());
                 let hidden = t.description.hidden;
+                let read = async |states: &Tensor| engine.read(states).await.unwrap();
                 // Windows long enough for several chunks.
                 let window: Vec<u32> = (0..61).map(|i| (i * 17 + 1) % t.description.vocabulary as u32).collect();
                 let windows = vec![window; 2 * engine.info().chunk_tokens / 61 + 1];
@@ -119,14 +122,15 @@ mod tests {
                         let mut front = stream.fork(engine).unwrap();
                         for (layer, told) in way.attention.iter().enumerate() {
                             let parts = t.attention_parts(layer, &front, chunk, &task).await.unwrap();
-                            assert_eq!(told[0], front.values(engine, chunk).await.unwrap(), "{miniature} {layer}");
-                            assert_eq!(told[1], parts.stream, "{miniature} {layer}");
+                            let [ahead, stream] = [read(&told[0]).await, read(&told[1]).await];
+                            assert_eq!(ahead, front.values(engine, chunk).await.unwrap(), "{miniature} {layer}");
+                            assert_eq!(stream, read(&parts.stream).await, "{miniature} {layer}");
                             let step = task.step("test", 1, "blocks");
                             t.forward(&mut front, layer..layer + 1, None, &task, &step).await.unwrap();
                         }
                         assert_eq!(way.attention.len(), 2);
-                        assert_eq!(way.behind, front.values(engine, chunk).await.unwrap());
-                        assert_eq!(way.behind.len() % hidden, 0);
+                        assert_eq!(read(&way.behind).await, front.values(engine, chunk).await.unwrap());
+                        assert_eq!(way.behind.columns, hidden);
                     }
                     let kept = passage.kept.iter().filter(|kept| kept.get().is_some()).count();
                     assert_eq!(

@@ -12,7 +12,7 @@ use crate::architecture::{Projection, Role, readable_dtype};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::merge::combine::{Norms, folds_norm_of};
-use crate::merge::repair::{Rows, Sums};
+use crate::merge::repair::{Read, Rows, Sums};
 use crate::merge::{Fitted, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
@@ -92,29 +92,33 @@ impl Model {
         let Readers { blocks, place, from, folded } = readers;
         let mut sums = Vec::new();
         for layer in passage.blocks.clone().filter(|layer| from.contains(layer)) {
-            sums.push((layer, Sums::whole(hidden, hidden)?));
+            sums.push((layer, Sums::whole(engine, hidden, hidden)?));
         }
         for chunk in 0..input.chunk_count() {
             // Side by side with attention, an MLP reads the stream in front of it.
             let here = match parallel {
-                true => input.values(engine, chunk).await?,
+                true => input.states(engine, chunk)?,
                 false => blocks.attention_parts(0, input, chunk, task).await?.stream,
             };
-            let here = blocks.read_by_neurons(*place, &here, task).await?;
+            let here = blocks.read_by_neurons(*place, here, task).await?;
             let there = passage.way(chunk, task).await?.attention;
             for (layer, [front, behind]) in passage.blocks.clone().zip(there) {
                 let Some((_, sums)) = sums.iter_mut().find(|(source, _)| *source == layer) else { continue };
                 let there = if parallel { front } else { behind };
                 // With the original norm in the rows of gate and up, they read what the new one makes of the stream.
                 let there = match folded {
-                    true => blocks.read_by_neurons(*place, &there, task).await?,
-                    false => original.read_by_neurons(layer, &there, task).await?,
+                    true => blocks.read_by_neurons(*place, there, task).await?,
+                    false => original.read_by_neurons(layer, there, task).await?,
                 };
-                let rows = Rows { read: &here, stream: &here, added: None, target: &there };
+                let rows = Rows { read: &[Read::all(&here)], stream: &here, added: None, target: &there };
                 sums.add(engine, rows, input.window(), usize::MAX, task).await?;
             }
         }
-        sums.into_iter().map(|(layer, sums)| Ok((layer, sums.map(RIDGE)?))).collect()
+        let mut maps = Vec::new();
+        for (layer, sums) in sums {
+            maps.push((layer, sums.map(engine, RIDGE).await?));
+        }
+        Ok(maps)
     }
 
     /// The stored weights of a projection of the readers, each row of them times the map of the original block that it comes from.
@@ -163,6 +167,7 @@ mod tests {
     use faer::linalg::solvers::Solve;
 
     use super::*;
+    use crate::compute::Tensor;
     use crate::merge::{Join, Kept};
     use crate::session::miniature::open;
     use crate::session::passage::Passage;
@@ -235,6 +240,7 @@ mod tests {
             let windows: Vec<Vec<u32>> =
                 (0..3).map(|w| (0..13).map(|i| (w * 31 + i * 17 + 1) % d.vocabulary as u32).collect()).collect();
             pollster::block_on(async {
+                let engine = t.engine.as_ref();
                 let input = t.embed(&windows, &task).await.unwrap();
                 let original = t.way(0..2, &input, 0, &task).await.unwrap().attention;
                 let passage = Passage::new(t, input.fork(t.engine.as_ref()).unwrap(), 0..2);
@@ -246,9 +252,10 @@ mod tests {
                     };
                     let before = model_of(&survivors).await;
                     model.fit_readers(&mut survivors, [0, place], &lesson, Norms::Fold, &task).await.unwrap();
-                    let read = async |states: &[Vec<f32>; 2]| {
-                        let states = &states[usize::from(!d.parallel)];
-                        matrix(&before.read_by_neurons(place, states, &task).await.unwrap(), d.hidden)
+                    let read = async |states: &[Tensor; 2]| {
+                        let states = engine.unpark(&states[usize::from(!d.parallel)]);
+                        let read = before.read_by_neurons(place, states.unwrap(), &task).await.unwrap();
+                        matrix(&engine.read(&read).await.unwrap(), d.hidden)
                     };
                     let here = before.way(0..1, &input, 0, &task).await.unwrap().attention;
                     let here = read(&here[0]).await;

@@ -21,11 +21,12 @@ use super::plan::FitPlan;
 use super::repairing::{ridge, split};
 use super::trials::{JUDGE_TOKENS, spread};
 use crate::architecture::{Role, readable_dtype};
+use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::evaluate::Baseline;
 use crate::merge::combine::Norms;
 use crate::merge::recipe::RecipeRefit;
-use crate::merge::repair::{Rows, Sums};
+use crate::merge::repair::{Read, Rows, Sums};
 use crate::merge::{Fitted, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
@@ -223,16 +224,16 @@ impl Model {
         ridge: &mut f64,
         task: &Task,
     ) -> Result<Fitted> {
+        let engine = self.lab.engine.as_ref();
         let sums = self.sums(fitting, lesson, task).await?;
-        let mut change = sums.solve(*ridge)?;
+        let mut change = sums.solve(engine, *ridge, task).await?;
         if let Some(judges) = judges {
             let judges = self.sums(fitting, judges, task).await?;
-            let (start, mut most) = (*ridge, judges.gain(&change)?);
+            let (start, mut most) = (*ridge, judges.gain(engine, &change, task).await?);
             for step in [RIDGE_STEP, RIDGE_STEP.recip()] {
                 for times in (1..=RIDGE_STEPS).map(|steps| step.powi(steps as i32)) {
-                    task.check()?;
-                    let found = sums.solve(start * times)?;
-                    let gain = judges.gain(&found)?;
+                    let found = sums.solve(engine, start * times, task).await?;
+                    let gain = judges.gain(engine, &found, task).await?;
                     if gain <= most {
                         break;
                     }
@@ -245,7 +246,7 @@ impl Model {
             }
         }
         drop(sums);
-        self.changed(fitting.block, fitting.role, &change).await
+        self.changed(fitting.block, fitting.role, &engine.read(&change).await?).await
     }
 
     /// The sums that a projection is fitted by.
@@ -257,23 +258,24 @@ impl Model {
             Role::Down => description.neurons(),
             _ => description.heads * description.head_size,
         };
-        let mut sums = Sums::whole(inputs, description.hidden)?;
+        let mut sums = Sums::whole(engine, inputs, description.hidden)?;
         for chunk in 0..input.chunk_count() {
             let window = input.window();
             let way = original.way(chunk, task).await?;
             match role {
                 Role::Down => {
                     let parts = block.block_parts(0, input, chunk, task).await?;
-                    let (stream, added) = (&parts.stream, Some(&parts.added[..]));
-                    let rows = Rows { read: &parts.inner, stream, added, target: &way.behind };
+                    let (read, added) = ([Read::all(&parts.inner)], Some(&parts.added));
+                    let rows = Rows { read: &read, stream: &parts.stream, added, target: &way.behind };
                     sums.add(engine, rows, window, usize::MAX, task).await?;
                 }
                 _ => {
                     let parts = block.attention_parts(0, input, chunk, task).await?;
                     // Only the neurons of a concatenated block are taught to read a stream that more than one attention has passed.
                     let attentions = if *concatenated { usize::MAX } else { 1 };
-                    let target = attended(way, attentions);
-                    let rows = Rows { read: &parts.attended, stream: &parts.stream, added: None, target: &target };
+                    let target = attended(engine, way, attentions)?;
+                    let read = [Read::all(&parts.attended)];
+                    let rows = Rows { read: &read, stream: &parts.stream, added: None, target: &target };
                     sums.add(engine, rows, window, usize::MAX, task).await?;
                 }
             }
@@ -282,7 +284,7 @@ impl Model {
     }
 
     /// The weights of a projection of `block`, a model of one block, with `change` `[inputs, outputs]` added, rounded once.
-    async fn changed(&self, block: &Transformer, role: Role, change: &[f64]) -> Result<Fitted> {
+    async fn changed(&self, block: &Transformer, role: Role, change: &[f32]) -> Result<Fitted> {
         let d = &block.description;
         let projection = d.projection(role)?;
         let name = d.block_tensor(0, projection.name, "weight");
@@ -299,7 +301,7 @@ impl Model {
             for (i, value) in values.iter_mut().enumerate() {
                 let (row, column) = (first + i / columns, i % columns);
                 let at = if projection.transposed { row * outputs + column } else { column * outputs + row };
-                *value = (f64::from(*value) + change[at]) as f32;
+                *value += change[at];
             }
             let mut bytes = Vec::new();
             dtype.encode(&values, &mut bytes);
@@ -310,11 +312,14 @@ impl Model {
 }
 
 /// The stream behind the attention of the first block of a way, with what that of the next ones adds to it, `count` of them in all: `[tokens, hidden]`.
-fn attended(way: Way, count: usize) -> Vec<f32> {
+fn attended(engine: &dyn Compute, way: Way, count: usize) -> Result<Tensor> {
     let mut streams = way.attention.into_iter().take(count);
-    let [_, mut sum] = streams.next().unwrap_or_default();
+    let Some([_, mut sum]) = streams.next() else {
+        return Ok(way.behind);
+    };
     for [front, behind] in streams {
-        sum.iter_mut().zip(behind.iter().zip(&front)).for_each(|(sum, (behind, front))| *sum += behind - front);
+        engine.add(&mut sum, 1.0, &behind)?;
+        engine.add(&mut sum, -1.0, &front)?;
     }
-    sum
+    Ok(sum)
 }

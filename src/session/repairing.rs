@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::merge::growth::Growth;
 use crate::merge::recipe::{Recipe, RecipeStep};
-use crate::merge::repair::{Rows, Sums};
+use crate::merge::repair::{Read, Rows, Sums};
 use crate::merge::{RepairMap, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
@@ -77,7 +77,8 @@ impl Model {
             _ => Some(evaluate(&current, None, &windows[fitted..], task).await?.dense.nll),
         };
         for ridge in [ridge, ridge * SECOND_TRY] {
-            let map = RepairMap { step: number, values: Parked::from_f32(&sums.map(ridge)?, &self.lab.meter)? };
+            let map = sums.map(self.lab.engine.as_ref(), ridge).await?;
+            let map = RepairMap { step: number, values: Parked::from_f32(&map, &self.lab.meter)? };
             survivors.set_repair(index, Some(Rc::new(map)));
             let Some(before) = before else { return Ok(Some(ridge)) };
             let (repaired, _) = self.merged(survivors, measured.norms(), task).await?;
@@ -106,15 +107,16 @@ impl Model {
         let input = measured.stream_before(current, survivors, index, usize::MAX, task).await?;
         let (hidden, window) = (self.transformer.description.hidden, measured.given()?.info().window);
         let normed = self.transformer.description.norm_behind_mlp().is_some();
-        let mut sums = if normed { Sums::diagonal(hidden) } else { Sums::whole(hidden, hidden)? };
+        let mut sums = if normed { Sums::diagonal(hidden) } else { Sums::whole(engine, hidden, hidden)? };
         let step = task.step("repair", windows * window, "rows");
         for chunk in 0..input.chunk_count() {
             let parts = current.block_parts(index, &input, chunk, task).await?;
-            let target = target.values(engine, chunk).await?;
+            let target = target.states(engine, chunk)?;
             let left = (windows * window).saturating_sub(sums.rows());
-            let rows = Rows { read: &parts.added, stream: &parts.stream, added: Some(&parts.added), target: &target };
+            let read = [Read::all(&parts.added)];
+            let rows = Rows { read: &read, stream: &parts.stream, added: Some(&parts.added), target: &target };
             sums.add(engine, rows, window, left, task).await?;
-            step.advance(parts.stream.len() / hidden)?;
+            step.advance(parts.stream.rows)?;
         }
         Ok(sums)
     }

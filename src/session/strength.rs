@@ -23,8 +23,8 @@ pub(super) async fn strengths(model: &Transformer, stream: &Stream, layer: usize
     let step = task.step("choose", stream.chunk_count(), "chunks");
     for chunk in 0..stream.chunk_count() {
         let parts = model.block_parts(layer, stream, chunk, task).await?;
-        add_squares(&mut attended, &parts.attended);
-        add_squares(&mut inner, &parts.inner);
+        add_squares(&mut attended, &model.engine.read(&parts.attended).await?);
+        add_squares(&mut inner, &model.engine.read(&parts.inner).await?);
         step.advance(1)?;
     }
     let per_channel = async |squares: Vec<f64>, role: Role| {

@@ -8,20 +8,21 @@ use super::passage::Lesson;
 use super::plan::MOST_NEURONS;
 use super::strength::{add_squares, column_squares};
 use crate::architecture::Role;
+use crate::compute::Tensor;
 use crate::error::Result;
 use crate::merge::combine::Norms;
 use crate::merge::concatenate::strongest;
-use crate::merge::repair::{Rows, Sums};
+use crate::merge::repair::{Read, Rows, Sums};
 use crate::merge::{Kept, Survivors};
 use crate::task::Task;
 use crate::transformer::{Stream, Transformer};
 
-/// What the neurons of both blocks of `pair` give on a chunk of the stream in front of it.
+/// What the neurons of both blocks of a pair give on a chunk of the stream in front of it.
 struct Both {
     /// `[tokens, neurons]` of the front and of the back block.
-    neurons: [Vec<f32>; 2],
+    neurons: [Tensor; 2],
     /// The front block's post-attention stream, `[tokens, hidden]`.
-    stream: Vec<f32>,
+    stream: Tensor,
 }
 
 impl Model {
@@ -49,21 +50,17 @@ impl Model {
         let (count, hidden) = (pair.description.neurons(), pair.description.hidden);
         let pool = self.pool(pair, input, task).await?;
         let inputs = pool[0].len() + pool[1].len();
-        let mut sums = Sums::whole(inputs, hidden)?;
+        let engine = self.lab.engine.as_ref();
+        let mut sums = Sums::whole(engine, inputs, hidden)?;
         for chunk in 0..input.chunk_count() {
-            let both = both(pair, input, chunk, task).await?;
-            let tokens = both.stream.len() / hidden.max(1);
-            let mut read = Vec::with_capacity(tokens * inputs);
-            for token in 0..tokens {
-                for (pool, neurons) in pool.iter().zip(&both.neurons) {
-                    read.extend(pool.iter().map(|neuron| neurons[token * count + *neuron as usize]));
-                }
-            }
+            let Both { neurons: [front, back], stream } = both(pair, input, chunk, task).await?;
+            let read = [(&front, &pool[0]), (&back, &pool[1])]
+                .map(|(values, pool)| Read { values, channels: Some(pool).filter(|pool| pool.len() < count).map(Vec::as_slice) });
             let target = original.way(chunk, task).await?.behind;
-            let rows = Rows { read: &read, stream: &both.stream, added: None, target: &target };
-            sums.add(self.lab.engine.as_ref(), rows, input.window(), usize::MAX, task).await?;
+            let rows = Rows { read: &read, stream: &stream, added: None, target: &target };
+            sums.add(engine, rows, input.window(), usize::MAX, task).await?;
         }
-        let saliencies = sums.saliencies(ridge)?;
+        let saliencies = sums.saliencies(engine, ridge, task).await?;
         let mut of = [vec![f64::NEG_INFINITY; count], vec![f64::NEG_INFINITY; count]];
         let places = pool.iter().enumerate().flat_map(|(block, pool)| pool.iter().map(move |neuron| (block, *neuron)));
         places.zip(saliencies).for_each(|((block, neuron), saliency)| of[block][neuron as usize] = saliency);
@@ -80,7 +77,9 @@ impl Model {
         let mut strengths = [vec![0.0; count], vec![0.0; count]];
         for chunk in 0..input.chunk_count() {
             let both = both(pair, input, chunk, task).await?;
-            strengths.iter_mut().zip(&both.neurons).for_each(|(sums, values)| add_squares(sums, values));
+            for (sums, neurons) in strengths.iter_mut().zip(&both.neurons) {
+                add_squares(sums, &pair.engine.read(neurons).await?);
+            }
         }
         for (layer, strengths) in strengths.iter_mut().enumerate() {
             let columns = column_squares(pair, layer, Role::Down).await?;
@@ -93,10 +92,10 @@ impl Model {
 async fn both(pair: &Transformer, input: &Stream, chunk: usize, task: &Task) -> Result<Both> {
     let front = pair.block_parts(0, input, chunk, task).await?;
     // Side by side with attention, an MLP reads the stream as it comes.
-    let read = match pair.description.parallel {
-        true => input.values(pair.engine.as_ref(), chunk).await?,
-        false => front.stream.clone(),
+    let beside = match pair.description.parallel {
+        true => Some(input.states(pair.engine.as_ref(), chunk)?),
+        false => None,
     };
-    let back = pair.neurons(1, &read, task).await?;
+    let back = pair.neurons(1, beside.as_ref().unwrap_or(&front.stream), task).await?;
     Ok(Both { neurons: [front.inner, back], stream: front.stream })
 }

@@ -36,24 +36,24 @@ pub struct Block {
     pub empty: bool,
 }
 
-/// What the parts of a block give on `tokens` rows of the stream in front of it.
+/// What the parts of a block give on `tokens` rows of the stream in front of it, on the engine.
 pub struct Parts {
     /// The heads, in front of the output projection: `[tokens, heads * head_size]`.
-    pub attended: Vec<f32>,
+    pub attended: Tensor,
     /// The post-attention stream, `[tokens, hidden]`.
-    pub stream: Vec<f32>,
+    pub stream: Tensor,
     /// The neurons, in front of the down projection: `[tokens, neurons]`.
-    pub inner: Vec<f32>,
+    pub inner: Tensor,
     /// What the MLP adds to the stream, `[tokens, hidden]`: the sum of the two is the block's output.
-    pub added: Vec<f32>,
+    pub added: Tensor,
 }
 
-/// What the attention of a block gives on `tokens` rows of the stream in front of it.
+/// What the attention of a block gives on `tokens` rows of the stream in front of it, on the engine.
 pub struct AttentionParts {
     /// The heads, in front of the output projection: `[tokens, heads * head_size]`.
-    pub attended: Vec<f32>,
+    pub attended: Tensor,
     /// The post-attention stream, `[tokens, hidden]`.
-    pub stream: Vec<f32>,
+    pub stream: Tensor,
 }
 
 /// Keys and values of the positions that one layer has seen: `[capacity, kv_heads * head_size]` each.
@@ -185,17 +185,17 @@ impl Block {
         cache: Option<&mut LayerCache>,
     ) -> Result<()> {
         let [_, _, added] = self.compute(pass, x, positions, cache).await?;
-        pass.engine.add(x, &added)
+        pass.engine.add(x, 1.0, &added)
     }
 
     /// As [`Block::run`], and returns the post-attention stream on the way. Where a norm stands behind the sums of the stream, that is lost.
     ///
     /// # Errors
     /// As [`Block::run`].
-    pub async fn run_told(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Vec<f32>> {
+    pub async fn run_told(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Tensor> {
         let [_, _, added] = self.compute(pass, x, positions, None).await?;
-        let stream = pass.engine.read(x).await?;
-        pass.engine.add(x, &added)?;
+        let stream = copy(pass.engine, x)?;
+        pass.engine.add(x, 1.0, &added)?;
         Ok(stream)
     }
 
@@ -204,14 +204,8 @@ impl Block {
     /// # Errors
     /// As [`Block::run`].
     pub async fn parts(&self, pass: &Pass<'_>, mut x: Tensor, positions: Positions) -> Result<Parts> {
-        let engine = pass.engine;
         let [attended, inner, added] = self.compute(pass, &mut x, positions, None).await?;
-        Ok(Parts {
-            attended: engine.read(&attended).await?,
-            stream: engine.read(&x).await?,
-            inner: engine.read(&inner).await?,
-            added: engine.read(&added).await?,
-        })
+        Ok(Parts { attended, stream: x, inner, added })
     }
 
     /// What the attention of the block gives on the stream x.
@@ -226,7 +220,7 @@ impl Block {
     ) -> Result<AttentionParts> {
         let attended = self.attended(pass, &x, positions, None).await?;
         self.add_attended(pass, &mut x, &attended).await?;
-        Ok(AttentionParts { attended: pass.engine.read(&attended).await?, stream: pass.engine.read(&x).await? })
+        Ok(AttentionParts { attended, stream: x })
     }
 
     /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the heads and the neurons give, and what the MLP adds
@@ -249,7 +243,7 @@ impl Block {
         let added = self.project(pass, Role::Down, &inner).await?;
         let mut added = self.normed(pass, Role::MlpPostNorm, added)?;
         if self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
-            pass.engine.add(x, &added)?;
+            pass.engine.add(x, 1.0, &added)?;
             let nothing = pass.engine.zeros(x.rows, x.columns)?;
             added = self.normed(pass, Role::MlpStreamNorm, std::mem::replace(x, nothing))?;
         }
@@ -260,7 +254,7 @@ impl Block {
     async fn add_attended(&self, pass: &Pass<'_>, x: &mut Tensor, attended: &Tensor) -> Result<()> {
         let added = self.project(pass, Role::Output, attended).await?;
         let added = self.normed(pass, Role::AttentionPostNorm, added)?;
-        pass.engine.add(x, &added)?;
+        pass.engine.add(x, 1.0, &added)?;
         if self.norms.iter().any(|(role, _)| *role == Role::AttentionStreamNorm) {
             let summed = std::mem::replace(x, pass.engine.zeros(0, 0)?);
             *x = self.normed(pass, Role::AttentionStreamNorm, summed)?;
@@ -368,6 +362,13 @@ impl Block {
         let (_, linear) = self.linears.iter().find(|(r, _)| *r == role).ok_or_else(|| missing(role))?;
         product(pass.engine, pass.task, x, &linear.weight, linear.bias.as_deref()).await
     }
+}
+
+/// A copy of a tensor that operations can change.
+pub fn copy(engine: &dyn Compute, x: &Tensor) -> Result<Tensor> {
+    let mut copy = engine.zeros(x.rows, x.columns)?;
+    engine.copy_rows(&mut copy, 0, x)?;
+    Ok(copy)
 }
 
 fn missing(role: Role) -> Error {

@@ -89,7 +89,7 @@ impl Transformer {
             let first = (past + offset) * row_bytes;
             let rows = read_values(name, self.checkpoint.tensor(name)?, first as u64, window * row_bytes).await?;
             let positions = self.engine.upload(ids.len(), &rows.repeat(ids.len() / window.max(1)))?;
-            self.engine.add(&mut states, &positions)?;
+            self.engine.add(&mut states, 1.0, &positions)?;
         }
         Ok(states)
     }

@@ -25,7 +25,7 @@ use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::{Step, Task};
 pub use block::{AttentionParts, Linear, Parts, product, product_rows};
-use block::{Block, Pass, Positions};
+use block::{Block, Pass, Positions, copy};
 pub use generate::{Decoder, Sampler};
 pub use rates::Rates;
 use stream::Chunk;
@@ -56,12 +56,12 @@ pub struct Sizes {
     pub block: u64,
 }
 
-/// What a chunk of a stream meets in some blocks.
+/// What a chunk of a stream meets in some blocks, on the engine.
 pub struct Way {
     /// The stream in front of and behind the attention of each, `[tokens, hidden]`.
-    pub attention: Vec<[Vec<f32>; 2]>,
+    pub attention: Vec<[Tensor; 2]>,
     /// The stream behind all of them, `[tokens, hidden]`.
-    pub behind: Vec<f32>,
+    pub behind: Tensor,
 }
 
 impl Transformer {
@@ -207,22 +207,21 @@ impl Transformer {
         let mut attention = Vec::new();
         for layer in layers {
             let block = self.load_block(layer).await?;
-            let front = self.engine.read(&states).await?;
+            let front = copy(self.engine.as_ref(), &states)?;
             attention.push([front, block.run_told(&pass, &mut states, positions).await?]);
         }
-        Ok(Way { attention, behind: self.engine.read(&states).await? })
+        Ok(Way { attention, behind: states })
     }
 
     /// States `[tokens, hidden]` as the neurons of block `layer` read them: through the norm in front of its MLP, if there is one.
     ///
     /// # Errors
     /// As [`Transformer::neurons`].
-    pub async fn read_by_neurons(&self, layer: usize, states: &[f32], task: &Task) -> Result<Vec<f32>> {
+    pub async fn read_by_neurons(&self, layer: usize, states: Tensor, task: &Task) -> Result<Tensor> {
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &[], task };
         let block = self.load_block(layer).await?;
-        let states = self.engine.upload(states.len() / self.description.hidden.max(1), states)?;
         let read = block.read_by(&pass, Role::Up, &states)?;
-        self.engine.read(read.as_ref().unwrap_or(&states)).await
+        Ok(read.unwrap_or(states))
     }
 
     /// The states of a chunk, ready to compute with, and where they stand.
@@ -235,12 +234,11 @@ impl Transformer {
     /// What the neurons of block `layer` give, `[tokens, neurons]`, where its MLP reads `states` `[tokens, hidden]`.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when the states are not whole rows, [`Error::Cancelled`], or what reading and computing fail with.
-    pub async fn neurons(&self, layer: usize, states: &[f32], task: &Task) -> Result<Vec<f32>> {
+    /// [`Error::Cancelled`], or what reading and computing fail with.
+    pub async fn neurons(&self, layer: usize, states: &Tensor, task: &Task) -> Result<Tensor> {
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &[], task };
         let block = self.load_block(layer).await?;
-        let states = self.engine.upload(states.len() / self.description.hidden.max(1), states)?;
-        self.engine.read(&block.inner(&pass, &states).await?).await
+        block.inner(&pass, states).await
     }
 
     /// Shows an observer the stream as it is: `x[0]`, before any block.

@@ -51,14 +51,13 @@ impl Stream {
         Ok(Self { chunks, window: self.window })
     }
 
-    /// Replaces the states of chunk `chunk` by `values` `[tokens, hidden]`.
+    /// Replaces the states of chunk `chunk` by others `[tokens, hidden]`.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when there is no such chunk, or what the engine's allocation fails with.
-    pub fn set_values(&mut self, engine: &dyn Compute, chunk: usize, values: &[f32]) -> Result<()> {
-        let rows = self.chunk(chunk)?.states.rows;
+    /// What the engine's allocation fails with.
+    pub fn set_states(&mut self, engine: &dyn Compute, chunk: usize, states: Tensor) -> Result<()> {
         if let Some(chunk) = self.chunks.get_mut(chunk) {
-            chunk.states = engine.park(engine.upload(rows, values)?)?;
+            chunk.states = engine.park(states)?;
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use mka_lab::compute::cpu::Cpu;
 use mka_lab::compute::gpu::Gpu;
 use mka_lab::compute::{Activation, Attention, Compute, Matrix, Tensor, start_state};
 use mka_lab::dtype::Dtype;
+use mka_lab::merge::repair::{Read, Rows, Sums};
+use mka_lab::task::Task;
 
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 
@@ -97,7 +99,7 @@ pub async fn many_rows(gpu: &Gpu) {
         let gathered = engine.gather(&table, &numbers).unwrap();
         let gain = engine.upload(1, &values(columns, 5)).unwrap();
         let mut normed = engine.rms_norm(&gathered, &gain, 1e-5).unwrap();
-        engine.add(&mut normed, &gathered).unwrap();
+        engine.add(&mut normed, 1.0, &gathered).unwrap();
         normed
     };
     alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, "70,001 rows").await;
@@ -141,7 +143,7 @@ pub async fn norms_gates_and_sums(gpu: &Gpu) {
             let mut out = engine.rms_norm(&x, &gain, 1e-5).unwrap();
             let up = engine.upload(n, &values(n * d, 3)).unwrap();
             engine.gated(&mut out, &up, Activation::Silu).unwrap();
-            engine.add(&mut out, &x).unwrap();
+            engine.add(&mut out, 1.0, &x).unwrap();
             out
         };
         alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("norm, gate and sum of [{n}, {d}]")).await;
@@ -278,7 +280,7 @@ pub async fn rows_and_copies(gpu: &Gpu) {
     let x = gpu.upload(3, &values(9, 1)).unwrap();
     let kept = gpu.park(x).unwrap();
     let mut changed = gpu.unpark(&kept).unwrap();
-    gpu.add(&mut changed, &kept).unwrap();
+    gpu.add(&mut changed, 1.0, &kept).unwrap();
     let doubled: Vec<f32> = values(9, 1).iter().map(|value| value * 2.0).collect();
     assert_eq!(gpu.read(&changed).await.unwrap(), doubled, "a copy may be changed");
     assert_eq!(gpu.read(&kept).await.unwrap(), values(9, 1), "the parked tensor stays");
@@ -298,7 +300,7 @@ pub async fn rows_and_copies(gpu: &Gpu) {
         gpu.matmul(&nothing, &w, 0..2, None, &mut out).unwrap();
         assert_eq!(gpu.read(&out).await.unwrap(), vec![0.0; rows * 2]);
         let other = gpu.rms_norm(&nothing, &gpu.zeros(1, columns).unwrap(), 1e-5).unwrap();
-        gpu.add(&mut nothing, &other).unwrap();
+        gpu.add(&mut nothing, 1.0, &other).unwrap();
         gpu.gated(&mut nothing, &other, Activation::Silu).unwrap();
         gpu.activate(&mut nothing, Activation::Gelu).unwrap();
         assert_eq!(gpu.read(&nothing).await.unwrap(), Vec::<f32>::new());
@@ -307,6 +309,57 @@ pub async fn rows_and_copies(gpu: &Gpu) {
 
     let on_cpu = Cpu::default().zeros(1, 1).unwrap();
     assert!(gpu.read(&on_cpu).await.is_err(), "tensors of another engine are refused");
+}
+
+/// Rows as columns, their norms, and tensors as matrices: widths that are whole fours and others, more than one invocation's share.
+pub async fn transposes(gpu: &Gpu) {
+    let cpu = Cpu::default();
+    for (n, d) in [(1, 1), (3, 4), (4, 3), (17, 31), (64, 65), (130, 260)] {
+        let run = |engine: &dyn Compute| {
+            let x = engine.upload(n, &values(n * d, 1)).unwrap();
+            let factors: Vec<f32> = (0..n).map(|i| (i % 3) as f32 * 0.5 + 0.5).collect();
+            let weights = engine.over_norms(&x, &factors).unwrap();
+            let weighted = engine.transpose(&x, Some(&weights)).unwrap();
+            let mut gram = engine.zeros(d, d).unwrap();
+            engine.matmul(&weighted, &engine.to_matrix(&weighted).unwrap(), 0..d, None, &mut gram).unwrap();
+            let mut rest = engine.transpose(&x, None).unwrap();
+            // To some of its rows: the last four values may be of two rows.
+            let some = engine.gather(&weighted, &(0..d.div_ceil(2) as u32).collect::<Vec<_>>()).unwrap();
+            engine.add(&mut rest, -0.75, &some).unwrap();
+            [weights, gram, rest]
+        };
+        for (what, (a, b)) in ["norms", "gram", "rest"].iter().zip(run(&cpu).iter().zip(&run(gpu))) {
+            alike(&cpu, a, gpu, b, 1e-5, &format!("transposes, {what} of [{n}, {d}]")).await;
+        }
+    }
+    let x = gpu.zeros(3, 2).unwrap();
+    assert!(gpu.over_norms(&x, &[1.0]).is_err());
+    assert!(gpu.transpose(&x, Some(&gpu.zeros(2, 1).unwrap())).is_err());
+    assert_eq!(gpu.transpose(&gpu.zeros(0, 3).unwrap(), None).unwrap().rows, 3);
+    assert_eq!(gpu.to_matrix(&gpu.zeros(0, 3).unwrap()).unwrap().columns, 3);
+}
+
+/// Fits of one size below and one above that of a block: what is found on either engine.
+pub async fn fits(gpu: &Gpu) {
+    let (cpu, task, rows, outputs) = (Cpu::default(), Task::silent(), 150, 7);
+    for inputs in [13, 300] {
+        let run = async |engine: &dyn Compute| {
+            let [x, s, t] = [(inputs, 1), (outputs, 2), (outputs, 3)]
+                .map(|(columns, seed)| engine.upload(rows, &values(rows * columns, seed)).unwrap());
+            let rows = Rows { read: &[Read::all(&x)], stream: &s, added: None, target: &t };
+            let mut sums = Sums::whole(engine, inputs, outputs).unwrap();
+            sums.add(engine, rows, 50, usize::MAX, &task).await.unwrap();
+            let change = sums.solve(engine, 0.3, &task).await.unwrap();
+            let gain = sums.gain(engine, &change, &task).await.unwrap();
+            (change, gain, sums.saliencies(engine, 0.3, &task).await.unwrap())
+        };
+        let (expected, found) = (run(&cpu).await, run(gpu).await);
+        alike(&cpu, &expected.0, gpu, &found.0, 1e-5, &format!("a fit of {inputs}")).await;
+        assert!((expected.1 - found.1).abs() < 1e-4 * expected.1, "gain of {inputs}: {} {}", expected.1, found.1);
+        for (i, (a, b)) in expected.2.iter().zip(&found.2).enumerate() {
+            assert!((a - b).abs() < 1e-3 * a.abs() + 1e-6, "saliency {i} of {inputs}: {b} instead of {a}");
+        }
+    }
 }
 
 /// Rewriting a matrix while a product that is not submitted yet needs the old rows.
@@ -319,7 +372,7 @@ pub async fn order(gpu: &Gpu) {
         let row = [f32::from(i); 4];
         gpu.write_rows(&mut w, 0, bytemuck::cast_slice(&row)).unwrap();
         gpu.matmul(&x, &w, 0..1, None, &mut out).unwrap();
-        gpu.add(&mut sum, &out).unwrap();
+        gpu.add(&mut sum, 1.0, &out).unwrap();
         if i % 50 == 0 {
             gpu.pace().await.unwrap();
         }

@@ -17,6 +17,22 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// Rows of `columns` values, each row times its weight if there are weights, as columns.
+pub fn transpose(values: &[f32], columns: usize, weights: Option<&[f32]>) -> Vec<f32> {
+    let rows = values.len().checked_div(columns).unwrap_or(0);
+    let mut out = vec![0.0; rows * columns];
+    // A few rows at a time, so that what is written lies in runs.
+    for first in (0..rows).step_by(LANES) {
+        let count = LANES.min(rows - first);
+        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+            for (row, out) in (first..).zip(&mut out[first..first + count]) {
+                *out = values[row * columns + column] * weights.map_or(1.0, |weights| weights[row]);
+            }
+        }
+    }
+    out
+}
+
 /// The largest value; -infinity of none.
 pub fn max(values: &[f32]) -> f32 {
     let mut best = [f32::NEG_INFINITY; LANES];

@@ -307,10 +307,31 @@ impl Compute for Cpu {
         Ok(())
     }
 
-    fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
-        shapes::same(x, y)?;
-        x.host_mut()?.iter_mut().zip(y.host()?).for_each(|(a, b)| *a += b);
+    fn add(&self, x: &mut Tensor, factor: f32, y: &Tensor) -> Result<()> {
+        shapes::first_rows(x, y)?;
+        x.host_mut()?.iter_mut().zip(y.host()?).for_each(|(a, b)| *a += factor * b);
         Ok(())
+    }
+
+    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+        shapes::per_row(x, factors.len())?;
+        let (values, d) = (x.host()?, x.columns);
+        let row = |(i, factor): (usize, &f32)| {
+            let row = &values[i * d..(i + 1) * d];
+            factor / math::dot(row, row).sqrt()
+        };
+        Ok(Tensor::from_host(x.rows, 1, factors.iter().enumerate().map(row).collect()))
+    }
+
+    fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {
+        weights.map_or(Ok(()), |weights| shapes::per_row(x, weights.rows * weights.columns))?;
+        let weights = weights.map(Tensor::host).transpose()?;
+        Ok(Tensor::from_host(x.columns, x.rows, math::transpose(x.host()?, x.columns, weights)))
+    }
+
+    fn to_matrix(&self, x: &Tensor) -> Result<Matrix> {
+        let values = Parked::from_f32(x.host()?, &self.meter)?;
+        Ok(Matrix { rows: x.rows, columns: x.columns, dtype: Dtype::F32, storage: MatrixStorage::Parked(values) })
     }
 
     fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {

@@ -250,10 +250,36 @@ fn rows_are_gathered_copied_parked_and_checked() {
     let parked = engine.park(x).unwrap();
     assert_eq!(engine.memory(), (24, 24));
     let mut back = engine.unpark(&parked).unwrap();
-    engine.add(&mut back, &engine.upload(3, &[1.0; 6]).unwrap()).unwrap();
+    engine.add(&mut back, 1.0, &engine.upload(3, &[1.0; 6]).unwrap()).unwrap();
     assert_eq!(get(&engine, &back), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-    assert!(engine.add(&mut cache, &back).is_err());
+    engine.add(&mut cache, -2.0, &back).unwrap();
+    assert_eq!(get(&engine, &cache), [-4.0, -6.0, -8.0, -10.0, -11.0, -12.0, 3.0, 4.0, 5.0, 6.0]);
+    assert!(engine.add(&mut back, 1.0, &cache).is_err(), "more rows than there are");
     let mut w = engine.matrix(2, 3, Dtype::Bf16).unwrap();
     assert!(engine.write_rows(&mut w, 1, &[0; 12]).is_err(), "two rows from the second on");
     assert!(back.reshaped(1, 6).unwrap().reshaped(2, 4).is_err());
+}
+
+#[test]
+fn rows_become_columns_over_their_norms() {
+    let engine = Cpu::default();
+    let x = engine.upload(3, &[3.0, 4.0, 0.0, 0.0, -5.0, 12.0]).unwrap();
+    let factors = engine.over_norms(&x, &[1.0, 0.0, 26.0]).unwrap();
+    let found = get(&engine, &factors);
+    assert!(found[0] == 0.2 && found[1].is_nan() && found[2] == 2.0, "{found:?}");
+    assert_eq!(get(&engine, &engine.transpose(&x, None).unwrap()), [3.0, 0.0, -5.0, 4.0, 0.0, 12.0]);
+    let weights = engine.upload(3, &[2.0, 1.0, -1.0]).unwrap();
+    assert_eq!(get(&engine, &engine.transpose(&x, Some(&weights)).unwrap()), [6.0, 0.0, 5.0, 8.0, 0.0, -12.0]);
+    assert!(engine.over_norms(&x, &[1.0]).is_err());
+    assert!(engine.transpose(&x, Some(&engine.zeros(2, 1).unwrap())).is_err());
+    // More rows than are moved at a time, and their product with themselves.
+    let (rows, columns) = (37, 5);
+    let values: Vec<f32> = (0..rows * columns).map(|i| (i * 37 % 11) as f32 - 5.0).collect();
+    let x = engine.transpose(&engine.upload(rows, &values).unwrap(), None).unwrap();
+    let mut out = engine.zeros(columns, columns).unwrap();
+    engine.matmul(&x, &engine.to_matrix(&x).unwrap(), 0..columns, None, &mut out).unwrap();
+    for (i, found) in get(&engine, &out).into_iter().enumerate() {
+        let sum: f32 = (0..rows).map(|r| values[r * columns + i / columns] * values[r * columns + i % columns]).sum();
+        assert_eq!(found, sum);
+    }
 }

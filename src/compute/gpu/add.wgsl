@@ -1,12 +1,13 @@
-// x += y, element by element. Buffers are filled up to whole fours.
+// x += factor y, element by element of y. Buffers are filled up to whole fours.
 
 struct Shape {
-    fours: u32, // elements / 4, rounded up
+    fours: u32, // elements of y / 4, rounded up
+    factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;          // [fours]
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;    // [fours]
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;    // [at least fours]
 
 @compute @workgroup_size(64)
 fn main(
@@ -16,6 +17,6 @@ fn main(
 ) {
     let index = (group.x + group.y * groups.x) * 64u + local;
     if (index < shape.fours) {
-        x[index] += y[index];
+        x[index] += shape.factor * y[index];
     }
 }

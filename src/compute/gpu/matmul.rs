@@ -8,10 +8,10 @@
 
 use std::ops::Range;
 
-use super::DeviceBuffer;
+use super::{DeviceBuffer, ROW_GRAIN, bytes};
 use super::kernel::{GROUP, grid};
 use super::recorder::Recorder;
-use crate::compute::{Matrix, Tensor, shapes};
+use crate::compute::{Matrix, MatrixStorage, Tensor, shapes};
 use crate::dtype::Dtype;
 use crate::error::Result;
 
@@ -70,6 +70,20 @@ pub(super) fn matmul(
         groups,
         2.0 * x.rows as f64 * x.columns as f64 * rows.len() as f64,
     )
+}
+
+/// See [`crate::compute::Compute::to_matrix`].
+pub(super) fn to_matrix(gpu: &Recorder, x: &Tensor) -> Result<Matrix> {
+    let buffer = if x.columns.is_multiple_of(ROW_GRAIN) {
+        let buffer = gpu.allocate(bytes(x.count()))?;
+        if x.count() > 0 {
+            gpu.copy(x.device()?, &buffer, 0, bytes(x.count()))?;
+        }
+        buffer
+    } else {
+        pad(gpu, x, x.columns.div_ceil(ROW_GRAIN))?
+    };
+    Ok(Matrix { rows: x.rows, columns: x.columns, dtype: Dtype::F32, storage: MatrixStorage::Device(buffer) })
 }
 
 /// The rows of x with zeros behind them, up to whole fours. Real models do not need it: their widths are multiples of

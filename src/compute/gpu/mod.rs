@@ -22,12 +22,14 @@ mod kernel;
 mod lanes;
 mod layer_norm;
 mod matmul;
+mod over_norms;
 mod recorder;
 mod rms_norm;
 mod rotate;
 mod self_check;
 mod signal;
 mod soft_cap;
+mod transpose;
 
 use std::ops::Range;
 
@@ -227,8 +229,20 @@ impl Compute for Gpu {
         soft_cap::soft_cap(&self.recorder, x, cap)
     }
 
-    fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
-        add::add(&self.recorder, x, y)
+    fn add(&self, x: &mut Tensor, factor: f32, y: &Tensor) -> Result<()> {
+        add::add(&self.recorder, x, factor, y)
+    }
+
+    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+        over_norms::over_norms(&self.recorder, x, factors)
+    }
+
+    fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {
+        transpose::transpose(&self.recorder, x, weights)
+    }
+
+    fn to_matrix(&self, x: &Tensor) -> Result<Matrix> {
+        matmul::to_matrix(&self.recorder, x)
     }
 
     fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {

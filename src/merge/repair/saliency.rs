@@ -1,41 +1,42 @@
 //! What a fit loses with one of its inputs.
 
-use faer::linalg::solvers::Solve;
-use faer::linalg::triangular_inverse::invert_lower_triangular;
-use faer::{Mat, Par};
-
-use super::{Map, Sums, factored};
-use crate::error::{Error, Result};
+use super::Sums;
+use crate::compute::Compute;
+use crate::error::Result;
+use crate::task::Task;
 
 impl Sums {
     /// By how much the squared error of the fit X = (x'Wx + mu I)^-1 x'W(t - s) grows when input i is left out and the others make up for it:
     /// |X_i|^2 / ((x'Wx + mu I)^-1)_ii (the saliency of the optimal brain surgeon, Hassibi and Stork, NeurIPS 1992).
     ///
     /// # Errors
-    /// As [`Sums::solve`]; [`Error::BadArgument`] for a diagonal map.
-    pub fn saliencies(&self, ridge: f64) -> Result<Vec<f64>> {
-        let Map::Whole(sums) = &self.map else {
-            return Err(Error::argument("repair", "the inputs of a diagonal map do not stand in for each other"));
-        };
-        let n = self.inputs;
-        let (sums, factor) = factored(sums, n, self.outputs, ridge)?;
-        let solution = factor.solve(sums.subcols(n, self.outputs));
-        let mut inverse = Mat::<f64>::zeros(n, n);
-        invert_lower_triangular(inverse.as_mut(), factor.L(), Par::Seq);
-        // With A = LL', A^-1 = L^-T L^-1: its diagonal is the squares of the columns of L^-1.
-        let squares = |column: faer::ColRef<'_, f64>| column.iter().map(|value| value * value).sum::<f64>();
-        let saliency =
-            |i: usize| (0..self.outputs).map(|o| solution[(i, o)].powi(2)).sum::<f64>() / squares(inverse.col(i));
-        Ok((0..n).map(saliency).collect())
+    /// As [`Sums::solve`].
+    pub async fn saliencies(&self, engine: &dyn Compute, ridge: f64, task: &Task) -> Result<Vec<f64>> {
+        let (n, width) = (self.inputs, self.inputs + self.outputs);
+        let panels = self.factor(engine, ridge, true, task).await?;
+        // With A = LL', A^-1 = L'^-1 L^-1: its diagonal is the squares of the columns of L^-1.
+        let mut diagonal = vec![0.0; n];
+        for panel in &panels {
+            let columns = panel.rows(engine, width..width + panel.columns.end)?;
+            let norms = engine.over_norms(&columns, &vec![1.0; columns.rows])?;
+            let norms = engine.read(&norms).await?;
+            diagonal.iter_mut().zip(norms).for_each(|(sum, over)| *sum += f64::from(over).powi(-2));
+        }
+        let solution = engine.read(&self.solution(engine, &panels, task).await?).await?;
+        let squares = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+        Ok(solution.chunks_exact(self.outputs.max(1)).zip(diagonal).map(|(row, inverse)| squares(row) / inverse).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use faer::Mat;
+    use faer::linalg::solvers::Solve;
+
     use super::*;
     use crate::compute::cpu::Cpu;
-    use crate::merge::repair::{Rows, tests::values};
-    use crate::task::Task;
+    use crate::merge::repair::BLOCK;
+    use crate::merge::repair::tests::{projection, values};
 
     /// The least of the ridge's objective, |w(t - s - xX)|^2 + mu |X|^2, over the inputs `kept`.
     fn least(x: &[f32], s: &[f32], t: &[f32], [inputs, outputs]: [usize; 2], kept: &[usize], mu: f64) -> f64 {
@@ -59,16 +60,16 @@ mod tests {
     /// Against what leaving each input out and fitting again really costs.
     #[test]
     fn a_saliency_is_what_a_fit_loses() {
-        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 2), (67, 13, 5)] {
+        let engine = Cpu::default();
+        let saliencies = |sums: &Sums| pollster::block_on(sums.saliencies(&engine, 0.3, &Task::silent()));
+        for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 2), (67, 13, 5), (20, BLOCK + 3, 2)] {
             let (x, s, t) = (values(rows * inputs, 6), values(rows * outputs, 7), values(rows * outputs, 8));
-            let mut sums = Sums::whole(inputs, outputs).unwrap();
-            let read = Rows { read: &x, stream: &s, added: None, target: &t };
-            pollster::block_on(sums.add(&Cpu::default(), read, usize::MAX, usize::MAX, &Task::silent())).unwrap();
-            let Map::Whole(gram) = &sums.map else { panic!("not whole") };
-            let mu = 0.3 * (0..inputs).map(|i| gram[i * (inputs + outputs) + i]).sum::<f64>() / inputs as f64;
+            let sums = projection([&x, &s, &t], [rows, inputs, outputs], usize::MAX, usize::MAX);
+            let gram = pollster::block_on(sums.diagonal_of_gram(&engine)).unwrap();
+            let mu = 0.3 * gram.iter().map(|value| f64::from(*value)).sum::<f64>() / inputs as f64;
             let all: Vec<usize> = (0..inputs).collect();
             let whole = least(&x, &s, &t, [inputs, outputs], &all, mu);
-            for (input, saliency) in sums.saliencies(0.3).unwrap().into_iter().enumerate() {
+            for (input, saliency) in saliencies(&sums).unwrap().into_iter().enumerate().step_by(inputs / 17 + 1) {
                 let others: Vec<usize> = all.iter().copied().filter(|other| *other != input).collect();
                 let without = least(&x, &s, &t, [inputs, outputs], &others, mu);
                 assert!(
@@ -77,6 +78,6 @@ mod tests {
                 );
             }
         }
-        assert!(Sums::diagonal(3).saliencies(0.3).is_err());
+        assert!(saliencies(&Sums::diagonal(3)).is_err());
     }
 }
