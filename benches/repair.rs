@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
+use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::error::Result;
-use mka_lab::merge::repair::{Rows, Sums};
+use mka_lab::merge::repair::{Read, Rows, Sums};
 use mka_lab::task::Task;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -14,20 +15,26 @@ const WINDOW: usize = 256;
 const RIDGE: f64 = 0.3;
 
 fn main() -> Result<()> {
+    pollster::block_on(run(&Cpu::default(), &Task::silent()))
+}
+
+async fn run(engine: &dyn Compute, task: &Task) -> Result<()> {
     for (inputs, outputs, count) in [(576, 576, 32_768), (1536, 576, 32_768), (4096, 576, 8192), (4096, 4096, 8192)] {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut values = |count: usize| -> Vec<f32> {
-            (0..count).map(|_| random.next_u32() as f32 / u32::MAX as f32 - 0.5).collect()
+        let mut values = |columns: usize| {
+            let values: Vec<f32> =
+                (0..count * columns).map(|_| random.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();
+            engine.upload(count, &values)
         };
-        let (read, stream, target) = (values(count * inputs), values(count * outputs), values(count * outputs));
-        let rows = Rows { read: &read, stream: &stream, added: None, target: &target };
-        let mut sums = Sums::whole(inputs, outputs)?;
+        let (read, stream, target) = (values(inputs)?, values(outputs)?, values(outputs)?);
+        let rows = Rows { read: &[Read::all(&read)], stream: &stream, target: &target };
+        let mut sums = Sums::whole(engine, inputs, outputs)?;
         let begun = Instant::now();
-        pollster::block_on(sums.add(&Cpu::default(), rows, WINDOW, usize::MAX, &Task::silent()))?;
+        sums.add(engine, rows, WINDOW, usize::MAX, task).await?;
         let summed = begun.elapsed().as_secs_f64();
-        let solution = sums.solve(RIDGE)?;
+        let solution = sums.solve(engine, RIDGE, task).await?;
         let solved = begun.elapsed().as_secs_f64() - summed;
-        let saliencies = sums.saliencies(RIDGE)?;
+        let saliencies = sums.saliencies(engine, RIDGE, task).await?;
         let all = begun.elapsed().as_secs_f64();
         std::hint::black_box((solution, saliencies));
         println!(

@@ -117,8 +117,20 @@ impl Compute for Narrow {
         self.inner.soft_cap(x, cap)
     }
 
-    fn add(&self, x: &mut Tensor, y: &Tensor) -> Result<()> {
-        self.inner.add(x, y)
+    fn add(&self, x: &mut Tensor, factor: f32, y: &Tensor) -> Result<()> {
+        self.inner.add(x, factor, y)
+    }
+
+    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+        self.inner.over_norms(x, factors)
+    }
+
+    fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {
+        self.inner.transpose(x, weights)
+    }
+
+    fn to_matrix(&self, x: &Tensor) -> Result<Matrix> {
+        self.inner.to_matrix(x)
     }
 
     fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {

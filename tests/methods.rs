@@ -298,7 +298,9 @@ fn a_repair_solves_what_numpy_solves() {
         let mut sums = Sums::whole(engine, hidden, hidden).unwrap();
         let [mlp, stream, target] =
             [&mlp, &stream, &target].map(|values| engine.upload(values.len() / hidden, values).unwrap());
-        let rows = Rows { read: &[Read::all(&mlp)], stream: &stream, added: Some(&mlp), target: &target };
+        let mut reached = stream;
+        engine.add(&mut reached, 1.0, &mlp).unwrap();
+        let rows = Rows { read: &[Read::all(&mlp)], stream: &reached, target: &target };
         block_on(sums.add(engine, rows, 50, usize::MAX, &Task::silent())).unwrap();
         for (found, expected) in block_on(sums.map(engine, 0.3)).unwrap().into_iter().zip(&expected) {
             let off = (f64::from(found) - expected).abs() / expected.abs().max(1.0);

@@ -62,8 +62,6 @@ pub struct Rows<'a> {
     pub read: &'a [Read<'a>],
     /// The stream as it is, s `[rows, outputs]`.
     pub stream: &'a Tensor,
-    /// What is to be added to it first.
-    pub added: Option<&'a Tensor>,
     /// The stream as it should be, t `[rows, outputs]`.
     pub target: &'a Tensor,
 }
@@ -124,25 +122,21 @@ impl Sums {
         most: usize,
         task: &Task,
     ) -> Result<()> {
-        let Rows { read, stream, added, target } = rows;
+        let Rows { read, stream, target } = rows;
         let fits = |values: &Tensor| (values.rows, values.columns) == (target.rows, self.outputs);
         let reads = read.iter().map(Read::count).sum::<usize>() == self.inputs;
         let alike = read.iter().all(|read| read.values.rows == target.rows);
-        if !(reads && alike && fits(target) && fits(stream) && added.is_none_or(fits)) {
+        if !(reads && alike && fits(target) && fits(stream)) {
             return Err(Error::argument("rows", "what a fit reads, the stream and its target differ in size"));
         }
         let count = target.rows.min(most);
         for first in (0..count).step_by(ROWS_AT_ONCE) {
             let some = numbers(first..(first + ROWS_AT_ONCE).min(count));
-            let factors: Vec<f32> = some
-                .iter()
-                .map(|row| if (*row as usize).is_multiple_of(window) { SINK_WEIGHT } else { 1.0 })
-                .collect();
+            let factors: Vec<f32> =
+                some.iter().map(|row| if (*row as usize).is_multiple_of(window) { SINK_WEIGHT } else { 1.0 }).collect();
             let mut residual = engine.gather(target, &some)?;
             let weights = engine.over_norms(&residual, &factors)?;
-            for reached in std::iter::once(stream).chain(added) {
-                engine.add(&mut residual, -1.0, &engine.gather(reached, &some)?)?;
-            }
+            engine.add(&mut residual, -1.0, &engine.gather(stream, &some)?)?;
             // Channel by channel, so that a product of two has a sum over rows for each pair of channels.
             let mut channels = engine.zeros(self.inputs + self.outputs, some.len())?;
             let mut at = 0;

@@ -28,7 +28,7 @@ impl Model {
         }
         let per_chunk = windows_per_chunk(t.engine.as_ref(), window).min(sequences);
         let chunks = sequences.div_ceil(per_chunk) as f64;
-        let rates = t.rates(per_chunk * window, task).await?;
+        let rates = t.rates(per_chunk, window, task).await?;
 
         let weights = |names: Vec<(String, Vec<u64>)>| -> f64 {
             names.iter().filter(|(_, shape)| shape.len() > 1).map(|(_, s)| s.iter().product::<u64>() as f64).sum()
@@ -36,10 +36,8 @@ impl Model {
         let block_weights = weights(d.block_tensors(d.layers / 2));
         let sizes = t.sizes();
         let layers = d.layers as f64;
-        // Scores and values of the causal half, for every token, at the speed of the products.
         let row_flops = 2.0 * (per_chunk * window) as f64;
-        let attention = 2.0 * sequences as f64 * (window as f64).powi(2) * (d.heads * d.head_size) as f64;
-        let block_seconds = block_weights * chunks * rates.per_weight + attention * rates.per_weight / row_flops;
+        let block_seconds = sequences as f64 / per_chunk as f64 * rates.block;
 
         let resident = match sizes.all <= self.lab.budget() {
             true => sizes.all,
@@ -79,7 +77,7 @@ impl Model {
 struct Speeds {
     /// An operation of a product on the engine.
     product: f64,
-    /// An operation of a solution in f64.
+    /// An operation of a solution in f64, on the CPU.
     solution: f64,
     /// A token in a block.
     block: f64,
@@ -95,12 +93,21 @@ impl Speeds {
         tokens * self.block + self.block_again
     }
 
-    /// The sums of a fit of so many channels to so many, and so many solutions: a Cholesky factor and a solution by it.
+    /// The sums of a fit of so many channels to so many, and so many solutions on the engine: a Cholesky factor and a solution by it.
     fn fit(&self, [inputs, outputs]: [f64; 2], tokens: f64, solutions: f64) -> f64 {
         let sums = tokens * inputs * (inputs + 2.0 * outputs);
-        let solution = inputs.powi(2) * (inputs / 3.0 + 2.0 * outputs);
-        sums * self.product + solutions * solution * self.solution
+        (sums + solutions * solution([inputs, outputs])) * self.product
     }
+
+    /// A fit that is solved on the CPU.
+    fn map(&self, sizes: [f64; 2], tokens: f64) -> f64 {
+        self.fit(sizes, tokens, 0.0) + solution(sizes) * self.solution
+    }
+}
+
+/// Operations of a Cholesky factor and a solution by it.
+fn solution([inputs, outputs]: [f64; 2]) -> f64 {
+    inputs.powi(2) * (inputs / 3.0 + 2.0 * outputs)
 }
 
 /// Seconds of a merge by `loss-guided` calibrated on so many tokens, for 1, 2, ... layers removed; none where the model is merged another way then.
@@ -117,16 +124,16 @@ fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
     let judged = (tokens * DEFAULT_HOLDOUT).min(JUDGE_TOKENS as f64);
     let judging = |blocks: f64| blocks * speeds.block(judged) + judged * speeds.head;
     // What neurons read: T for the back block of the pair, then for both.
-    let reads = speeds.fit([hidden, hidden], fitted, 1.0);
+    let reads = speeds.map([hidden, hidden], fitted);
     // An inverse for the saliencies is half a solution more.
     let useful = speeds.fit([both, hidden], fitted, 1.5);
     let writes =
         |tokens, solutions| [heads, neurons].map(|n| speeds.fit([n, hidden], tokens, solutions)).iter().sum::<f64>();
-    let trial = 6.0 * speeds.block(fitted) + 3.0 * reads + useful + writes(fitted, 1.0) + judging(layers / 2.0);
+    let trial = 5.0 * speeds.block(fitted) + 3.0 * reads + useful + writes(fitted, 1.0) + judging(layers / 2.0);
     let passing = layers * (speeds.block(fitted) + speeds.block(judged));
     // Twice, at first with a search for the ridge.
-    let block = 2.0 * (3.5 * speeds.block(tokens) + writes(tokens, 3.0));
-    let merged = 4.0 * speeds.fit([hidden, hidden], tokens, 1.0);
+    let block = 2.0 * (3.0 * speeds.block(tokens) + writes(tokens, 3.0));
+    let merged = 4.0 * speeds.map([hidden, hidden], tokens);
     let removed = (1..d.layers).map(|n| (n, n as f64));
     let seconds = |(count, n): (usize, f64)| {
         // The first gap of n anywhere is expected behind one block of n + 1.

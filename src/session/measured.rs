@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Model;
 use super::calibration::Calibration;
-use super::passage::Passage;
+use super::lesson::Lesson;
 use super::plan::{Alpha, Combination, Plan, Repair};
 use super::strength::strengths;
 use super::trials::FIT_TOKENS;
@@ -230,8 +230,8 @@ impl<'a> Measured<'a> {
         let calibration = self.given()?;
         let (sample, known) = (&calibration.sample, &calibration.activations);
         let input = stream_at(original, sample, known, layer, layer, FIT_TOKENS, task).await?;
-        let passage = Passage::new(original, input, layer..behind);
-        self.model.most_useful(&two, &passage.lesson(), (self.norms, ridge), task).await
+        let lesson = Lesson::new(original, input.fork(original.engine.as_ref())?, input, layer..behind);
+        self.model.most_useful(&two, &lesson, (self.norms, ridge), task).await
     }
 
     /// The loss of the model that joining `pair` would give, on a fixed part of the calibration text.

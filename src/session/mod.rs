@@ -8,13 +8,14 @@ mod choosing;
 mod estimate;
 mod evidence;
 mod input;
+mod kept;
+mod lesson;
 mod lineup;
 mod measured;
 mod merging;
 #[cfg(test)]
 mod miniature;
 mod model;
-mod passage;
 mod plan;
 mod readers;
 mod refitting;

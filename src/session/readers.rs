@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::Model;
-use super::passage::Lesson;
+use super::lesson::Lesson;
 use crate::architecture::{Projection, Role, readable_dtype};
 use crate::dtype::Dtype;
 use crate::error::Result;
@@ -84,25 +84,21 @@ impl Model {
     async fn reading_maps(
         &self,
         readers: &Readers,
-        Lesson { input, original: passage }: &Lesson<'_>,
+        lesson: &Lesson<'_>,
         task: &Task,
     ) -> Result<Vec<(usize, Vec<f32>)>> {
         let (engine, original) = (self.lab.engine.as_ref(), &self.transformer);
         let (hidden, parallel) = (original.description.hidden, original.description.parallel);
         let Readers { blocks, place, from, folded } = readers;
         let mut sums = Vec::new();
-        for layer in passage.blocks.clone().filter(|layer| from.contains(layer)) {
+        for layer in lesson.blocks.clone().filter(|layer| from.contains(layer)) {
             sums.push((layer, Sums::whole(engine, hidden, hidden)?));
         }
-        for chunk in 0..input.chunk_count() {
-            // Side by side with attention, an MLP reads the stream in front of it.
-            let here = match parallel {
-                true => input.states(engine, chunk)?,
-                false => blocks.attention_parts(0, input, chunk, task).await?.stream,
-            };
+        for chunk in 0..lesson.input.chunk_count() {
+            let here = lesson.read_by_neurons(blocks, chunk, lesson.behind_heads(blocks, chunk, task).await?)?;
             let here = blocks.read_by_neurons(*place, here, task).await?;
-            let there = passage.way(chunk, task).await?.attention;
-            for (layer, [front, behind]) in passage.blocks.clone().zip(there) {
+            let there = lesson.way(chunk, task).await?.attention;
+            for (layer, [front, behind]) in lesson.blocks.clone().zip(there) {
                 let Some((_, sums)) = sums.iter_mut().find(|(source, _)| *source == layer) else { continue };
                 let there = if parallel { front } else { behind };
                 // With the original norm in the rows of gate and up, they read what the new one makes of the stream.
@@ -110,8 +106,8 @@ impl Model {
                     true => blocks.read_by_neurons(*place, there, task).await?,
                     false => original.read_by_neurons(layer, there, task).await?,
                 };
-                let rows = Rows { read: &[Read::all(&here)], stream: &here, added: None, target: &there };
-                sums.add(engine, rows, input.window(), usize::MAX, task).await?;
+                let rows = Rows { read: &[Read::all(&here)], stream: &here, target: &there };
+                sums.add(engine, rows, lesson.input.window(), usize::MAX, task).await?;
             }
         }
         let mut maps = Vec::new();
@@ -169,8 +165,8 @@ mod tests {
     use super::*;
     use crate::compute::Tensor;
     use crate::merge::{Join, Kept};
+    use crate::session::lesson::Lesson;
     use crate::session::miniature::open;
-    use crate::session::passage::Passage;
 
     /// Rows `[tokens, channels]` in f64.
     fn matrix(values: &[f32], channels: usize) -> Mat<f64> {
@@ -243,13 +239,13 @@ mod tests {
                 let engine = t.engine.as_ref();
                 let input = t.embed(&windows, &task).await.unwrap();
                 let original = t.way(0..2, &input, 0, &task).await.unwrap().attention;
-                let passage = Passage::new(t, input.fork(t.engine.as_ref()).unwrap(), 0..2);
-                let lesson = passage.lesson();
                 // A concatenated block, and the back one of two that are as they were.
                 for (mut survivors, place) in [(joined, 0), (Survivors::all(d.layers), 1)] {
                     let model_of = async |survivors: &Survivors| {
                         model.merged(&survivors.part(0..place + 1), Norms::Fold, &task).await.unwrap().0
                     };
+                    let [here, start] = [(); 2].map(|()| input.fork(engine).unwrap());
+                    let lesson = Lesson::new(t, here, start, 0..2);
                     let before = model_of(&survivors).await;
                     model.fit_readers(&mut survivors, [0, place], &lesson, Norms::Fold, &task).await.unwrap();
                     let read = async |states: &[Tensor; 2]| {

@@ -15,8 +15,8 @@
 use std::rc::Rc;
 
 use super::Model;
+use super::lesson::Lesson;
 use super::measured::Measured;
-use super::passage::{Lesson, Passage};
 use super::plan::FitPlan;
 use super::repairing::{ridge, split};
 use super::trials::{JUDGE_TOKENS, spread};
@@ -50,12 +50,6 @@ struct Fitting<'a> {
     /// Its projection.
     role: Role,
     concatenated: bool,
-}
-
-/// The streams of the current and of the original model in front of a block, on their way from block to block.
-struct Streams {
-    input: Stream,
-    original: Stream,
 }
 
 impl Model {
@@ -117,11 +111,12 @@ impl Model {
         let layers = survivors.layers();
         // In front of it both models are the same.
         let start = survivors.first_gap();
-        let mut all = Vec::new();
+        // The streams of the current and of the original model in front of a block, on their way from block to block.
+        let mut all: Vec<[Stream; 2]> = Vec::new();
         for windows in std::iter::once(windows).chain(judges) {
             let mut input = self.transformer.embed(&self.with_ends(windows), task).await?;
             self.transformer.forward(&mut input, 0..start, None, task, &task.step("repair", start, "blocks")).await?;
-            all.push(Streams { original: input.fork(engine)?, input });
+            all.push([input.fork(engine)?, input]);
         }
         let step = task.step("refit", layers.len() - start, "blocks");
         let task = &task.inner();
@@ -130,30 +125,25 @@ impl Model {
             survivors.forget_repair(index);
             match ridges(layer) {
                 Some(mut ridges) => {
-                    let (mut inputs, mut passages) = (Vec::new(), Vec::new());
-                    for Streams { input, original } in all {
-                        inputs.push(input);
-                        passages.push(Passage::new(&self.transformer, original, gap.clone()));
-                    }
-                    let lesson = |(input, original)| Lesson { input, original };
-                    let lessons: Vec<Lesson<'_>> = inputs.iter().zip(&passages).map(lesson).collect();
+                    let lesson =
+                        |[input, start]: [Stream; 2]| Lesson::new(&self.transformer, input, start, gap.clone());
+                    let lessons: Vec<Lesson<'_>> = all.into_iter().map(lesson).collect();
                     self.fit_block(&mut survivors, index, &lessons, &mut ridges, norms, task).await?;
                     refits.push(RecipeRefit { layer, ridges });
+                    let block = self.alone(&survivors, index, norms, task).await?;
                     all = Vec::new();
-                    for (input, passage) in inputs.into_iter().zip(passages) {
-                        all.push(Streams { input, original: passage.behind(task).await? });
+                    for lesson in lessons {
+                        all.push(lesson.done(&block, task).await?);
                     }
                 }
                 None => {
-                    for streams in &mut all {
-                        let step = task.step("repair", gap.len(), "blocks");
-                        self.transformer.forward(&mut streams.original, gap.clone(), None, task, &step).await?;
+                    let block = self.alone(&survivors, index, norms, task).await?;
+                    for [input, original] in &mut all {
+                        let step = task.step("repair", gap.len() + 1, "blocks");
+                        self.transformer.forward(original, gap.clone(), None, task, &step).await?;
+                        block.forward(input, 0..1, None, task, &step).await?;
                     }
                 }
-            }
-            let block = self.alone(&survivors, index, norms, task).await?;
-            for streams in &mut all {
-                block.forward(&mut streams.input, 0..1, None, task, &task.step("repair", 1, "blocks")).await?;
             }
             step.advance(1)?;
         }
@@ -252,33 +242,29 @@ impl Model {
     /// The sums that a projection is fitted by.
     async fn sums(&self, fitting: &Fitting<'_>, lesson: &Lesson<'_>, task: &Task) -> Result<Sums> {
         let Fitting { block, role, concatenated } = fitting;
-        let Lesson { input, original } = lesson;
         let (engine, description) = (self.lab.engine.as_ref(), &self.transformer.description);
         let inputs = match role {
             Role::Down => description.neurons(),
             _ => description.heads * description.head_size,
         };
         let mut sums = Sums::whole(engine, inputs, description.hidden)?;
-        for chunk in 0..input.chunk_count() {
-            let window = input.window();
-            let way = original.way(chunk, task).await?;
-            match role {
+        for chunk in 0..lesson.input.chunk_count() {
+            let way = lesson.way(chunk, task).await?;
+            let (read, stream, target) = match role {
                 Role::Down => {
-                    let parts = block.block_parts(0, input, chunk, task).await?;
-                    let (read, added) = ([Read::all(&parts.inner)], Some(&parts.added));
-                    let rows = Rows { read: &read, stream: &parts.stream, added, target: &way.behind };
-                    sums.add(engine, rows, window, usize::MAX, task).await?;
+                    let neurons = lesson.neurons(block, chunk, task).await?;
+                    (neurons, lesson.behind(block, chunk, task).await?, way.behind)
                 }
                 _ => {
-                    let parts = block.attention_parts(0, input, chunk, task).await?;
+                    let heads = lesson.heads(block, chunk, task).await?;
+                    let stream = lesson.behind_heads(block, chunk, task).await?;
                     // Only the neurons of a concatenated block are taught to read a stream that more than one attention has passed.
                     let attentions = if *concatenated { usize::MAX } else { 1 };
-                    let target = attended(engine, way, attentions)?;
-                    let read = [Read::all(&parts.attended)];
-                    let rows = Rows { read: &read, stream: &parts.stream, added: None, target: &target };
-                    sums.add(engine, rows, window, usize::MAX, task).await?;
+                    (heads, stream, attended(engine, way, attentions)?)
                 }
-            }
+            };
+            let rows = Rows { read: &[Read::all(&read)], stream: &stream, target: &target };
+            sums.add(engine, rows, lesson.input.window(), usize::MAX, task).await?;
         }
         Ok(sums)
     }

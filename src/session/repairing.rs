@@ -110,11 +110,12 @@ impl Model {
         let mut sums = if normed { Sums::diagonal(hidden) } else { Sums::whole(engine, hidden, hidden)? };
         let step = task.step("repair", windows * window, "rows");
         for chunk in 0..input.chunk_count() {
-            let parts = current.block_parts(index, &input, chunk, task).await?;
+            let mut parts = current.block_parts(index, &input, chunk, task).await?;
+            engine.add(&mut parts.stream, 1.0, &parts.added)?;
             let target = target.states(engine, chunk)?;
             let left = (windows * window).saturating_sub(sums.rows());
             let read = [Read::all(&parts.added)];
-            let rows = Rows { read: &read, stream: &parts.stream, added: Some(&parts.added), target: &target };
+            let rows = Rows { read: &read, stream: &parts.stream, target: &target };
             sums.add(engine, rows, window, left, task).await?;
             step.advance(parts.stream.rows)?;
         }

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use super::Model;
+use super::lesson::Lesson;
 use super::measured::Measured;
-use super::passage::Passage;
 use super::plan::{Combination, FitPlan};
 use super::repairing::split;
 use crate::error::{Error, Result};
@@ -133,8 +133,7 @@ impl<'a> Trials<'a> {
         let two = survivors.part(index..index + 2);
         let place = self.at(pair.keep, task).await?;
         let [input, held_out] = &place.streams;
-        let passage = Passage::new(original, input.fork(engine)?, pair.keep..behind);
-        let lesson = passage.lesson();
+        let lesson = Lesson::new(original, input.fork(engine)?, input.fork(engine)?, pair.keep..behind);
         let joins = match self.combination {
             Combination::Concatenate => {
                 let kept = model.most_useful(&two, &lesson, (self.norms, self.ridge), task).await?;
@@ -147,6 +146,7 @@ impl<'a> Trials<'a> {
         for (join, similarity) in joins {
             let mut one = two.clone();
             one.merge(pair.keep, pair.gone, &join)?;
+            let lesson = lesson.of_another_block()?;
             model.fit_block(&mut one, 0, &[lesson], &mut [self.ridge; 2], self.norms, task).await?;
             let block = model.alone(&one, 0, self.norms, task).await?;
             let mut stream = held_out.fork(engine)?;

@@ -4,7 +4,7 @@
 //! them together are fitted to the original stream behind the two, and those stay whose loss costs that fit the most. The heads are the front block's.
 
 use super::Model;
-use super::passage::Lesson;
+use super::lesson::Lesson;
 use super::plan::MOST_NEURONS;
 use super::strength::{add_squares, column_squares};
 use crate::architecture::Role;
@@ -15,7 +15,7 @@ use crate::merge::concatenate::strongest;
 use crate::merge::repair::{Read, Rows, Sums};
 use crate::merge::{Kept, Survivors};
 use crate::task::Task;
-use crate::transformer::{Stream, Transformer};
+use crate::transformer::Transformer;
 
 /// What the neurons of both blocks of a pair give on a chunk of the stream in front of it.
 struct Both {
@@ -38,7 +38,6 @@ impl Model {
         (norms, ridge): (Norms, f64),
         task: &Task,
     ) -> Result<Kept> {
-        let Lesson { input, original } = lesson;
         let mut fitted = two.clone();
         for (place, survivor) in two.blocks().iter().enumerate() {
             // The front block's own neurons read what they did.
@@ -48,17 +47,19 @@ impl Model {
         }
         let pair = &self.merged(&fitted, norms, task).await?.0;
         let (count, hidden) = (pair.description.neurons(), pair.description.hidden);
-        let pool = self.pool(pair, input, task).await?;
+        let pool = self.pool(pair, lesson, task).await?;
         let inputs = pool[0].len() + pool[1].len();
         let engine = self.lab.engine.as_ref();
         let mut sums = Sums::whole(engine, inputs, hidden)?;
-        for chunk in 0..input.chunk_count() {
-            let Both { neurons: [front, back], stream } = both(pair, input, chunk, task).await?;
-            let read = [(&front, &pool[0]), (&back, &pool[1])]
-                .map(|(values, pool)| Read { values, channels: Some(pool).filter(|pool| pool.len() < count).map(Vec::as_slice) });
-            let target = original.way(chunk, task).await?.behind;
-            let rows = Rows { read: &read, stream: &stream, added: None, target: &target };
-            sums.add(engine, rows, input.window(), usize::MAX, task).await?;
+        for chunk in 0..lesson.input.chunk_count() {
+            let Both { neurons: [front, back], stream } = both(pair, lesson, chunk, task).await?;
+            let read = [(&front, &pool[0]), (&back, &pool[1])].map(|(values, pool)| Read {
+                values,
+                channels: Some(pool).filter(|pool| pool.len() < count).map(Vec::as_slice),
+            });
+            let target = lesson.way(chunk, task).await?.behind;
+            let rows = Rows { read: &read, stream: &stream, target: &target };
+            sums.add(engine, rows, lesson.input.window(), usize::MAX, task).await?;
         }
         let saliencies = sums.saliencies(engine, ridge, task).await?;
         let mut of = [vec![f64::NEG_INFINITY; count], vec![f64::NEG_INFINITY; count]];
@@ -68,15 +69,15 @@ impl Model {
     }
 
     /// The neurons of either that the fit chooses from: all, or where that would take too much memory the strongest.
-    async fn pool(&self, pair: &Transformer, input: &Stream, task: &Task) -> Result<[Vec<u32>; 2]> {
+    async fn pool(&self, pair: &Transformer, lesson: &Lesson<'_>, task: &Task) -> Result<[Vec<u32>; 2]> {
         let count = pair.description.neurons();
         if 2 * count <= MOST_NEURONS {
             let all: Vec<u32> = (0..count as u32).collect();
             return Ok([all.clone(), all]);
         }
         let mut strengths = [vec![0.0; count], vec![0.0; count]];
-        for chunk in 0..input.chunk_count() {
-            let both = both(pair, input, chunk, task).await?;
+        for chunk in 0..lesson.input.chunk_count() {
+            let both = both(pair, lesson, chunk, task).await?;
             for (sums, neurons) in strengths.iter_mut().zip(&both.neurons) {
                 add_squares(sums, &pair.engine.read(neurons).await?);
             }
@@ -89,13 +90,13 @@ impl Model {
     }
 }
 
-async fn both(pair: &Transformer, input: &Stream, chunk: usize, task: &Task) -> Result<Both> {
-    let front = pair.block_parts(0, input, chunk, task).await?;
-    // Side by side with attention, an MLP reads the stream as it comes.
+async fn both(pair: &Transformer, lesson: &Lesson<'_>, chunk: usize, task: &Task) -> Result<Both> {
+    let front = lesson.neurons(pair, chunk, task).await?;
+    let stream = lesson.behind_heads(pair, chunk, task).await?;
     let beside = match pair.description.parallel {
-        true => Some(input.states(pair.engine.as_ref(), chunk)?),
+        true => Some(lesson.input.states(pair.engine.as_ref(), chunk)?),
         false => None,
     };
-    let back = pair.neurons(1, beside.as_ref().unwrap_or(&front.stream), task).await?;
-    Ok(Both { neurons: [front.inner, back], stream: front.stream })
+    let back = pair.neurons(1, beside.as_ref().unwrap_or(&stream), task).await?;
+    Ok(Both { neurons: [front, back], stream })
 }

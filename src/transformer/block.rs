@@ -48,14 +48,6 @@ pub struct Parts {
     pub added: Tensor,
 }
 
-/// What the attention of a block gives on `tokens` rows of the stream in front of it, on the engine.
-pub struct AttentionParts {
-    /// The heads, in front of the output projection: `[tokens, heads * head_size]`.
-    pub attended: Tensor,
-    /// The post-attention stream, `[tokens, hidden]`.
-    pub stream: Tensor,
-}
-
 /// Keys and values of the positions that one layer has seen: `[capacity, kv_heads * head_size]` each.
 pub struct LayerCache {
     keys: Tensor,
@@ -208,19 +200,21 @@ impl Block {
         Ok(Parts { attended, stream: x, inner, added })
     }
 
-    /// What the attention of the block gives on the stream x.
+    /// What the heads give on the stream x.
     ///
     /// # Errors
     /// As [`Block::run`].
-    pub async fn attention_parts(
-        &self,
-        pass: &Pass<'_>,
-        mut x: Tensor,
-        positions: Positions,
-    ) -> Result<AttentionParts> {
-        let attended = self.attended(pass, &x, positions, None).await?;
-        self.add_attended(pass, &mut x, &attended).await?;
-        Ok(AttentionParts { attended, stream: x })
+    pub async fn heads(&self, pass: &Pass<'_>, x: &Tensor, positions: Positions) -> Result<Tensor> {
+        self.attended(pass, x, positions, None).await
+    }
+
+    /// Adds to the stream x what the MLP makes of what its neurons give.
+    ///
+    /// # Errors
+    /// As [`Block::run`].
+    pub async fn add_inner(&self, pass: &Pass<'_>, x: &mut Tensor, inner: &Tensor) -> Result<()> {
+        let added = self.added(pass, x, inner).await?;
+        pass.engine.add(x, 1.0, &added)
     }
 
     /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the heads and the neurons give, and what the MLP adds
@@ -240,18 +234,27 @@ impl Block {
             Some(inner) => inner,
             None => self.inner(pass, x).await?,
         };
-        let added = self.project(pass, Role::Down, &inner).await?;
-        let mut added = self.normed(pass, Role::MlpPostNorm, added)?;
-        if self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
-            pass.engine.add(x, 1.0, &added)?;
-            let nothing = pass.engine.zeros(x.rows, x.columns)?;
-            added = self.normed(pass, Role::MlpStreamNorm, std::mem::replace(x, nothing))?;
-        }
+        let added = self.added(pass, x, &inner).await?;
         Ok([attended, inner, added])
     }
 
+    /// What is to be added to the stream x for what the neurons give; where the stream itself goes through a norm behind that sum, x becomes 0.
+    async fn added(&self, pass: &Pass<'_>, x: &mut Tensor, inner: &Tensor) -> Result<Tensor> {
+        let added = self.project(pass, Role::Down, inner).await?;
+        let added = self.normed(pass, Role::MlpPostNorm, added)?;
+        if !self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
+            return Ok(added);
+        }
+        pass.engine.add(x, 1.0, &added)?;
+        let nothing = pass.engine.zeros(x.rows, x.columns)?;
+        self.normed(pass, Role::MlpStreamNorm, std::mem::replace(x, nothing))
+    }
+
     /// Adds what the heads give, `[n, heads * head_size]`, to the stream x.
-    async fn add_attended(&self, pass: &Pass<'_>, x: &mut Tensor, attended: &Tensor) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Block::run`].
+    pub async fn add_attended(&self, pass: &Pass<'_>, x: &mut Tensor, attended: &Tensor) -> Result<()> {
         let added = self.project(pass, Role::Output, attended).await?;
         let added = self.normed(pass, Role::AttentionPostNorm, added)?;
         pass.engine.add(x, 1.0, &added)?;

@@ -24,8 +24,8 @@ use crate::checkpoint::Checkpoint;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::{Step, Task};
-pub use block::{AttentionParts, Linear, Parts, product, product_rows};
 use block::{Block, Pass, Positions, copy};
+pub use block::{Linear, Parts, product, product_rows};
 pub use generate::{Decoder, Sampler};
 pub use rates::Rates;
 use stream::Chunk;
@@ -178,22 +178,35 @@ impl Transformer {
         block.parts(&pass, states, positions).await
     }
 
-    /// What the attention of block `layer` gives on chunk `chunk` of the stream in front of it.
+    /// What the heads of block `layer` give on chunk `chunk` of the stream in front of it: `[tokens, heads * head_size]`.
     ///
     /// # Errors
     /// As [`Transformer::block_parts`].
-    pub async fn attention_parts(
-        &self,
-        layer: usize,
-        stream: &Stream,
-        chunk: usize,
-        task: &Task,
-    ) -> Result<AttentionParts> {
+    pub async fn heads(&self, layer: usize, stream: &Stream, chunk: usize, task: &Task) -> Result<Tensor> {
         let ropes = self.rope_tables(stream.window)?;
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &ropes, task };
         let block = self.load_block(layer).await?;
         let (states, positions) = self.chunk(stream, chunk)?;
-        block.attention_parts(&pass, states, positions).await
+        block.heads(&pass, &states, positions).await
+    }
+
+    /// The stream behind the attention of block `layer`, whose heads give this on chunk `chunk` of the one in front of it.
+    ///
+    /// # Errors
+    /// As [`Transformer::block_parts`].
+    pub async fn behind_heads(
+        &self,
+        layer: usize,
+        stream: &Stream,
+        chunk: usize,
+        heads: &Tensor,
+        task: &Task,
+    ) -> Result<Tensor> {
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &[], task };
+        let block = self.load_block(layer).await?;
+        let (mut states, _) = self.chunk(stream, chunk)?;
+        block.add_attended(&pass, &mut states, heads).await?;
+        Ok(states)
     }
 
     /// What chunk `chunk` of a stream meets in the blocks `layers`; the stream is in front of the first of them.
@@ -239,6 +252,22 @@ impl Transformer {
         let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &[], task };
         let block = self.load_block(layer).await?;
         block.inner(&pass, states).await
+    }
+
+    /// The stream behind block `layer`, whose neurons give `inner` `[tokens, neurons]`, from the one behind its attention.
+    ///
+    /// # Errors
+    /// As [`Transformer::neurons`].
+    pub async fn behind_neurons(
+        &self,
+        layer: usize,
+        mut stream: Tensor,
+        inner: &Tensor,
+        task: &Task,
+    ) -> Result<Tensor> {
+        let pass = Pass { engine: self.engine.as_ref(), description: &self.description, ropes: &[], task };
+        self.load_block(layer).await?.add_inner(&pass, &mut stream, inner).await?;
+        Ok(stream)
     }
 
     /// Shows an observer the stream as it is: `x[0]`, before any block.

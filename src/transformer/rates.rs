@@ -1,4 +1,4 @@
-//! How fast a model's own weights come from its files, and how fast they multiply: a measurement of about a second, for estimates.
+//! How fast a model's own weights come from its files, how fast they multiply, and how long a block takes: a measurement of about a second, for estimates.
 
 use web_time::Instant;
 
@@ -8,7 +8,7 @@ use crate::architecture::readable_dtype;
 use crate::error::Result;
 use crate::task::Task;
 
-/// At most so many bytes are read for the measurement…
+/// At most so many bytes are read for a measurement…
 const SAMPLE_BYTES: usize = 16 << 20;
 /// …and so many floating-point operations made.
 const SAMPLE_FLOPS: f64 = 4.0e9;
@@ -20,19 +20,22 @@ pub struct Rates {
     pub per_byte: f64,
     /// Seconds to multiply the rows of one chunk by one weight, decoding included.
     pub per_weight: f64,
+    /// Seconds that a block takes for one chunk. In a small block much of it is no product; a large one is not run, but taken for its products.
+    pub block: f64,
 }
 
 impl Transformer {
-    /// Measures on the largest matrix of the middle block, with `rows` rows of states.
+    /// Measures on the middle block, with chunks of `sequences` windows of `window` tokens.
     ///
     /// # Errors
     /// [`crate::error::Error::Cancelled`], or what reading and computing fail with.
-    pub async fn rates(&self, rows: usize, task: &Task) -> Result<Rates> {
+    pub async fn rates(&self, sequences: usize, window: usize, task: &Task) -> Result<Rates> {
         let d = &self.description;
+        let rows = sequences * window;
         let plain = d.stored_projections().filter(|p| !p.transposed).chain(d.stored_projections());
         let largest = plain.max_by_key(|p| (!p.transposed, p.stored * p.columns));
         let Some(projection) = largest else {
-            return Ok(Rates { per_byte: 0.0, per_weight: 0.0 });
+            return Ok(Rates { per_byte: 0.0, per_weight: 0.0, block: 0.0 });
         };
         let name = d.block_tensor(d.layers / 2, projection.name, "weight");
         let tensor = self.checkpoint.tensor(&name)?;
@@ -62,6 +65,34 @@ impl Transformer {
             engine.read(&engine.gather(&out, &[0])?).await?;
             best = best.min(begun.elapsed().as_secs_f64());
         }
-        Ok(Rates { per_byte: read / (lines * line_bytes) as f64, per_weight: times * best / (lines * columns) as f64 })
+        let per_weight = times * best / (lines * columns) as f64;
+        let block = self.block_seconds(sequences, window, per_weight, task).await?;
+        Ok(Rates { per_byte: read / (lines * line_bytes) as f64, per_weight, block })
+    }
+
+    async fn block_seconds(&self, sequences: usize, window: usize, per_weight: f64, task: &Task) -> Result<f64> {
+        let d = &self.description;
+        let weights: usize = d.stored_projections().map(|p| p.stored * p.columns).sum();
+        let rows = sequences * window;
+        // Scores and values of the causal half, for every token, at the speed of the products.
+        let attention = rows * window * d.heads * d.head_size;
+        let flops = 2.0 * rows as f64 * weights as f64 + 2.0 * attention as f64;
+        let products = per_weight * flops / (2.0 * rows.max(1) as f64);
+        let too_much = self.sizes.block > SAMPLE_BYTES as u64 || flops > 2.0 * SAMPLE_FLOPS;
+        if too_much || window > d.positions {
+            return Ok(products);
+        }
+        let windows = vec![vec![0; window]; sequences];
+        let mut stream = self.embed(&windows, task).await?;
+        let middle = d.layers / 2..d.layers / 2 + 1;
+        let step = task.step("estimate", 2, "blocks");
+        let mut best = f64::INFINITY;
+        // The first time its weights are read.
+        for _ in 0..2 {
+            let begun = Instant::now();
+            self.forward(&mut stream, middle.clone(), None, task, &step).await?;
+            best = best.min(begun.elapsed().as_secs_f64());
+        }
+        Ok(best)
     }
 }

@@ -11,14 +11,19 @@ export const DIST = process.env.MKA_DIST ?? fileURLToPath(new URL("../../www/dis
 
 export const CHROMIUM = process.env.MKA_CHROMIUM ?? "/usr/bin/chromium";
 
-export function launch() {
+/** The adapter that the tests use: a program, the same everywhere. */
+const SOFTWARE = ["--use-webgpu-adapter=swiftshader"];
+/** On Linux Chromium computes on the machine's own adapter only where it is told to. */
+const HARDWARE = ["--enable-features=Vulkan", "--disable-vulkan-surface"];
+
+export function launch({ hardware = false } = {}) {
   return chromium.launch({
     executablePath: CHROMIUM,
     args: [
       "--headless=new",
       "--no-sandbox",
       "--enable-unsafe-webgpu",
-      "--use-webgpu-adapter=swiftshader",
+      ...(hardware ? HARDWARE : SOFTWARE),
       "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",

@@ -346,7 +346,7 @@ pub async fn fits(gpu: &Gpu) {
         let run = async |engine: &dyn Compute| {
             let [x, s, t] = [(inputs, 1), (outputs, 2), (outputs, 3)]
                 .map(|(columns, seed)| engine.upload(rows, &values(rows * columns, seed)).unwrap());
-            let rows = Rows { read: &[Read::all(&x)], stream: &s, added: None, target: &t };
+            let rows = Rows { read: &[Read::all(&x)], stream: &s, target: &t };
             let mut sums = Sums::whole(engine, inputs, outputs).unwrap();
             sums.add(engine, rows, 50, usize::MAX, &task).await.unwrap();
             let change = sums.solve(engine, 0.3, &task).await.unwrap();

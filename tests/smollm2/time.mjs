@@ -1,8 +1,9 @@
-// Times this tool's own method on a real model, in Chromium on the CPU engine, through nothing but mka.js: calibrates, merges, measures.
+// Times this tool's own method on a real model, in Chromium, through nothing but mka.js: calibrates, merges, measures.
 //
-//     node time.mjs MODEL TEXT [LAYERS] [WINDOWS]
+//     node time.mjs MODEL TEXT [LAYERS] [WINDOWS] [BACKEND]
 //
-// LAYERS (7) of them are removed, calibrated on WINDOWS (32) of 256 tokens of the file TEXT. www/dist has to be built. MKA_CHROMIUM names the browser where
+// LAYERS (7) of them are removed, calibrated on WINDOWS (32) of 256 tokens of the file TEXT. BACKEND is cpu or webgpu, which is the machine's own adapter.
+// www/dist has to be built. MKA_CHROMIUM names the browser where
 // it is not /usr/bin/chromium. Prints the seconds of each step and the peak of wasm memory.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -10,30 +11,31 @@ import { fileURLToPath } from "node:url";
 import { DIST, launch } from "../browser/chromium.mjs";
 import { serve } from "../browser/server.mjs";
 
-const [model, file, layers = "7", windows = "32"] = process.argv.slice(2);
+const [model, file, layers = "7", windows = "32", backend = "cpu"] = process.argv.slice(2);
 if (!file) {
-  console.error("usage: node time.mjs MODEL TEXT [LAYERS] [WINDOWS]");
+  console.error("usage: node time.mjs MODEL TEXT [LAYERS] [WINDOWS] [BACKEND]");
   process.exit(2);
 }
 
 const text = await readFile(file, "utf8");
 const server = await serve({ "/": fileURLToPath(new URL(".", import.meta.url)), "/site/": DIST, "/model/": model });
-const browser = await launch();
+const browser = await launch({ hardware: backend === "webgpu" });
 try {
   const page = await browser.newPage();
   page.setDefaultTimeout(0); // a slow machine is no failure
   page.on("console", (message) => console.log(message.text()));
   await page.goto(server.url("/page.html"));
-  await page.evaluate(drive, { text, remove: Number(layers), sequences: Number(windows) });
+  await page.evaluate(drive, { text, remove: Number(layers), sequences: Number(windows), backend });
 } finally {
   await browser.close();
   await server.close();
 }
 
 /** In the page: the run. */
-async function drive({ text, remove, sequences }) {
+async function drive({ text, remove, sequences, backend }) {
   const { Lab } = await import(`${location.origin}/site/mka.js`);
-  const lab = await Lab.create({ backend: "cpu" });
+  const lab = await Lab.create({ backend });
+  console.log(`on ${lab.adapter}`);
   const begun = performance.now();
   const step = async (name, action) => {
     const start = performance.now();

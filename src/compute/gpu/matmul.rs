@@ -8,9 +8,9 @@
 
 use std::ops::Range;
 
-use super::{DeviceBuffer, ROW_GRAIN, bytes};
 use super::kernel::{GROUP, grid};
 use super::recorder::Recorder;
+use super::{DeviceBuffer, ROW_GRAIN, bytes};
 use crate::compute::{Matrix, MatrixStorage, Tensor, shapes};
 use crate::dtype::Dtype;
 use crate::error::Result;

@@ -1,9 +1,9 @@
 //! Factors over the norms of rows.
 
+use super::bytes;
 use super::kernel::grid;
 use super::lanes::lanes;
 use super::recorder::Recorder;
-use super::bytes;
 use crate::compute::{Tensor, shapes};
 use crate::error::Result;
 
@@ -15,9 +15,8 @@ pub(super) fn over_norms(gpu: &Recorder, x: &Tensor, factors: &[f32]) -> Result<
         let values = gpu.allocate(bytes(x.rows))?;
         gpu.write(&values, 0, bytemuck::cast_slice(factors));
         let (declarations, chunks) = lanes(x.columns);
-        let kernel = gpu.kernel(("over_norms", x.columns / chunks), 2, || {
-            [declarations, include_str!("over_norms.wgsl")].concat()
-        });
+        let kernel = gpu
+            .kernel(("over_norms", x.columns / chunks), 2, || [declarations, include_str!("over_norms.wgsl")].concat());
         gpu.dispatch(
             &kernel,
             &[x.rows as u32, chunks as u32],

@@ -24,7 +24,11 @@ impl Sums {
         }
         let solution = engine.read(&self.solution(engine, &panels, task).await?).await?;
         let squares = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
-        Ok(solution.chunks_exact(self.outputs.max(1)).zip(diagonal).map(|(row, inverse)| squares(row) / inverse).collect())
+        Ok(solution
+            .chunks_exact(self.outputs.max(1))
+            .zip(diagonal)
+            .map(|(row, inverse)| squares(row) / inverse)
+            .collect())
     }
 }
 

@@ -7,7 +7,9 @@ use crate::compute::cpu::Cpu;
 fn add(sums: &mut Sums, [y, m, t]: [&[f32]; 3]) -> Result<()> {
     let engine = Cpu::default();
     let [y, m, t] = [y, m, t].map(|values| engine.upload(values.len() / sums.outputs, values).unwrap());
-    let rows = Rows { read: &[Read::all(&m)], stream: &y, added: Some(&m), target: &t };
+    let mut stream = y;
+    engine.add(&mut stream, 1.0, &m).unwrap();
+    let rows = Rows { read: &[Read::all(&m)], stream: &stream, target: &t };
     pollster::block_on(sums.add(&engine, rows, usize::MAX, usize::MAX, &Task::silent()))
 }
 
@@ -35,7 +37,7 @@ pub(super) fn projection(
     let parts = [&front, &back].map(|channels| Read { values: &x, channels: Some(channels) });
     let whole = [Read::all(&x)];
     let read = if half == 0 { &whole[..] } else { &parts[..] };
-    let rows = Rows { read, stream: &s, added: None, target: &t };
+    let rows = Rows { read, stream: &s, target: &t };
     pollster::block_on(sums.add(&engine, rows, window, most, &Task::silent())).unwrap();
     sums
 }
