@@ -18,6 +18,7 @@ mod gain;
 mod pace;
 mod saliency;
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use faer::linalg::solvers::Solve;
@@ -45,6 +46,8 @@ pub struct Sums {
     outputs: usize,
     rows: usize,
     map: Map,
+    /// That of x'Wx, once it was read.
+    diagonal: OnceCell<Vec<f32>>,
 }
 
 enum Map {
@@ -94,12 +97,13 @@ impl Sums {
     pub fn whole(engine: &dyn Compute, inputs: usize, outputs: usize) -> Result<Self> {
         let block = |columns: Range<usize>| engine.zeros(inputs - columns.start + outputs, columns.len());
         let blocks = blocks(inputs).map(block).collect::<Result<_>>()?;
-        Ok(Self { inputs, outputs, rows: 0, map: Map::Whole(blocks) })
+        Ok(Self { inputs, outputs, rows: 0, map: Map::Whole(blocks), diagonal: OnceCell::new() })
     }
 
     /// Sums over nothing, for a diagonal map `[channels]`.
     pub fn diagonal(channels: usize) -> Self {
-        Self { inputs: channels, outputs: channels, rows: 0, map: Map::Diagonal(vec![(0.0, 0.0); channels]) }
+        let map = Map::Diagonal(vec![(0.0, 0.0); channels]);
+        Self { inputs: channels, outputs: channels, rows: 0, map, diagonal: OnceCell::new() }
     }
 
     /// Number of rows that were added.
@@ -158,6 +162,7 @@ impl Sums {
     /// Adds the products of weighted channels `[inputs + outputs, rows]`.
     async fn add_products(&mut self, engine: &dyn Compute, channels: &Tensor, task: &Task) -> Result<()> {
         let (inputs, width) = (self.inputs, self.inputs + self.outputs);
+        self.diagonal.take();
         match &mut self.map {
             Map::Whole(sums) => {
                 for (columns, sums) in blocks(inputs).zip(sums) {

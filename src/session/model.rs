@@ -81,9 +81,11 @@ impl Model {
         let kept_rows = row_bytes * rows * (d.layers as u64 + 1);
         // A merged model's own blocks come on top of the original's.
         let weights = (sizes.all + sizes.block).min(self.lab.budget()).max(sizes.block);
-        let fit = fit_bytes(d);
-        let passage = if fit > 0 { MOST_KEPT.min(4 * stream) } else { 0 };
-        PROGRAM_BYTES + weights + streams + kept_rows + working + fit + passage
+        let fit = fit_bytes(d, chunk);
+        // A lesson: its stream twice, the original's way over two blocks, heads and neurons.
+        let kept_channels = (6 * d.hidden + d.heads * d.head_size + d.neurons()) as u64;
+        let lesson = if fit > 0 { MOST_KEPT.min(4 * kept_channels * sequences * window) } else { 0 };
+        PROGRAM_BYTES + weights + streams + kept_rows + working + fit + lesson
     }
 
     /// The record of how it was merged; none for a model that was not.

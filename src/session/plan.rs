@@ -310,11 +310,12 @@ pub(super) fn refits(description: &Description) -> std::result::Result<(), Strin
     }
 }
 
-/// Bytes that choosing neurons and fitting blocks anew takes at most: the sums, and three squares of their inputs to solve for them; 0 where it cannot be.
-pub(super) fn fit_bytes(description: &Description) -> u64 {
-    let inputs = (2 * description.neurons()).min(MOST_NEURONS) as u64;
-    let values = inputs * (4 * inputs + description.hidden as u64);
-    if refits(description).is_ok() { 8 * values } else { 0 }
+/// Bytes that choosing neurons and fitting blocks anew takes at most: the sums, half a square of their inputs; its factor with its inverse, a square and a half;
+/// what is read from both, the solution; and a chunk of rows, as channels, and twice for their products. 0 where it cannot be.
+pub(super) fn fit_bytes(description: &Description, chunk: u64) -> u64 {
+    let (inputs, hidden) = ((2 * description.neurons()).min(MOST_NEURONS) as u64, description.hidden as u64);
+    let values = inputs * (2 * inputs + 3 * hidden) + 3 * chunk * (inputs + hidden);
+    if refits(description).is_ok() { 4 * values } else { 0 }
 }
 
 fn repair_from(word: &str, options: &MergeOptions) -> Result<Repair> {

@@ -56,7 +56,6 @@ impl Sums {
         let Map::Whole(sums) = &self.map else {
             return Err(Error::argument("repair", "only a whole map is solved for on an engine"));
         };
-        let width = self.inputs + self.outputs;
         let diagonal = self.diagonal_of_gram(engine).await?;
         let mu = damping(ridge, diagonal.iter().map(|value| f64::from(*value)))? as f32;
         let mut rest = Vec::new();
@@ -87,7 +86,6 @@ impl Sums {
                 let across = engine.to_matrix(&panel.rows(engine, columns.clone())?)?;
                 engine.add(values, -1.0, &product(engine, task, &below, &across, None).await?)?;
             }
-            debug_assert!(end >= width);
             panels.push(panel);
         }
         Ok(panels)
@@ -113,17 +111,20 @@ impl Sums {
         Ok(solution)
     }
 
-    /// The diagonal of x'Wx.
-    pub(super) async fn diagonal_of_gram(&self, engine: &dyn Compute) -> Result<Vec<f32>> {
+    /// The diagonal of x'Wx. It is read once for all ridges: each reading back waits for a GPU.
+    pub(super) async fn diagonal_of_gram(&self, engine: &dyn Compute) -> Result<&[f32]> {
         let Map::Whole(sums) = &self.map else {
-            return Ok(Vec::new());
+            return Ok(&[]);
         };
+        if let Some(diagonal) = self.diagonal.get() {
+            return Ok(diagonal);
+        }
         let mut diagonal = Vec::with_capacity(self.inputs);
         for (columns, sums) in blocks(self.inputs).zip(sums) {
             let values = engine.read(&engine.gather(sums, &numbers(0..columns.len()))?).await?;
             diagonal.extend(values.iter().step_by(columns.len() + 1));
         }
-        Ok(diagonal)
+        Ok(self.diagonal.get_or_init(|| diagonal))
     }
 }
 
