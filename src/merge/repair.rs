@@ -176,13 +176,9 @@ impl Sums {
                 let (x, r) = values.split_at(inputs * channels.columns);
                 let dot =
                     |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-                let channel = |values: &[f32], i: usize| {
-                    let at = i * channels.columns;
-                    values[at..at + channels.columns].to_vec()
-                };
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let (x, r) = (channel(x, i), channel(r, i));
-                    *sums = (sums.0 + dot(&x, &x), sums.1 + dot(&x, &r));
+                let channels = x.chunks_exact(channels.columns).zip(r.chunks_exact(channels.columns));
+                for (sums, (x, r)) in sums.iter_mut().zip(channels) {
+                    *sums = (sums.0 + dot(x, x), sums.1 + dot(x, r));
                 }
             }
         }

@@ -79,67 +79,53 @@ impl<'a> Lesson<'a> {
         Ok(Way { attention, behind })
     }
 
-    /// What the heads of the block, the first of the model `block`, give on chunk `chunk`: `[tokens, heads * head_size]`.
+    /// What the heads of the block, the first of the model `block`, give on chunk `chunk`, `[tokens, heads * head_size]`, and the stream behind its
+    /// attention.
     ///
     /// # Errors
     /// As [`Transformer::heads`].
-    pub(super) async fn heads(&self, block: &Transformer, chunk: usize, task: &Task) -> Result<Tensor> {
+    pub(super) async fn heads(&self, block: &Transformer, chunk: usize, task: &Task) -> Result<[Tensor; 2]> {
         let heads = async || Ok(vec![block.heads(0, &self.input, chunk, task).await?]);
-        one(self.heads.get(block.engine.as_ref(), chunk, heads).await?)
+        let heads = one(self.heads.get(block.engine.as_ref(), chunk, heads).await?)?;
+        let stream = block.behind_heads(0, &self.input, chunk, &heads, task).await?;
+        Ok([heads, stream])
     }
 
-    /// The stream behind the attention of the block.
-    ///
-    /// # Errors
-    /// As [`Transformer::behind_heads`].
-    pub(super) async fn behind_heads(&self, block: &Transformer, chunk: usize, task: &Task) -> Result<Tensor> {
-        let heads = self.heads(block, chunk, task).await?;
-        block.behind_heads(0, &self.input, chunk, &heads, task).await
-    }
-
-    /// The states that its neurons read, in front of their norm: side by side with attention the stream as it comes, else the one `behind` it.
-    ///
-    /// # Errors
-    /// What the engine fails with.
-    pub(super) fn read_by_neurons(&self, block: &Transformer, chunk: usize, behind: Tensor) -> Result<Tensor> {
-        match block.description.parallel {
-            true => self.input.states(block.engine.as_ref(), chunk),
-            false => Ok(behind),
-        }
-    }
-
-    /// What its neurons give, `[tokens, neurons]`.
+    /// What its neurons give, `[tokens, neurons]`, and the stream behind its attention.
     ///
     /// # Errors
     /// As [`Transformer::neurons`].
-    pub(super) async fn neurons(&self, block: &Transformer, chunk: usize, task: &Task) -> Result<Tensor> {
+    pub(super) async fn neurons(&self, block: &Transformer, chunk: usize, task: &Task) -> Result<[Tensor; 2]> {
+        let [_, stream] = self.heads(block, chunk, task).await?;
         let neurons = async || {
-            let behind = self.behind_heads(block, chunk, task).await?;
-            let read = self.read_by_neurons(block, chunk, behind)?;
-            Ok(vec![block.neurons(0, &read, task).await?])
+            let beside = self.beside(chunk)?;
+            Ok(vec![block.neurons(0, beside.as_ref().unwrap_or(&stream), task).await?])
         };
-        one(self.neurons.get(block.engine.as_ref(), chunk, neurons).await?)
+        let neurons = one(self.neurons.get(block.engine.as_ref(), chunk, neurons).await?)?;
+        Ok([neurons, stream])
     }
 
-    /// The stream behind the block.
+    /// What neurons read that stand side by side with attention: the stream as it comes. None where they read what is behind it.
     ///
     /// # Errors
-    /// As [`Transformer::behind_neurons`].
-    pub(super) async fn behind(&self, block: &Transformer, chunk: usize, task: &Task) -> Result<Tensor> {
-        let neurons = self.neurons(block, chunk, task).await?;
-        let stream = self.behind_heads(block, chunk, task).await?;
-        block.behind_neurons(0, stream, &neurons, task).await
+    /// What the engine fails with.
+    pub(super) fn beside(&self, chunk: usize) -> Result<Option<Tensor>> {
+        match self.original.description.parallel {
+            true => self.input.states(self.original.engine.as_ref(), chunk).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The current stream behind the block, and the original one behind the last of its blocks.
     ///
     /// # Errors
-    /// As [`Lesson::behind`] and [`Lesson::way`].
+    /// As [`Lesson::neurons`] and [`Lesson::way`].
     pub(super) async fn done(mut self, block: &Transformer, task: &Task) -> Result<[Stream; 2]> {
         let engine = self.original.engine.as_ref();
         for chunk in 0..self.input.chunk_count() {
             let original = self.way(chunk, task).await?.behind;
-            let behind = self.behind(block, chunk, task).await?;
+            let [neurons, stream] = self.neurons(block, chunk, task).await?;
+            let behind = block.behind_neurons(0, stream, &neurons, task).await?;
             self.input.set_states(engine, chunk, behind)?;
             self.start.set_states(engine, chunk, original)?;
         }
@@ -184,10 +170,11 @@ mod tests {
                             assert_eq!(ahead, front.values(engine, chunk).await.unwrap(), "{miniature} {layer}");
                             assert_eq!(behind, read(&parts.stream).await, "{miniature} {layer}");
                             if layer == 0 {
-                                let [heads, neurons] =
-                                    [lesson.heads(t, chunk, &task).await, lesson.neurons(t, chunk, &task).await];
-                                assert_eq!(read(&heads.unwrap()).await, read(&parts.attended).await, "{miniature}");
-                                assert_eq!(read(&neurons.unwrap()).await, read(&parts.inner).await, "{miniature}");
+                                let [heads, _] = lesson.heads(t, chunk, &task).await.unwrap();
+                                let [neurons, stream] = lesson.neurons(t, chunk, &task).await.unwrap();
+                                assert_eq!(read(&heads).await, read(&parts.attended).await, "{miniature}");
+                                assert_eq!(read(&neurons).await, read(&parts.inner).await, "{miniature}");
+                                assert_eq!(read(&stream).await, read(&parts.stream).await, "{miniature}");
                             }
                             let step = task.step("test", 1, "blocks");
                             t.forward(&mut front, layer..layer + 1, None, &task, &step).await.unwrap();

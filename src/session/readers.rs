@@ -95,7 +95,13 @@ impl Model {
             sums.push((layer, Sums::whole(engine, hidden, hidden)?));
         }
         for chunk in 0..lesson.input.chunk_count() {
-            let here = lesson.read_by_neurons(blocks, chunk, lesson.behind_heads(blocks, chunk, task).await?)?;
+            let here = match lesson.beside(chunk)? {
+                Some(stream) => stream,
+                None => {
+                    let [_, stream] = lesson.heads(blocks, chunk, task).await?;
+                    stream
+                }
+            };
             let here = blocks.read_by_neurons(*place, here, task).await?;
             let there = lesson.way(chunk, task).await?.attention;
             for (layer, [front, behind]) in lesson.blocks.clone().zip(there) {

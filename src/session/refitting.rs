@@ -252,12 +252,12 @@ impl Model {
             let way = lesson.way(chunk, task).await?;
             let (read, stream, target) = match role {
                 Role::Down => {
-                    let neurons = lesson.neurons(block, chunk, task).await?;
-                    (neurons, lesson.behind(block, chunk, task).await?, way.behind)
+                    let [neurons, stream] = lesson.neurons(block, chunk, task).await?;
+                    let stream = block.behind_neurons(0, stream, &neurons, task).await?;
+                    (neurons, stream, way.behind)
                 }
                 _ => {
-                    let heads = lesson.heads(block, chunk, task).await?;
-                    let stream = lesson.behind_heads(block, chunk, task).await?;
+                    let [heads, stream] = lesson.heads(block, chunk, task).await?;
                     // Only the neurons of a concatenated block are taught to read a stream that more than one attention has passed.
                     let attentions = if *concatenated { usize::MAX } else { 1 };
                     (heads, stream, attended(engine, way, attentions)?)

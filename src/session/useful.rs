@@ -91,12 +91,8 @@ impl Model {
 }
 
 async fn both(pair: &Transformer, lesson: &Lesson<'_>, chunk: usize, task: &Task) -> Result<Both> {
-    let front = lesson.neurons(pair, chunk, task).await?;
-    let stream = lesson.behind_heads(pair, chunk, task).await?;
-    let beside = match pair.description.parallel {
-        true => Some(lesson.input.states(pair.engine.as_ref(), chunk)?),
-        false => None,
-    };
+    let [front, stream] = lesson.neurons(pair, chunk, task).await?;
+    let beside = lesson.beside(chunk)?;
     let back = pair.neurons(1, beside.as_ref().unwrap_or(&stream), task).await?;
     Ok(Both { neurons: [front, back], stream })
 }
