@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use faer::linalg::triangular_inverse::invert_lower_triangular;
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, Par, Side};
 
 use super::{Map, Sums, blocks, broken, damping, indefinite, numbers};
@@ -139,8 +139,8 @@ fn square(size: usize, diagonal: impl Fn(usize) -> f32) -> Vec<f32> {
 fn inverse_of_factor(values: &[f32], size: usize) -> Result<Vec<f32>> {
     let system = Mat::from_fn(size, size, |i, j| f64::from(values[i * size + j]));
     let factor = system.llt(Side::Lower).map_err(|e| indefinite(&e))?;
-    let mut inverse = Mat::<f64>::zeros(size, size);
-    invert_lower_triangular(inverse.as_mut(), factor.L(), Par::Seq);
+    let mut inverse = Mat::<f64>::identity(size, size);
+    solve_lower_triangular_in_place(factor.L(), inverse.as_mut(), Par::Seq);
     let inverse: Vec<f32> = (0..size * size).map(|i| inverse[(i / size, i % size)] as f32).collect();
     match inverse.iter().all(|value| value.is_finite()) {
         true => Ok(inverse),
