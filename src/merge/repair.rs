@@ -250,7 +250,11 @@ fn damping(ridge: f64, diagonal: impl ExactSizeIterator<Item = f64>) -> Result<f
     if mu > 0.0 && mu.is_finite() { Ok(mu) } else { Err(broken(format!("its ridge is {mu}"))) }
 }
 
-fn finite(map: Vec<f32>) -> Result<Vec<f32>> {
+/// The values, if all of them are numbers.
+///
+/// # Errors
+/// [`Error::NotFinite`] if not.
+pub(crate) fn finite(map: Vec<f32>) -> Result<Vec<f32>> {
     if map.iter().all(|value| value.is_finite()) { Ok(map) } else { Err(broken("its solution is not finite".into())) }
 }
 

@@ -129,10 +129,10 @@ fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
     let useful = speeds.fit([both, hidden], fitted, 1.5);
     let writes =
         |tokens, solutions| [heads, neurons].map(|n| speeds.fit([n, hidden], tokens, solutions)).iter().sum::<f64>();
-    let trial = 5.0 * speeds.block(fitted) + 3.0 * reads + useful + writes(fitted, 1.0) + judging(layers / 2.0);
+    let trial = 5.5 * speeds.block(fitted) + 3.0 * reads + useful + writes(fitted, 1.0) + judging(layers / 2.0);
     let passing = layers * (speeds.block(fitted) + speeds.block(judged));
     // Twice, at first with a search for the ridge.
-    let block = 2.0 * (3.0 * speeds.block(tokens) + writes(tokens, 3.0));
+    let block = 2.0 * (2.6 * speeds.block(tokens) + writes(tokens, 3.0));
     let merged = 4.0 * speeds.map([hidden, hidden], tokens);
     let removed = (1..d.layers).map(|n| (n, n as f64));
     let seconds = |(count, n): (usize, f64)| {

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Baseline;
 use crate::merge::combine::Norms;
 use crate::merge::recipe::RecipeRefit;
-use crate::merge::repair::{Read, Rows, Sums};
+use crate::merge::repair::{Read, Rows, Sums, finite};
 use crate::merge::{Fitted, Survivors};
 use crate::parked::Parked;
 use crate::task::Task;
@@ -224,7 +224,7 @@ impl Model {
                 for times in (1..=RIDGE_STEPS).map(|steps| step.powi(steps as i32)) {
                     let found = sums.solve(engine, start * times, task).await?;
                     let gain = judges.gain(engine, &found, task).await?;
-                    if gain <= most {
+                    if gain <= most || gain.is_nan() {
                         break;
                     }
                     (*ridge, most, change) = (start * times, gain, found);
@@ -236,7 +236,8 @@ impl Model {
             }
         }
         drop(sums);
-        self.changed(fitting.block, fitting.role, &engine.read(&change).await?).await
+        let change = finite(engine.read(&change).await?)?;
+        self.changed(fitting.block, fitting.role, &change).await
     }
 
     /// The sums that a projection is fitted by.
