@@ -159,7 +159,7 @@ pub trait Compute {
     /// Moves a tensor out of the WebAssembly heap until [`Compute::unpark`]; nothing to do where it is on a device.
     fn park(&self, tensor: Tensor) -> Result<Tensor>;
 
-    /// A copy of a parked tensor that operations can use.
+    /// A copy of a tensor, parked or not, that operations can use and change.
     fn unpark(&self, tensor: &Tensor) -> Result<Tensor>;
 
     /// Lets others run: gives the event loop its turn, keeps submissions short and the queue from growing. Call it after every few operations.

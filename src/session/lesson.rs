@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::kept::{Kept, MOST_KEPT, Room};
+use super::chunk_cache::{ChunkCache, MOST_KEPT, Room};
 use crate::compute::Tensor;
 use crate::error::{Error, Result};
 use crate::task::Task;
@@ -23,9 +23,9 @@ pub(super) struct Lesson<'a> {
     /// The stream of the current model in front of the block.
     pub input: Stream,
     /// The original's way, as in [`Way`], without its start.
-    way: Rc<Kept>,
-    heads: Kept,
-    neurons: Kept,
+    way: Rc<ChunkCache>,
+    heads: ChunkCache,
+    neurons: ChunkCache,
     room: Room,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Lesson<'a> {
 
     fn within(bytes: u64, original: &'a Transformer, input: Stream, start: Stream, blocks: Range<usize>) -> Self {
         let (chunks, room) = (start.chunk_count(), Room::new(bytes));
-        let [way, heads, neurons] = [(); 3].map(|()| Kept::new(chunks, &room));
+        let [way, heads, neurons] = [(); 3].map(|()| ChunkCache::new(chunks, &room));
         Self { original, start, blocks, input, way: Rc::new(way), heads, neurons, room }
     }
 
@@ -53,8 +53,8 @@ impl<'a> Lesson<'a> {
             blocks: self.blocks.clone(),
             input: self.input.fork(engine)?,
             way: self.way.clone(),
-            heads: Kept::new(chunks, &self.room),
-            neurons: Kept::new(chunks, &self.room),
+            heads: ChunkCache::new(chunks, &self.room),
+            neurons: ChunkCache::new(chunks, &self.room),
             room: self.room.clone(),
         })
     }

@@ -5,10 +5,10 @@
 
 mod calibration;
 mod choosing;
+mod chunk_cache;
 mod estimate;
 mod evidence;
 mod input;
-mod kept;
 mod lesson;
 mod lineup;
 mod measured;

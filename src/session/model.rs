@@ -1,7 +1,7 @@
 //! What an opened or merged model can do besides calibrating and merging: tell its facts, predict, be measured, generate, be written.
 
+use super::chunk_cache::MOST_KEPT;
 use super::input::{Windows, digest};
-use super::kept::MOST_KEPT;
 use super::plan::fit_bytes;
 use super::{Model, Origin};
 use crate::checkpoint::write::{OutputFile, weight_files};

@@ -186,7 +186,7 @@ impl Block {
     /// As [`Block::run`].
     pub async fn run_told(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Tensor> {
         let [_, _, added] = self.compute(pass, x, positions, None).await?;
-        let stream = copy(pass.engine, x)?;
+        let stream = pass.engine.unpark(x)?;
         pass.engine.add(x, 1.0, &added)?;
         Ok(stream)
     }
@@ -365,13 +365,6 @@ impl Block {
         let (_, linear) = self.linears.iter().find(|(r, _)| *r == role).ok_or_else(|| missing(role))?;
         product(pass.engine, pass.task, x, &linear.weight, linear.bias.as_deref()).await
     }
-}
-
-/// A copy of a tensor that operations can change.
-pub fn copy(engine: &dyn Compute, x: &Tensor) -> Result<Tensor> {
-    let mut copy = engine.zeros(x.rows, x.columns)?;
-    engine.copy_rows(&mut copy, 0, x)?;
-    Ok(copy)
 }
 
 fn missing(role: Role) -> Error {

@@ -24,7 +24,7 @@ use crate::checkpoint::Checkpoint;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::{Step, Task};
-use block::{Block, Pass, Positions, copy};
+use block::{Block, Pass, Positions};
 pub use block::{Linear, Parts, product, product_rows};
 pub use generate::{Decoder, Sampler};
 pub use rates::Rates;
@@ -220,7 +220,7 @@ impl Transformer {
         let mut attention = Vec::new();
         for layer in layers {
             let block = self.load_block(layer).await?;
-            let front = copy(self.engine.as_ref(), &states)?;
+            let front = self.engine.unpark(&states)?;
             attention.push([front, block.run_told(&pass, &mut states, positions).await?]);
         }
         Ok(Way { attention, behind: states })

@@ -21,13 +21,13 @@ impl Room {
 }
 
 /// Some tensors for each chunk, parked.
-pub(super) struct Kept {
+pub(super) struct ChunkCache {
     chunks: Vec<OnceCell<Vec<Tensor>>>,
     bytes: Cell<u64>,
     room: Room,
 }
 
-impl Kept {
+impl ChunkCache {
     /// Nothing is kept yet.
     pub(super) fn new(chunks: usize, room: &Room) -> Self {
         Self { chunks: (0..chunks).map(|_| OnceCell::new()).collect(), bytes: Cell::new(0), room: room.clone() }
@@ -63,7 +63,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for ChunkCache {
     fn drop(&mut self) {
         self.room.0.set(self.room.0.get() + self.bytes.get());
     }
