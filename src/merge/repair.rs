@@ -192,11 +192,11 @@ impl Sums {
     pub async fn map(&self, engine: &dyn Compute, ridge: f64) -> Result<Vec<f32>> {
         let (n, outputs) = (self.inputs, self.outputs);
         match &self.map {
-            Map::Whole(blocks) => {
+            Map::Whole(sums) => {
                 let mut system = Mat::<f64>::zeros(n, n);
                 let mut wanted = Mat::<f64>::zeros(n, outputs);
-                for (columns, block) in self::blocks(n).zip(blocks) {
-                    let values = engine.read(block).await?;
+                for (columns, sums) in blocks(n).zip(sums) {
+                    let values = engine.read(sums).await?;
                     for (row, values) in (columns.start..).zip(values.chunks_exact(columns.len())) {
                         for (column, value) in columns.clone().zip(values) {
                             match row.checked_sub(n) {
