@@ -171,20 +171,24 @@ impl Parked {
     }
 }
 
-/// By length and SHA-256: two with the same text hold the same bytes.
 impl std::fmt::Debug for Parked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.len())
+    }
+}
+
+impl Parked {
+    /// SHA-256 of the bytes.
+    pub fn digest(&self) -> [u8; 32] {
         let (mut digest, mut piece) = (Sha256::new(), vec![0; self.len().min(1 << 20)]);
         for at in (0..self.len()).step_by(piece.len().max(1)) {
             let count = piece.len().min(self.len() - at);
             self.read(at, &mut piece[..count]);
             digest.update(&piece[..count]);
         }
-        write!(f, "{} bytes {:x}", self.len(), digest.finalize())
+        digest.finalize().into()
     }
-}
 
-impl Parked {
     /// True when there are no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

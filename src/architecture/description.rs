@@ -45,6 +45,27 @@ pub enum Role {
 }
 
 impl Role {
+    /// Its name in a hash of a merge: never another one for the same role.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AttentionNorm => "attention-norm",
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::QueryNorm => "query-norm",
+            Self::KeyNorm => "key-norm",
+            Self::Output => "output",
+            Self::AttentionPostNorm => "attention-post-norm",
+            Self::AttentionStreamNorm => "attention-stream-norm",
+            Self::MlpNorm => "mlp-norm",
+            Self::Gate => "gate",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::MlpPostNorm => "mlp-post-norm",
+            Self::MlpStreamNorm => "mlp-stream-norm",
+        }
+    }
+
     /// Whether it belongs to the MLP, and not to attention.
     pub fn is_of_mlp(self) -> bool {
         [Self::MlpNorm, Self::Gate, Self::Up, Self::Down, Self::MlpPostNorm, Self::MlpStreamNorm].contains(&self)

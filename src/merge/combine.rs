@@ -10,7 +10,6 @@ mod parents;
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
-use sha2::{Digest, Sha256};
 
 use super::{Survivor, Survivors};
 use crate::architecture::{Description, LayerOptions, NormKind, Projection, Role};
@@ -145,8 +144,7 @@ pub async fn combine(
         }
     }
     let config = merged_config(input, description, survivors)?;
-    let made_of = format!("{} {norms:?} {:?}", input.fingerprint, survivors.blocks());
-    let fingerprint = Sha256::digest(made_of).iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = survivors.content_hash(&input.fingerprint, norms);
     Ok((Checkpoint { config, tensors, fingerprint, ..input.clone() }, changes))
 }
 

@@ -14,8 +14,10 @@ pub mod selection;
 use std::rc::Rc;
 
 use crate::architecture::{Description, Role};
+use crate::checkpoint::content_hash::ContentHash;
 use crate::error::{Error, Result};
 use crate::parked::Parked;
+use combine::Norms;
 use concatenate::Source;
 pub use concatenate::{Kept, Picks};
 
@@ -192,6 +194,36 @@ impl Survivors {
         }
     }
 
+    /// What tells the model that these blocks make of the original with the fingerprint `original`
+    /// apart from every other: a [`ContentHash`] of each field, in the order below.
+    pub fn content_hash(&self, original: &str, norms: Norms) -> String {
+        let norms = match norms {
+            Norms::Fold => "fold",
+            Norms::Keep => "keep",
+        };
+        let mut hash = ContentHash::new("merge-state/1").text(original).text(norms).number(self.0.len());
+        for survivor in &self.0 {
+            hash = hash.number(survivor.layer).real(survivor.scale).number(survivor.terms.len());
+            for (layer, weight) in &survivor.terms {
+                hash = hash.number(*layer).real(*weight);
+            }
+            let channels = survivor.picks.iter().flat_map(|picks| [&picks.neurons, &picks.heads]);
+            hash = hash.number(channels.clone().count());
+            for channels in channels {
+                hash = hash.number(channels.len());
+                hash = channels.iter().fold(hash, |hash, (layer, index)| hash.number(*layer).number(*index as usize));
+            }
+            hash = hash.number(usize::from(survivor.repair.is_some())).number(survivor.fitted.len());
+            for map in &survivor.repair {
+                hash = hash.bytes(&map.values.digest());
+            }
+            for fitted in &survivor.fitted {
+                hash = hash.text(fitted.role.name()).bytes(&fitted.weights.digest());
+            }
+        }
+        hash.finish()
+    }
+
     /// Merges block `gone` into `keep`. An average of weight 1 drops `gone`, one of weight 0 puts it in the place of `keep`. What repaired the gaps
     /// behind the two is forgotten: it was fitted to what the blocks were before.
     ///
@@ -293,6 +325,30 @@ mod tests {
         assert_eq!(survivors.layers(), [0]);
         assert_eq!(survivors.blocks()[0].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
         assert_eq!(survivors.untouched(), 0);
+    }
+
+    /// Recipes and results may name a state by its hash: this value must never change.
+    #[test]
+    fn a_state_has_the_same_hash_in_every_version_and_another_one_has_not() {
+        let mut survivors = Survivors::all(4);
+        let untouched = survivors.content_hash("a model", Norms::Fold);
+        survivors.merge(1, 2, &Join::Average(0.75)).unwrap();
+        let hash = survivors.content_hash("a model", Norms::Fold);
+        assert_eq!(hash, "PINNED");
+        let mut others = vec![untouched, survivors.content_hash("a model", Norms::Keep)];
+        others.push(survivors.content_hash("another model", Norms::Fold));
+        survivors.set_scale(1, 1.5).unwrap();
+        others.push(survivors.content_hash("a model", Norms::Fold));
+        let meter = crate::parked::Meter::default();
+        for values in [[1.0f32, 2.0], [1.0, 3.0]] {
+            let weights = Parked::from_f32(&values, &meter).unwrap();
+            survivors.set_fitted(1, Rc::new(Fitted { role: Role::Down, weights }));
+            others.push(survivors.content_hash("a model", Norms::Fold));
+        }
+        others.push(hash);
+        others.sort();
+        others.dedup();
+        assert_eq!(others.len(), 7);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::input::{Windows, digest};
 use super::{Lab, Model};
 use crate::calibration::{Activations, Rows, Sample, calibrate, calibrate_again, choose_rows};
+use crate::checkpoint::content_hash::hex;
 use crate::error::{Error, Result};
 use crate::interface::{CalibrateOptions, CalibrationInfo, ManifoldOptions, RowsOption};
 use crate::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map_pausing};
@@ -136,7 +137,7 @@ impl Calibration {
     /// What a recipe says of it.
     pub(super) fn record(&self) -> RecipeCalibration {
         RecipeCalibration {
-            ids_sha256: digest(self.sample.windows.iter().flatten()).iter().map(|byte| format!("{byte:02x}")).collect(),
+            ids_sha256: hex(&digest(self.sample.windows.iter().flatten())),
             sequences: self.info.sequences,
             window: self.info.window,
             rows: self.info.rows,
