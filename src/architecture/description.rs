@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 
 use super::layers::{LayerList, LayerOptions};
-use super::readable_dtype;
 use super::rope::Rope;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::read::readable_dtype;
 use crate::compute::Activation;
 use crate::error::{Error, Result};
 
@@ -290,7 +290,7 @@ impl Description {
     }
 
     /// The norm that what the MLP adds goes through on its way to the next block, if there is one.
-    pub fn norm_behind_mlp(&self) -> Option<&Norm> {
+    pub fn mlp_post_norm(&self) -> Option<&Norm> {
         self.norms.iter().find(|norm| matches!(norm.role, Role::MlpPostNorm | Role::MlpStreamNorm))
     }
 
@@ -317,7 +317,7 @@ impl Description {
     }
 
     /// Whether attention, MLP and head read the stream through a norm, which does not see a common factor of all channels.
-    pub fn norms_in_front(&self) -> bool {
+    pub fn reads_through_norms(&self) -> bool {
         let writes = |role: Role| [Role::Output, Role::Down].contains(&role);
         self.final_norm.is_some() && self.projections.iter().all(|p| writes(p.role) || p.reads.is_some())
     }

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
-use crate::parked::{Meter, Parked};
+use crate::platform::off_heap::{Meter, OffHeapBuffer};
 use crate::task::Task;
 use crate::transformer::{Observer, Stream, Transformer, windows_per_chunk};
 
@@ -34,7 +34,7 @@ pub struct Activations {
     pub rows: usize,
     /// Channels of the stream.
     pub columns: usize,
-    states: Vec<Rc<Parked>>,
+    states: Vec<Rc<OffHeapBuffer>>,
     /// Whole streams `x[l]` of some l, in ascending order: where a changed model can go on from.
     streams: Vec<(usize, Rc<Stream>)>,
 }
@@ -62,6 +62,18 @@ impl Activations {
         self.hidden(layer + 1)
     }
 
+    /// Matrices `[rows, columns]` of the outputs of some layers, from memory; the embedding is zero.
+    ///
+    /// # Errors
+    /// As [`OffHeapBuffer::zeros`].
+    pub fn of_outputs(outputs: &[&[f32]], rows: usize, columns: usize, meter: &Meter) -> Result<Self> {
+        let mut states = vec![Rc::new(OffHeapBuffer::zeros(4 * rows * columns, meter)?)];
+        for output in outputs {
+            states.push(Rc::new(OffHeapBuffer::from_f32(output, meter)?));
+        }
+        Ok(Self { rows, columns, states, streams: Vec::new() })
+    }
+
     /// Some of the rows; whole streams are left out.
     ///
     /// # Errors
@@ -72,9 +84,9 @@ impl Activations {
         }
         let bytes = self.columns * 4;
         let mut values = vec![0; rows.len() * bytes];
-        let part = |states: &Rc<Parked>| {
+        let part = |states: &Rc<OffHeapBuffer>| {
             states.read(rows.start * bytes, &mut values);
-            let part = Parked::zeros(values.len(), meter)?;
+            let part = OffHeapBuffer::zeros(values.len(), meter)?;
             part.write(0, &values);
             Ok(Rc::new(part))
         };
@@ -227,13 +239,13 @@ struct Collector {
     wanted: Vec<(Vec<u32>, Vec<usize>)>,
     rows: usize,
     columns: usize,
-    states: Vec<Rc<Parked>>,
+    states: Vec<Rc<OffHeapBuffer>>,
     broken: Option<usize>,
 }
 
 impl Collector {
     /// `known` are the matrices of the first layers, which will not be written.
-    fn new(model: &Transformer, sample: &Sample, known: Vec<Rc<Parked>>, meter: &Meter) -> Result<Self> {
+    fn new(model: &Transformer, sample: &Sample, known: Vec<Rc<OffHeapBuffer>>, meter: &Meter) -> Result<Self> {
         let (rows, columns) = (sample.chosen.len(), model.description.hidden);
         let window = sample.windows.first().map_or(0, Vec::len);
         let per_chunk = windows_per_chunk(model.engine.as_ref(), window);
@@ -245,7 +257,7 @@ impl Collector {
         }
         let mut states = known;
         while states.len() <= model.description.layers {
-            states.push(Rc::new(Parked::zeros(rows * columns * 4, meter)?));
+            states.push(Rc::new(OffHeapBuffer::zeros(rows * columns * 4, meter)?));
         }
         Ok(Self { wanted, rows, columns, states, broken: None })
     }

@@ -8,6 +8,7 @@ pub mod content_hash;
 pub mod fresh;
 pub mod header;
 pub mod kind;
+pub mod read;
 pub mod source;
 pub mod write;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::source::MemorySource;
 use super::write::safetensors_file;
 use super::*;
-use crate::parked::Meter;
+use crate::platform::off_heap::Meter;
 
 fn file(name: &str, bytes: &[u8]) -> Source {
     Rc::new(MemorySource::new(name, bytes, &Meter::default()).unwrap())

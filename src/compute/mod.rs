@@ -6,12 +6,13 @@
 
 pub mod cpu;
 pub mod gpu;
+pub mod sliced;
 
 use std::ops::Range;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Pending, Result};
-use crate::parked::Parked;
+use crate::platform::off_heap::OffHeapBuffer;
 
 /// `f32` values `[rows, columns]`, row-major, on the engine that made it.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub struct Tensor {
 #[derive(Debug)]
 enum TensorStorage {
     Host(Vec<f32>),
-    Parked(Parked),
+    OffHeapBuffer(OffHeapBuffer),
     Device(gpu::DeviceBuffer),
 }
 
@@ -58,7 +59,7 @@ pub struct Matrix {
 
 #[derive(Debug)]
 enum MatrixStorage {
-    Parked(Parked),
+    OffHeapBuffer(OffHeapBuffer),
     Device(gpu::DeviceBuffer),
 }
 

@@ -1,15 +1,35 @@
-//! Evidence beside perplexity: questions with four choices, and facts to complete. Each comes with the perplexity on its own text, since letters alone
-//! deceive: replications of MKA report 0.647 on MMLU at 13 of 32 layers of Llama-3-8B, with a perplexity of 31,000 on the questions.
+//! Questions with four choices. They come with the perplexity on their own text, since letters alone
+//! deceive: replications of MKA report 0.647 on MMLU at 13 of 32 layers of Llama-3-8B, with a perplexity
+//! of 31,000 on the questions.
 
-use super::Model;
+use serde::Serialize;
+
+use super::predictions::read_text;
 use crate::error::{Error, Result};
-use crate::evaluate::read_text;
-use crate::interface::{ChoiceOptions, ChoiceResult, ClozeFact, ClozeOptions, ClozeResult};
 use crate::task::Task;
+use crate::tokens::{Tokenizer, check_ids};
+use crate::transformer::Transformer;
 
 const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
-/// The most questions or facts of one call.
+/// The most questions of one call.
 const MOST: usize = 2000;
+
+/// How a model answers questions by letter. Never shown without the perplexity: a ruined model can be
+/// right by letter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
+pub struct ChoiceResult {
+    /// Number of questions.
+    pub questions: usize,
+    /// Share of questions whose right letter is the likeliest of the four. Guessing gives 0.25.
+    pub accuracy: f64,
+    /// Mean probability of the right letter among the four.
+    pub confidence: f64,
+    /// Perplexity on the text of the questions, mean over the questions of the loss per prediction.
+    pub perplexity: f64,
+    /// The letter that was chosen for each.
+    pub answers: Vec<String>,
+}
 
 /// A question with its choices and the index of the right one.
 struct Question {
@@ -17,94 +37,53 @@ struct Question {
     right: usize,
 }
 
-impl Model {
-    /// Has the model answer questions: it reads the question and the choices, and the likeliest of the four letters after "Answer:" is its answer.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] naming the line that is no question, [`Error::MissingFile`] without a tokenizer, [`Error::NotFinite`],
-    /// [`Error::Cancelled`], or what reading and computing fail with.
-    pub async fn choice(&self, options: &ChoiceOptions, task: &Task) -> Result<ChoiceResult> {
-        self.lab.weights.sweep();
-        let questions = questions(&options.csv, options.limit.unwrap_or(20).min(MOST))?;
-        let tokenizer = self.tokenizer()?;
-        let mut letters = Vec::new();
-        for letter in LETTERS {
-            let ids = tokenizer.encode(&format!("Answer: {letter}"))?;
-            letters.extend(ids.last().copied().filter(|id| !letters.contains(id)));
-        }
-        if letters.len() < LETTERS.len() {
-            let reason = "it has no token of its own for each of the letters A to D, so questions cannot be asked";
-            return Err(Error::BadTokenizer { reason: reason.into() });
-        }
-        let step = task.step("choice", questions.len(), "questions");
-        let (mut right, mut confidence, mut loss, mut answers) = (0, 0.0, 0.0, Vec::new());
-        for question in &questions {
-            let ids = tokenizer.encode(&question.prompt)?;
-            self.check_ids(ids.iter())?;
-            let (found, logits) =
-                read_text(&self.transformer, &ids, ids.len().saturating_sub(1), &task.inner()).await?;
-            let scores: Vec<f64> = letters.iter().map(|id| f64::from(logits[*id as usize])).collect();
-            let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let chosen = scores.iter().position(|score| *score == most).unwrap_or(0);
-            let sum: f64 = scores.iter().map(|score| (score - most).exp()).sum();
-            right += usize::from(chosen == question.right);
-            confidence += (scores[question.right] - most).exp() / sum;
-            loss += found.nll;
-            answers.push(LETTERS[chosen].into());
-            step.advance(1)?;
-        }
-        let count = questions.len() as f64;
-        Ok(ChoiceResult {
-            questions: questions.len(),
-            accuracy: right as f64 / count,
-            confidence: confidence / count,
-            perplexity: (loss / count).exp(),
-            answers,
-        })
+/// Asks at most `limit` questions of `csv`, MMLU's format: after the question, the choices and "Answer:",
+/// the likeliest of the four letters is the answer.
+///
+/// # Errors
+/// [`Error::BadArgument`] naming the line that is no question, [`Error::BadTokenizer`] where letters are no
+/// tokens, [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
+pub async fn answer_questions(
+    model: &Transformer,
+    tokenizer: &Tokenizer,
+    csv: &str,
+    limit: usize,
+    task: &Task,
+) -> Result<ChoiceResult> {
+    let questions = questions(csv, limit.min(MOST))?;
+    let mut letters = Vec::new();
+    for letter in LETTERS {
+        let ids = tokenizer.encode(&format!("Answer: {letter}"))?;
+        letters.extend(ids.last().copied().filter(|id| !letters.contains(id)));
     }
-
-    /// Has the model complete facts: the rank of the true next token among all.
-    ///
-    /// # Errors
-    /// As [`Model::choice`]; [`Error::BadArgument`] for a fact without a token before or behind its end.
-    pub async fn cloze(&self, options: &ClozeOptions, task: &Task) -> Result<ClozeResult> {
-        self.lab.weights.sweep();
-        if options.facts.is_empty() || options.facts.len() > MOST {
-            return Err(Error::argument("facts", format!("are {}, expected 1 to {MOST}", options.facts.len())));
-        }
-        let tokenizer = self.tokenizer()?;
-        let step = task.step("cloze", options.facts.len(), "facts");
-        let (mut facts, mut reciprocal, mut loss) = (Vec::new(), 0.0, 0.0);
-        for fact in &options.facts {
-            let before = tokenizer.encode(&fact.prompt)?;
-            let whole = tokenizer.encode(&format!("{}{}", fact.prompt, fact.answer))?;
-            let shared = before.iter().zip(&whole).take_while(|(a, b)| a == b).count();
-            let Some(&target) = whole.get(shared).filter(|_| shared > 0) else {
-                let reason = format!("{:?} with {:?} leaves no token to predict", fact.prompt, fact.answer);
-                return Err(Error::argument("facts", reason));
-            };
-            self.check_ids(whole.iter())?;
-            let (found, logits) = read_text(&self.transformer, &whole[..=shared], shared - 1, &task.inner()).await?;
-            let own = logits[target as usize];
-            let rank = 1 + logits.iter().filter(|logit| **logit > own).count();
-            let (likeliest, most) = logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (id, logit)| {
-                if *logit > best.1 { (id as u32, *logit) } else { best }
-            });
-            let sum: f64 = logits.iter().map(|logit| f64::from(logit - most).exp()).sum();
-            facts.push(ClozeFact {
-                prompt: fact.prompt.clone(),
-                token: tokenizer.decode(&[target])?,
-                rank,
-                probability: f64::from(own - most).exp() / sum,
-                likeliest: tokenizer.decode(&[likeliest])?,
-            });
-            reciprocal += 1.0 / rank as f64;
-            loss += found.nll;
-            step.advance(1)?;
-        }
-        let count = facts.len() as f64;
-        Ok(ClozeResult { facts, mean_reciprocal_rank: reciprocal / count, perplexity: (loss / count).exp() })
+    if letters.len() < LETTERS.len() {
+        let reason = "it has no token of its own for each of the letters A to D, so questions cannot be asked";
+        return Err(Error::BadTokenizer { reason: reason.into() });
     }
+    let step = task.step("choice", questions.len(), "questions");
+    let (mut right, mut confidence, mut loss, mut answers) = (0, 0.0, 0.0, Vec::new());
+    for question in &questions {
+        let ids = tokenizer.encode(&question.prompt)?;
+        check_ids(ids.iter(), model.description.vocabulary)?;
+        let (found, logits) = read_text(model, &ids, ids.len().saturating_sub(1), &task.inner()).await?;
+        let scores: Vec<f64> = letters.iter().map(|id| f64::from(logits[*id as usize])).collect();
+        let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let chosen = scores.iter().position(|score| *score == most).unwrap_or(0);
+        let sum: f64 = scores.iter().map(|score| (score - most).exp()).sum();
+        right += u32::from(chosen == question.right);
+        confidence += (scores[question.right] - most).exp() / sum;
+        loss += found.nll;
+        answers.push(LETTERS[chosen].into());
+        step.advance(1)?;
+    }
+    let count = questions.len() as f64;
+    Ok(ChoiceResult {
+        questions: questions.len(),
+        accuracy: f64::from(right) / count,
+        confidence: confidence / count,
+        perplexity: (loss / count).exp(),
+        answers,
+    })
 }
 
 /// The questions of a file in the format of MMLU, as the model reads them.

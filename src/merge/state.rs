@@ -1,25 +1,14 @@
-//! Which layers go, what the survivors become, and the record of it.
-//!
-//! Selection and combination are independent: [`selection`] names a pair (keep, gone) of ORIGINAL indices at a time, [`Survivors`] keeps the books,
-//! [`combine`] turns the books into tensors. A [`recipe::Recipe`] is the record, and enough to do it again. This module must not know the web.
-
-pub mod combine;
-pub mod concatenate;
-pub mod growth;
-pub mod presets;
-pub mod recipe;
-pub mod repair;
-pub mod selection;
+//! The state of a merge: of which original blocks each block of the merged model is made, and what
+//! repaired the gap after it. Must not know how pairs are chosen, nor values of tensors.
 
 use std::rc::Rc;
 
+use super::choices::Norms;
+use super::combine::{ChannelOrigins, ChannelSelection, Source};
 use crate::architecture::{Description, Role};
 use crate::checkpoint::content_hash::ContentHash;
 use crate::error::{Error, Result};
-use crate::parked::Parked;
-use combine::Norms;
-use concatenate::Source;
-pub use concatenate::{Kept, Picks};
+use crate::platform::off_heap::OffHeapBuffer;
 
 /// A block of the merged model: where it stands, and of which original blocks it is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +19,7 @@ pub struct Survivor {
     /// its neurons and heads that each has given.
     pub terms: Vec<(usize, f64)>,
     /// Where its neurons and heads come from, if it was concatenated.
-    pub picks: Option<Rc<Picks>>,
+    pub origins: Option<Rc<ChannelOrigins>>,
     /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired by a map.
     pub repair: Option<Rc<RepairMap>>,
     /// Its projections that were fitted anew.
@@ -46,13 +35,13 @@ pub struct RepairMap {
     /// The step of the recipe that it belongs to.
     pub step: usize,
     /// T, row-major, in the shape [`RepairMap::shape`].
-    pub values: Parked,
+    pub values: OffHeapBuffer,
 }
 
 impl RepairMap {
     /// `[hidden, hidden]`, or `[hidden]` where T is a diagonal.
     pub fn shape(description: &Description) -> Vec<usize> {
-        vec![description.hidden; if description.norm_behind_mlp().is_some() { 1 } else { 2 }]
+        vec![description.hidden; if description.mlp_post_norm().is_some() { 1 } else { 2 }]
     }
 }
 
@@ -68,7 +57,7 @@ pub struct Fitted {
     /// Which; of several that share a tensor, the first.
     pub role: Role,
     /// In the element type and the shape that the projection is stored in.
-    pub weights: Parked,
+    pub weights: OffHeapBuffer,
 }
 
 impl Fitted {
@@ -87,19 +76,19 @@ impl PartialEq for Fitted {
 /// What one step makes of two blocks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Join {
-    /// keep = alpha keep + (1 - alpha) gone; 1 drops `gone`.
+    /// keep = alpha keep + (1 - alpha) removed; 1 drops `removed`.
     Average(f64),
-    /// keep = keep + gone - the original block in the place of keep (LaCo, arXiv 2402.11187).
+    /// keep = keep + removed - the original block in the place of keep (LaCo, arXiv 2402.11187).
     Difference,
     /// Some neurons and heads of either, as many as a block has (CoMe, arXiv 2510.15304).
-    Concatenate(Kept),
+    Concatenate(ChannelSelection),
 }
 
 /// The blocks that are left, front to back.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Survivors(Vec<Survivor>);
+pub struct MergeState(Vec<Survivor>);
 
-impl Survivors {
+impl MergeState {
     /// All blocks of a model of `layers` blocks.
     pub fn all(layers: usize) -> Self {
         Self((0..layers).map(Survivor::original).collect())
@@ -133,7 +122,7 @@ impl Survivors {
     /// The index of the first block that has changed or is followed by a gap; 0 if there is none.
     pub fn first_gap(&self) -> usize {
         let mut next = self.0.iter().skip(1).map(|survivor| survivor.layer);
-        let alone = |survivor: &Survivor| survivor.terms == [(survivor.layer, 1.0)] && survivor.picks.is_none();
+        let alone = |survivor: &Survivor| survivor.terms == [(survivor.layer, 1.0)] && survivor.origins.is_none();
         let first = self.0.iter().position(|survivor| !alone(survivor) || next.next() != Some(survivor.layer + 1));
         first.unwrap_or(0)
     }
@@ -151,7 +140,7 @@ impl Survivors {
     /// The index of the survivor that stands for the original block `layer`.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when that block is gone.
+    /// [`Error::BadArgument`] when that block is removed.
     pub fn index_of(&self, layer: usize) -> Result<usize> {
         let index = self.0.iter().position(|survivor| survivor.layer == layer);
         index.ok_or_else(|| Error::argument("pairs", format!("{layer} is gone; left are {:?}", self.layers())))
@@ -207,14 +196,14 @@ impl Survivors {
             for (layer, weight) in &survivor.terms {
                 hash = hash.number(*layer).real(*weight);
             }
-            let channels = survivor.picks.iter().flat_map(|picks| [&picks.neurons, &picks.heads]);
+            let channels = survivor.origins.iter().flat_map(|origins| [&origins.neurons, &origins.heads]);
             hash = hash.number(channels.clone().count());
             for channels in channels {
                 hash = hash.number(channels.len());
                 hash = channels.iter().fold(hash, |hash, (layer, index)| hash.number(*layer).number(*index as usize));
             }
             hash = hash.number(usize::from(survivor.repair.is_some())).number(survivor.fitted.len());
-            for map in &survivor.repair {
+            if let Some(map) = &survivor.repair {
                 hash = hash.bytes(&map.values.digest());
             }
             for fitted in &survivor.fitted {
@@ -224,16 +213,18 @@ impl Survivors {
         hash.finish()
     }
 
-    /// Merges block `gone` into `keep`. An average of weight 1 drops `gone`, one of weight 0 puts it in the place of `keep`. What repaired the gaps
+    /// Merges block `removed` into `keep`. An average of weight 1 drops `removed`, one of weight 0 puts it in the place of `keep`. What repaired the gaps
     /// behind the two is forgotten: it was fitted to what the blocks were before.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] unless both are left, `gone` is the next survivor after `keep`, and they can be joined in this way.
-    pub fn merge(&mut self, keep: usize, gone: usize, join: &Join) -> Result<()> {
+    /// [`Error::BadArgument`] unless both are left, `removed` is the next survivor after `keep`, and they can be joined in this way.
+    pub fn merge(&mut self, keep: usize, removed: usize, join: &Join) -> Result<()> {
         let index = self.0.iter().position(|survivor| survivor.layer == keep);
-        let Some(index) = index.filter(|index| self.0.get(index + 1).is_some_and(|next| next.layer == gone)) else {
-            let reason =
-                format!("[{keep}, {gone}]: {gone} is not the next survivor after {keep}; left are {:?}", self.layers());
+        let Some(index) = index.filter(|index| self.0.get(index + 1).is_some_and(|next| next.layer == removed)) else {
+            let reason = format!(
+                "[{keep}, {removed}]: {removed} is not the next survivor after {keep}; left are {:?}",
+                self.layers()
+            );
             return Err(Error::argument("pairs", reason));
         };
         let joined = self.0[index].joined(&self.0[index + 1], join)?;
@@ -246,7 +237,7 @@ impl Survivors {
 impl Survivor {
     /// The original block `layer`, unchanged.
     fn original(layer: usize) -> Self {
-        Self { layer, terms: vec![(layer, 1.0)], picks: None, repair: None, fitted: Vec::new(), scale: 1.0 }
+        Self { layer, terms: vec![(layer, 1.0)], origins: None, repair: None, fitted: Vec::new(), scale: 1.0 }
     }
 
     /// It, without what repaired the gap behind it.
@@ -255,20 +246,20 @@ impl Survivor {
     }
 
     /// What a step makes of this block and the next one.
-    fn joined(&self, gone: &Self, join: &Join) -> Result<Self> {
-        let pair = || format!("[{}, {}]", self.layer, gone.layer);
-        let (front, back) = match join {
+    fn joined(&self, removed: &Self, join: &Join) -> Result<Self> {
+        let pair = || format!("[{}, {}]", self.layer, removed.layer);
+        let (earlier, later) = match join {
             Join::Average(alpha) if !alpha.is_finite() => {
                 return Err(Error::argument("alpha", format!("is {alpha} for the pair {}", pair())));
             }
             // The drops work on any block.
             Join::Average(1.0) => return Ok(self.without_repair()),
-            Join::Average(0.0) => return Ok(Self { layer: self.layer, ..gone.without_repair() }),
+            Join::Average(0.0) => return Ok(Self { layer: self.layer, ..removed.without_repair() }),
             Join::Average(alpha) => (*alpha, 1.0 - alpha),
             Join::Difference => (1.0, 1.0),
-            Join::Concatenate(kept) => return self.concatenated(gone, kept),
+            Join::Concatenate(selection) => return self.concatenated(removed, selection),
         };
-        if self.picks.is_some() || gone.picks.is_some() {
+        if self.origins.is_some() || removed.origins.is_some() {
             let reason = format!("{}: a block that was concatenated cannot be averaged", pair());
             return Err(Error::argument("combination", reason));
         }
@@ -277,7 +268,7 @@ impl Survivor {
         let scaled = |survivor: &Self, by: f64| {
             survivor.terms.iter().map(|(layer, weight)| (*layer, weight * by)).collect::<Vec<_>>()
         };
-        for (layer, weight) in scaled(self, front).into_iter().chain(scaled(gone, back)).chain(less) {
+        for (layer, weight) in scaled(self, earlier).into_iter().chain(scaled(removed, later)).chain(less) {
             *weights.entry(layer).or_insert(0.0) += weight;
         }
         weights.retain(|_, weight| *weight != 0.0);
@@ -285,23 +276,24 @@ impl Survivor {
     }
 
     /// The strongest parts of this block and the next one.
-    fn concatenated(&self, gone: &Self, kept: &Kept) -> Result<Self> {
-        let averaged = |survivor: &Self| survivor.picks.is_none() && survivor.terms.len() > 1;
-        if averaged(self) || averaged(gone) {
-            let reason = format!("[{}, {}]: a block that was averaged cannot be concatenated", self.layer, gone.layer);
+    fn concatenated(&self, removed: &Self, selection: &ChannelSelection) -> Result<Self> {
+        let averaged = |survivor: &Self| survivor.origins.is_none() && survivor.terms.len() > 1;
+        if averaged(self) || averaged(removed) {
+            let reason =
+                format!("[{}, {}]: a block that was averaged cannot be concatenated", self.layer, removed.layer);
             return Err(Error::argument("combination", reason));
         }
-        let picks = kept.of(&self.source(), &gone.source())?;
-        Ok(match picks.only_layer() {
+        let origins = selection.of(&self.source(), &removed.source())?;
+        Ok(match origins.only_layer() {
             Some(layer) => Self { terms: vec![(layer, 1.0)], ..Self::original(self.layer) },
-            None => Self { terms: picks.shares(), picks: Some(Rc::new(picks)), ..Self::original(self.layer) },
+            None => Self { terms: origins.shares(), origins: Some(Rc::new(origins)), ..Self::original(self.layer) },
         })
     }
 
     /// Where its neurons and heads come from.
     fn source(&self) -> Source {
-        match (&self.picks, self.terms.first()) {
-            (Some(picks), _) => Source::Picked(picks.clone()),
+        match (&self.origins, self.terms.first()) {
+            (Some(origins), _) => Source::Concatenated(origins.clone()),
             (None, term) => Source::Whole(term.map_or(self.layer, |(layer, _)| *layer)),
         }
     }
@@ -313,37 +305,37 @@ mod tests {
 
     #[test]
     fn merging_keeps_the_books() {
-        let mut survivors = Survivors::all(5);
-        survivors.merge(2, 3, &Join::Average(0.75)).unwrap();
-        assert_eq!(survivors.layers(), [0, 1, 2, 4]);
-        assert_eq!(survivors.untouched(), 2);
-        survivors.merge(1, 2, &Join::Average(0.5)).unwrap();
-        assert_eq!(survivors.blocks()[1].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
-        survivors.merge(1, 4, &Join::Average(1.0)).unwrap();
-        assert_eq!(survivors.layers(), [0, 1]);
-        survivors.merge(0, 1, &Join::Average(0.0)).unwrap();
-        assert_eq!(survivors.layers(), [0]);
-        assert_eq!(survivors.blocks()[0].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
-        assert_eq!(survivors.untouched(), 0);
+        let mut state = MergeState::all(5);
+        state.merge(2, 3, &Join::Average(0.75)).unwrap();
+        assert_eq!(state.layers(), [0, 1, 2, 4]);
+        assert_eq!(state.untouched(), 2);
+        state.merge(1, 2, &Join::Average(0.5)).unwrap();
+        assert_eq!(state.blocks()[1].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
+        state.merge(1, 4, &Join::Average(1.0)).unwrap();
+        assert_eq!(state.layers(), [0, 1]);
+        state.merge(0, 1, &Join::Average(0.0)).unwrap();
+        assert_eq!(state.layers(), [0]);
+        assert_eq!(state.blocks()[0].terms, [(1, 0.5), (2, 0.375), (3, 0.125)]);
+        assert_eq!(state.untouched(), 0);
     }
 
     /// Recipes and results may name a state by its hash: this value must never change.
     #[test]
     fn a_state_has_the_same_hash_in_every_version_and_another_one_has_not() {
-        let mut survivors = Survivors::all(4);
-        let untouched = survivors.content_hash("a model", Norms::Fold);
-        survivors.merge(1, 2, &Join::Average(0.75)).unwrap();
-        let hash = survivors.content_hash("a model", Norms::Fold);
+        let mut state = MergeState::all(4);
+        let untouched = state.content_hash("a model", Norms::Fold);
+        state.merge(1, 2, &Join::Average(0.75)).unwrap();
+        let hash = state.content_hash("a model", Norms::Fold);
         assert_eq!(hash, "PINNED");
-        let mut others = vec![untouched, survivors.content_hash("a model", Norms::Keep)];
-        others.push(survivors.content_hash("another model", Norms::Fold));
-        survivors.set_scale(1, 1.5).unwrap();
-        others.push(survivors.content_hash("a model", Norms::Fold));
-        let meter = crate::parked::Meter::default();
+        let mut others = vec![untouched, state.content_hash("a model", Norms::Keep)];
+        others.push(state.content_hash("another model", Norms::Fold));
+        state.set_scale(1, 1.5).unwrap();
+        others.push(state.content_hash("a model", Norms::Fold));
+        let meter = crate::platform::off_heap::Meter::default();
         for values in [[1.0f32, 2.0], [1.0, 3.0]] {
-            let weights = Parked::from_f32(&values, &meter).unwrap();
-            survivors.set_fitted(1, Rc::new(Fitted { role: Role::Down, weights }));
-            others.push(survivors.content_hash("a model", Norms::Fold));
+            let weights = OffHeapBuffer::from_f32(&values, &meter).unwrap();
+            state.set_fitted(1, Rc::new(Fitted { role: Role::Down, weights }));
+            others.push(state.content_hash("a model", Norms::Fold));
         }
         others.push(hash);
         others.sort();
@@ -353,60 +345,63 @@ mod tests {
 
     #[test]
     fn a_difference_adds_what_the_others_have_beyond_the_first() {
-        let mut survivors = Survivors::all(5);
-        survivors.merge(1, 2, &Join::Difference).unwrap();
-        assert_eq!(survivors.blocks()[1].terms, [(2, 1.0)], "1 + (2 - 1)");
-        survivors.merge(1, 3, &Join::Difference).unwrap();
-        assert_eq!(survivors.blocks()[1].terms, [(1, -1.0), (2, 1.0), (3, 1.0)], "1 + (2 - 1) + (3 - 1)");
+        let mut state = MergeState::all(5);
+        state.merge(1, 2, &Join::Difference).unwrap();
+        assert_eq!(state.blocks()[1].terms, [(2, 1.0)], "1 + (2 - 1)");
+        state.merge(1, 3, &Join::Difference).unwrap();
+        assert_eq!(state.blocks()[1].terms, [(1, -1.0), (2, 1.0), (3, 1.0)], "1 + (2 - 1) + (3 - 1)");
     }
 
     #[test]
     fn a_concatenation_keeps_the_books_of_neurons_and_heads() {
         let kept = |neurons: [&[u32]; 2], heads: [&[u32]; 2]| {
-            Join::Concatenate(Kept { neurons: neurons.map(<[u32]>::to_vec), heads: heads.map(<[u32]>::to_vec) })
+            Join::Concatenate(ChannelSelection {
+                neurons: neurons.map(<[u32]>::to_vec),
+                heads: heads.map(<[u32]>::to_vec),
+            })
         };
-        let mut survivors = Survivors::all(4);
-        survivors.merge(1, 2, &kept([&[0, 3], &[1, 2]], [&[], &[0, 1]])).unwrap();
-        let picks = survivors.blocks()[1].picks.clone().unwrap();
-        assert_eq!(picks.neurons, [(1, 0), (1, 3), (2, 1), (2, 2)]);
-        assert_eq!(picks.heads, [(2, 0), (2, 1)]);
-        assert_eq!(survivors.blocks()[1].terms, [(1, 0.25), (2, 0.75)]);
-        survivors.merge(1, 3, &kept([&[1, 2], &[0, 1]], [&[1], &[0]])).unwrap();
-        let picks = survivors.blocks()[1].picks.clone().unwrap();
-        assert_eq!(picks.neurons, [(1, 3), (2, 1), (3, 0), (3, 1)]);
-        assert_eq!(picks.heads, [(2, 1), (3, 0)]);
-        assert!(survivors.clone().merge(0, 1, &Join::Average(0.5)).is_err());
-        survivors.merge(0, 1, &Join::Average(1.0)).unwrap();
+        let mut state = MergeState::all(4);
+        state.merge(1, 2, &kept([&[0, 3], &[1, 2]], [&[], &[0, 1]])).unwrap();
+        let origins = state.blocks()[1].origins.clone().unwrap();
+        assert_eq!(origins.neurons, [(1, 0), (1, 3), (2, 1), (2, 2)]);
+        assert_eq!(origins.heads, [(2, 0), (2, 1)]);
+        assert_eq!(state.blocks()[1].terms, [(1, 0.25), (2, 0.75)]);
+        state.merge(1, 3, &kept([&[1, 2], &[0, 1]], [&[1], &[0]])).unwrap();
+        let origins = state.blocks()[1].origins.clone().unwrap();
+        assert_eq!(origins.neurons, [(1, 3), (2, 1), (3, 0), (3, 1)]);
+        assert_eq!(origins.heads, [(2, 1), (3, 0)]);
+        assert!(state.clone().merge(0, 1, &Join::Average(0.5)).is_err());
+        state.merge(0, 1, &Join::Average(1.0)).unwrap();
 
-        let mut survivors = Survivors::all(3);
-        survivors.merge(0, 1, &kept([&[], &[0, 1]], [&[], &[0]])).unwrap();
-        assert_eq!(survivors.blocks()[0].terms, [(1, 1.0)], "all of one block is that block");
-        assert!(survivors.blocks()[0].picks.is_none());
-        survivors.merge(0, 2, &Join::Average(0.5)).unwrap();
+        let mut state = MergeState::all(3);
+        state.merge(0, 1, &kept([&[], &[0, 1]], [&[], &[0]])).unwrap();
+        assert_eq!(state.blocks()[0].terms, [(1, 1.0)], "all of one block is that block");
+        assert!(state.blocks()[0].origins.is_none());
+        state.merge(0, 2, &Join::Average(0.5)).unwrap();
     }
 
     #[test]
     fn scales_multiply_and_a_later_merge_forgets_them() {
-        let mut survivors = Survivors::all(6);
-        survivors.merge(1, 2, &Join::Average(1.0)).unwrap();
-        survivors.set_scale(1, 2.0).unwrap();
-        survivors.merge(3, 4, &Join::Average(1.0)).unwrap();
-        survivors.set_scale(2, 1.5).unwrap();
-        assert_eq!([0, 1, 2, 3].map(|index| survivors.scale_before(index)), [1.0, 1.0, 2.0, 3.0]);
-        assert_eq!((survivors.untouched(), survivors.first_gap()), (1, 1));
-        survivors.merge(1, 3, &Join::Average(1.0)).unwrap();
-        assert_eq!(survivors.scale_before(2), 1.0);
-        assert!(survivors.set_scale(0, 0.0).is_err());
+        let mut state = MergeState::all(6);
+        state.merge(1, 2, &Join::Average(1.0)).unwrap();
+        state.set_scale(1, 2.0).unwrap();
+        state.merge(3, 4, &Join::Average(1.0)).unwrap();
+        state.set_scale(2, 1.5).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|index| state.scale_before(index)), [1.0, 1.0, 2.0, 3.0]);
+        assert_eq!((state.untouched(), state.first_gap()), (1, 1));
+        state.merge(1, 3, &Join::Average(1.0)).unwrap();
+        assert_eq!(state.scale_before(2), 1.0);
+        assert!(state.set_scale(0, 0.0).is_err());
     }
 
     #[test]
     fn pairs_that_are_not_neighbours_are_refused() {
-        let mut survivors = Survivors::all(4);
-        for (keep, gone) in [(0, 2), (1, 0), (3, 4), (2, 2)] {
-            assert_eq!(survivors.merge(keep, gone, &Join::Average(1.0)).unwrap_err().code(), "bad-argument");
+        let mut state = MergeState::all(4);
+        for (keep, removed) in [(0, 2), (1, 0), (3, 4), (2, 2)] {
+            assert_eq!(state.merge(keep, removed, &Join::Average(1.0)).unwrap_err().code(), "bad-argument");
         }
-        assert!(survivors.merge(0, 1, &Join::Average(f64::NAN)).is_err());
-        survivors.merge(1, 2, &Join::Average(1.0)).unwrap();
-        survivors.merge(1, 3, &Join::Average(1.0)).unwrap();
+        assert!(state.merge(0, 1, &Join::Average(f64::NAN)).is_err());
+        state.merge(1, 2, &Join::Average(1.0)).unwrap();
+        state.merge(1, 3, &Join::Average(1.0)).unwrap();
     }
 }

@@ -49,7 +49,7 @@ impl Drop for Held {
 }
 
 /// A block of bytes of fixed length outside the WebAssembly heap.
-pub struct Parked {
+pub struct OffHeapBuffer {
     #[cfg(target_arch = "wasm32")]
     bytes: js_sys::Uint8Array,
     #[cfg(not(target_arch = "wasm32"))]
@@ -58,7 +58,7 @@ pub struct Parked {
 }
 
 #[cfg(target_arch = "wasm32")]
-impl Parked {
+impl OffHeapBuffer {
     /// `length` zero bytes, counted by `meter`.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Parked {
 }
 
 #[cfg(target_arch = "wasm32")]
-impl Drop for Parked {
+impl Drop for OffHeapBuffer {
     fn drop(&mut self) {
         free(&self.bytes.buffer());
     }
@@ -135,7 +135,7 @@ extern "C" {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-impl Parked {
+impl OffHeapBuffer {
     /// `length` zero bytes, counted by `meter`.
     ///
     /// # Errors
@@ -171,13 +171,13 @@ impl Parked {
     }
 }
 
-impl std::fmt::Debug for Parked {
+impl std::fmt::Debug for OffHeapBuffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes", self.len())
     }
 }
 
-impl Parked {
+impl OffHeapBuffer {
     /// SHA-256 of the bytes.
     pub fn digest(&self) -> [u8; 32] {
         let (mut digest, mut piece) = (Sha256::new(), vec![0; self.len().min(1 << 20)]);
@@ -197,14 +197,14 @@ impl Parked {
     /// Parks a copy of `values`.
     ///
     /// # Errors
-    /// As [`Parked::zeros`].
+    /// As [`OffHeapBuffer::zeros`].
     pub fn from_f32(values: &[f32], meter: &Meter) -> Result<Self> {
         let parked = Self::zeros(size_of_val(values), meter)?;
         parked.write(0, bytemuck::cast_slice(values));
         Ok(parked)
     }
 
-    /// All values, back on the heap. Only for what [`Parked::from_f32`] made.
+    /// All values, back on the heap. Only for what [`OffHeapBuffer::from_f32`] made.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.len() / 4];
         self.read(0, bytemuck::cast_slice_mut(&mut values));
@@ -224,7 +224,7 @@ mod tests {
     fn values_come_back_and_the_meter_counts() {
         let meter = Meter::default();
         {
-            let parked = Parked::from_f32(&[1.0, 2.0, 3.0], &meter).unwrap();
+            let parked = OffHeapBuffer::from_f32(&[1.0, 2.0, 3.0], &meter).unwrap();
             assert_eq!(parked.to_f32(), [1.0, 2.0, 3.0]);
             assert_eq!((meter.now(), parked.len()), (12, 12));
             let mut tail = [9u8; 8];

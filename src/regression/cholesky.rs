@@ -8,11 +8,11 @@ use std::ops::Range;
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Mat, Par, Side};
 
-use super::{Map, Sums, blocks, broken, damping, indefinite, numbers};
+use super::normal_equations::{NormalEquations, Sums, blocks, broken, damping, indefinite, numbers};
+use crate::compute::sliced::product;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
-use crate::transformer::product;
 
 /// The diagonal is raised by this share of itself, which is more than what `f32` may take from it.
 const RAISE: f32 = 1.0e-6;
@@ -35,11 +35,11 @@ impl Panel {
     }
 }
 
-impl Sums {
+impl NormalEquations {
     /// X, `[inputs, outputs]`, on the engine.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when all that is read is zero, or the sums are not numbers; [`Error::BadArgument`] for a diagonal map;
+    /// [`Error::Degenerate`] when all that is read is zero, or the sums are not numbers; [`Error::BadArgument`] for a diagonal map;
     /// [`Error::Cancelled`], or what the engine fails with.
     pub async fn solve(&self, engine: &dyn Compute, ridge: f64, task: &Task) -> Result<Tensor> {
         self.solution(engine, &self.factor(engine, ridge, false, task).await?, task).await
@@ -53,8 +53,8 @@ impl Sums {
         with_inverse: bool,
         task: &Task,
     ) -> Result<Vec<Panel>> {
-        let Map::Whole(sums) = &self.map else {
-            return Err(Error::argument("repair", "only a whole map is solved for on an engine"));
+        let Sums::Full(sums) = &self.sums else {
+            return Err(Error::internal("a diagonal map was to be solved for on an engine"));
         };
         let diagonal = self.diagonal_of_gram(engine).await?;
         let mu = damping(ridge, diagonal.iter().map(|value| f64::from(*value)))? as f32;
@@ -113,7 +113,7 @@ impl Sums {
 
     /// The diagonal of x'Wx. It is read once for all ridges: each reading back waits for a GPU.
     pub(super) async fn diagonal_of_gram(&self, engine: &dyn Compute) -> Result<&[f32]> {
-        let Map::Whole(sums) = &self.map else {
+        let Sums::Full(sums) = &self.sums else {
             return Ok(&[]);
         };
         if let Some(diagonal) = self.diagonal.get() {

@@ -1,24 +1,24 @@
 //! What a change is worth on rows that it was not fitted to.
 
-use super::{Map, Sums, blocks, numbers};
+use super::normal_equations::{NormalEquations, Sums, blocks, numbers};
+use crate::compute::sliced::product;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
-use crate::transformer::product;
 
-impl Sums {
+impl NormalEquations {
     /// By how much X, `[inputs, outputs]`, makes the squared error smaller on these rows: 2 tr(X'x'W(t - s)) - tr(X'x'Wx X). Negative where it does not.
     ///
     /// # Errors
     /// [`Error::BadArgument`] for a diagonal map, or an X of another size; [`Error::Cancelled`], or what the engine fails with.
-    pub async fn gain(&self, engine: &dyn Compute, change: &Tensor, task: &Task) -> Result<f64> {
+    pub async fn error_reduction(&self, engine: &dyn Compute, change: &Tensor, task: &Task) -> Result<f64> {
         let (n, outputs) = (self.inputs, self.outputs);
-        let Map::Whole(sums) = &self.map else {
-            return Err(Error::argument("repair", "only a whole map is held against held-out rows"));
+        let Sums::Full(sums) = &self.sums else {
+            return Err(Error::internal("a diagonal map was to be validated on held-out rows"));
         };
         if (change.rows, change.columns) != (n, outputs) {
             let found = format!("[{}, {}] for a map of {n} to {outputs}", change.rows, change.columns);
-            return Err(Error::argument("repair", found));
+            return Err(Error::internal(found));
         }
         // X above -I: times a block of the sums, from its diagonal on, it gives that block's share of x'WxX less that of x'W(t - s).
         let mut factors = engine.zeros(n + outputs, outputs)?;

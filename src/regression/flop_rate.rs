@@ -3,7 +3,7 @@
 use faer::Mat;
 use web_time::Instant;
 
-use super::solved;
+use super::normal_equations::solved;
 use crate::error::Result;
 
 /// Channels of the system that is timed: some milliseconds.
@@ -12,7 +12,7 @@ const CHANNELS: usize = 256;
 /// Seconds of a floating-point operation in a solution on the CPU in `f64`, measured on a small system of equations.
 ///
 /// # Errors
-/// None that this system can lead to; see [`super::Sums::map`].
+/// None that this system can lead to; see [`super::NormalEquations::map`].
 pub fn seconds_per_flop() -> Result<f64> {
     let n = CHANNELS;
     let flops = (n * n) as f64 * (n as f64 / 3.0 + 2.0 * n as f64);

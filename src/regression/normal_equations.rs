@@ -1,22 +1,5 @@
-//! Repairs of a gap in closed form.
-//!
-//! Linear: a matrix T, folded into the MLP's down projection of the surviving block, that brings its output closest to what the original model has
-//! behind the gap (ReplaceMe, arXiv 2505.02819); a diagonal T where a norm sits between that projection and the stream.
-//!
-//! With y the post-attention stream, M the MLP's output on the current model, t the original model's stream behind the gap and
-//! W = diag(w^2): T = I + (M'WM + mu I)^-1 M'W(t - y - M), mu = ridge trace(M'WM) / D.
-//!
-//! The same least squares fit a projection that writes to the stream anew: with x what it reads (heads or neurons) and s the stream behind it,
-//! X = (x'Wx + mu I)^-1 x'W(t - s) is what is added to its weights; the ridge draws it to what it was. This module must not know how x, y, M, s and t come
-//! about.
-//!
-//! The sums stay on the engine, in `f32`. T, which a recipe keeps, is solved for in `f64` on the CPU; X, of which a merge makes hundreds, on the engine
-//! ([`factor`]).
-
-mod factor;
-mod gain;
-mod pace;
-mod saliency;
+//! The sums that a ridge regression is solved from, and the solution in `f64`.
+//! Must not know models, nor what is fitted.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -24,61 +7,61 @@ use std::ops::Range;
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 
+use crate::compute::sliced::product;
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
-use crate::transformer::product;
 
-pub use pace::seconds_per_flop;
-
-/// Position 0 of a sequence is an attention sink, far larger than the rest; left to its 1/|t| it would not count, and the sink breaks.
+/// Position 0 of a sequence is an attention sink, far larger than the rest; left to its 1/|t| it
+/// would not count, and the sink breaks.
 const SINK_WEIGHT: f32 = 10.0;
 
-/// Rows whose products are made at once.
+/// Samples whose products are made at once.
 const ROWS_AT_ONCE: usize = 2048;
 
 /// Columns of the sums that lie together.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 
-/// The sums that a map is solved from, over all rows so far.
-pub struct Sums {
-    inputs: usize,
-    outputs: usize,
+/// x'Wx and x'W(t - s), over all rows so far.
+pub struct NormalEquations {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
     rows: usize,
-    map: Map,
+    pub(super) sums: Sums,
     /// That of x'Wx, once it was read.
-    diagonal: OnceCell<Vec<f32>>,
+    pub(super) diagonal: OnceCell<Vec<f32>>,
 }
 
-enum Map {
+/// The sums, on the engine or, for a diagonal map, on the heap.
+pub(super) enum Sums {
     /// The lower triangle of x'Wx and, below it, (t - s)'Wx, in blocks of [`BLOCK`] columns, each from its diagonal on:
     /// `[inputs - first + outputs, columns]`.
-    Whole(Vec<Tensor>),
+    Full(Vec<Tensor>),
     /// The diagonals of both, for a diagonal map: for each channel, sum w^2 x (t - s) / (sum w^2 x^2 + mu).
     Diagonal(Vec<(f64, f64)>),
 }
 
-/// Rows to fit to, on an engine.
+/// Samples to fit to, on an engine.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
-    /// What the map reads, x, side by side: `[rows, inputs]` together.
-    pub read: &'a [Read<'a>],
+pub struct Samples<'a> {
+    /// The inputs x, side by side: `[rows, inputs]` together.
+    pub features: &'a [Features<'a>],
     /// The stream as it is, s `[rows, outputs]`.
-    pub stream: &'a Tensor,
+    pub current: &'a Tensor,
     /// The stream as it should be, t `[rows, outputs]`.
     pub target: &'a Tensor,
 }
 
-/// Channels that a map reads.
+/// Channels of the inputs.
 #[derive(Clone, Copy)]
-pub struct Read<'a> {
+pub struct Features<'a> {
     /// `[rows, channels]`.
     pub values: &'a Tensor,
     /// The channels that count, or none where all do.
     pub channels: Option<&'a [u32]>,
 }
 
-impl<'a> Read<'a> {
+impl<'a> Features<'a> {
     /// All channels of `[rows, channels]`.
     pub fn all(values: &'a Tensor) -> Self {
         Self { values, channels: None }
@@ -89,21 +72,21 @@ impl<'a> Read<'a> {
     }
 }
 
-impl Sums {
-    /// Sums over nothing, for a map `[inputs, outputs]`.
+impl NormalEquations {
+    /// NormalEquations over nothing, for a map `[inputs, outputs]`.
     ///
     /// # Errors
     /// What the engine's allocation fails with.
-    pub fn whole(engine: &dyn Compute, inputs: usize, outputs: usize) -> Result<Self> {
+    pub fn full(engine: &dyn Compute, inputs: usize, outputs: usize) -> Result<Self> {
         let block = |columns: Range<usize>| engine.zeros(inputs - columns.start + outputs, columns.len());
         let blocks = blocks(inputs).map(block).collect::<Result<_>>()?;
-        Ok(Self { inputs, outputs, rows: 0, map: Map::Whole(blocks), diagonal: OnceCell::new() })
+        Ok(Self { inputs, outputs, rows: 0, sums: Sums::Full(blocks), diagonal: OnceCell::new() })
     }
 
-    /// Sums over nothing, for a diagonal map `[channels]`.
+    /// NormalEquations over nothing, for a diagonal map `[channels]`.
     pub fn diagonal(channels: usize) -> Self {
-        let map = Map::Diagonal(vec![(0.0, 0.0); channels]);
-        Self { inputs: channels, outputs: channels, rows: 0, map, diagonal: OnceCell::new() }
+        let sums = Sums::Diagonal(vec![(0.0, 0.0); channels]);
+        Self { inputs: channels, outputs: channels, rows: 0, sums, diagonal: OnceCell::new() }
     }
 
     /// Number of rows that were added.
@@ -121,17 +104,17 @@ impl Sums {
     pub async fn add(
         &mut self,
         engine: &dyn Compute,
-        rows: Rows<'_>,
+        samples: Samples<'_>,
         window: usize,
         most: usize,
         task: &Task,
     ) -> Result<()> {
-        let Rows { read, stream, target } = rows;
+        let Samples { features, current, target } = samples;
         let fits = |values: &Tensor| (values.rows, values.columns) == (target.rows, self.outputs);
-        let reads = read.iter().map(Read::count).sum::<usize>() == self.inputs;
-        let alike = read.iter().all(|read| read.values.rows == target.rows);
-        if !(reads && alike && fits(target) && fits(stream)) {
-            return Err(Error::argument("rows", "what a fit reads, the stream and its target differ in size"));
+        let reads = features.iter().map(Features::count).sum::<usize>() == self.inputs;
+        let same_rows = features.iter().all(|part| part.values.rows == target.rows);
+        if !(reads && same_rows && fits(target) && fits(current)) {
+            return Err(Error::internal("features, current stream and target of a fit differ in size"));
         }
         let count = target.rows.min(most);
         for first in (0..count).step_by(ROWS_AT_ONCE) {
@@ -140,13 +123,13 @@ impl Sums {
                 some.iter().map(|row| if (*row as usize).is_multiple_of(window) { SINK_WEIGHT } else { 1.0 }).collect();
             let mut residual = engine.gather(target, &some)?;
             let weights = engine.over_norms(&residual, &factors)?;
-            engine.add(&mut residual, -1.0, &engine.gather(stream, &some)?)?;
+            engine.add(&mut residual, -1.0, &engine.gather(current, &some)?)?;
             // Channel by channel, so that a product of two has a sum over rows for each pair of channels.
             let mut channels = engine.zeros(self.inputs + self.outputs, some.len())?;
             let mut at = 0;
-            for read in read {
-                let mut values = engine.transpose(&engine.gather(read.values, &some)?, Some(&weights))?;
-                if let Some(numbers) = read.channels {
+            for part in features {
+                let mut values = engine.transpose(&engine.gather(part.values, &some)?, Some(&weights))?;
+                if let Some(numbers) = part.channels {
                     values = engine.gather(&values, numbers)?;
                 }
                 engine.copy_rows(&mut channels, at, &values)?;
@@ -163,15 +146,15 @@ impl Sums {
     async fn add_products(&mut self, engine: &dyn Compute, channels: &Tensor, task: &Task) -> Result<()> {
         let (inputs, width) = (self.inputs, self.inputs + self.outputs);
         self.diagonal.take();
-        match &mut self.map {
-            Map::Whole(sums) => {
+        match &mut self.sums {
+            Sums::Full(sums) => {
                 for (columns, sums) in blocks(inputs).zip(sums) {
                     let block = engine.to_matrix(&engine.gather(channels, &numbers(columns.clone()))?)?;
                     let below = engine.gather(channels, &numbers(columns.start..width))?;
                     engine.add(sums, 1.0, &product(engine, task, &below, &block, None).await?)?;
                 }
             }
-            Map::Diagonal(sums) => {
+            Sums::Diagonal(sums) => {
                 let values = engine.read(channels).await?;
                 let (x, r) = values.split_at(inputs * channels.columns);
                 let dot =
@@ -188,11 +171,11 @@ impl Sums {
     /// T, row-major, or its diagonal, solved in `f64` and rounded to `f32`: what a recipe keeps.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when all that is read is zero, or the sums are not numbers; what reading them fails with.
+    /// [`Error::Degenerate`] when all that is read is zero, or the sums are not numbers; what reading them fails with.
     pub async fn map(&self, engine: &dyn Compute, ridge: f64) -> Result<Vec<f32>> {
         let (n, outputs) = (self.inputs, self.outputs);
-        match &self.map {
-            Map::Whole(sums) => {
+        match &self.sums {
+            Sums::Full(sums) => {
                 let mut system = Mat::<f64>::zeros(n, n);
                 let mut wanted = Mat::<f64>::zeros(n, outputs);
                 for (columns, sums) in blocks(n).zip(sums) {
@@ -210,7 +193,7 @@ impl Sums {
                 let value = |i: usize| f64::from(i / outputs == i % outputs) + change[(i / outputs, i % outputs)];
                 finite((0..n * outputs).map(|i| value(i) as f32).collect())
             }
-            Map::Diagonal(sums) => {
+            Sums::Diagonal(sums) => {
                 let mu = damping(ridge, sums.iter().map(|(gram, _)| *gram))?;
                 finite(sums.iter().map(|(gram, cross)| (1.0 + cross / (gram + mu)) as f32).collect())
             }
@@ -219,32 +202,32 @@ impl Sums {
 }
 
 /// X for x'Wx, of which the lower triangle counts, and x'W(t - s), in `f64`.
-fn solved(mut system: Mat<f64>, wanted: &Mat<f64>, ridge: f64) -> Result<Mat<f64>> {
+pub(super) fn solved(mut system: Mat<f64>, wanted: &Mat<f64>, ridge: f64) -> Result<Mat<f64>> {
     let mu = damping(ridge, (0..system.nrows()).map(|i| system[(i, i)]))?;
     (0..system.nrows()).for_each(|i| system[(i, i)] += mu);
     Ok(system.llt(Side::Lower).map_err(|e| indefinite(&e))?.solve(wanted))
 }
 
 /// The columns of the blocks of so many.
-fn blocks(columns: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(columns: usize) -> impl Iterator<Item = Range<usize>> {
     (0..columns).step_by(BLOCK).map(move |first| first..(first + BLOCK).min(columns))
 }
 
 /// Numbers of rows, as an engine gathers them.
-fn numbers(rows: Range<usize>) -> Vec<u32> {
+pub(super) fn numbers(rows: Range<usize>) -> Vec<u32> {
     rows.map(|row| row as u32).collect()
 }
 
-fn broken(found: String) -> Error {
-    Error::NotFinite { what: "the repair's system of equations".into(), found }
+pub(super) fn broken(found: String) -> Error {
+    Error::Degenerate { what: "the system of equations of a fit".into(), found }
 }
 
-fn indefinite(error: &impl std::fmt::Debug) -> Error {
+pub(super) fn indefinite(error: &impl std::fmt::Debug) -> Error {
     broken(format!("it is not positive definite: {error:?}"))
 }
 
 /// mu for a ridge, from the diagonal of M'WM.
-fn damping(ridge: f64, diagonal: impl ExactSizeIterator<Item = f64>) -> Result<f64> {
+pub(super) fn damping(ridge: f64, diagonal: impl ExactSizeIterator<Item = f64>) -> Result<f64> {
     let d = diagonal.len() as f64;
     let mu = ridge * diagonal.sum::<f64>() / d;
     if mu > 0.0 && mu.is_finite() { Ok(mu) } else { Err(broken(format!("its ridge is {mu}"))) }
@@ -253,10 +236,7 @@ fn damping(ridge: f64, diagonal: impl ExactSizeIterator<Item = f64>) -> Result<f
 /// The values, if all of them are numbers.
 ///
 /// # Errors
-/// [`Error::NotFinite`] if not.
-pub(crate) fn finite(map: Vec<f32>) -> Result<Vec<f32>> {
+/// [`Error::Degenerate`] if not.
+pub fn finite(map: Vec<f32>) -> Result<Vec<f32>> {
     if map.iter().all(|value| value.is_finite()) { Ok(map) } else { Err(broken("its solution is not finite".into())) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,16 +1,16 @@
 //! What a fit loses with one of its inputs.
 
-use super::Sums;
+use super::normal_equations::NormalEquations;
 use crate::compute::Compute;
 use crate::error::Result;
 use crate::task::Task;
 
-impl Sums {
+impl NormalEquations {
     /// By how much the squared error of the fit X = (x'Wx + mu I)^-1 x'W(t - s) grows when input i is left out and the others make up for it:
     /// |X_i|^2 / ((x'Wx + mu I)^-1)_ii (the saliency of the optimal brain surgeon, Hassibi and Stork, NeurIPS 1992).
     ///
     /// # Errors
-    /// As [`Sums::solve`].
+    /// As [`NormalEquations::solve`].
     pub async fn saliencies(&self, engine: &dyn Compute, ridge: f64, task: &Task) -> Result<Vec<f64>> {
         let (n, width) = (self.inputs, self.inputs + self.outputs);
         let panels = self.factor(engine, ridge, true, task).await?;
@@ -39,8 +39,8 @@ mod tests {
 
     use super::*;
     use crate::compute::cpu::Cpu;
-    use crate::merge::repair::BLOCK;
-    use crate::merge::repair::tests::{projection, values};
+    use crate::regression::normal_equations::BLOCK;
+    use crate::regression::tests::{projection, values};
 
     /// The least of the ridge's objective, |w(t - s - xX)|^2 + mu |X|^2, over the inputs `kept`.
     fn least(x: &[f32], s: &[f32], t: &[f32], [inputs, outputs]: [usize; 2], kept: &[usize], mu: f64) -> f64 {
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_saliency_is_what_a_fit_loses() {
         let engine = Cpu::default();
-        let saliencies = |sums: &Sums| pollster::block_on(sums.saliencies(&engine, 0.3, &Task::silent()));
+        let saliencies = |sums: &NormalEquations| pollster::block_on(sums.saliencies(&engine, 0.3, &Task::silent()));
         for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 2), (67, 13, 5), (20, BLOCK + 3, 2)] {
             let (x, s, t) = (values(rows * inputs, 6), values(rows * outputs, 7), values(rows * outputs, 8));
             let sums = projection([&x, &s, &t], [rows, inputs, outputs], usize::MAX, usize::MAX);
@@ -82,6 +82,6 @@ mod tests {
                 );
             }
         }
-        assert!(saliencies(&Sums::diagonal(3)).is_err());
+        assert!(saliencies(&NormalEquations::diagonal(3)).is_err());
     }
 }

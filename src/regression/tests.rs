@@ -1,48 +1,51 @@
 //! The map and the sums, residual by residual.
 
-use super::*;
+use super::normal_equations::*;
+use crate::compute::Compute;
 use crate::compute::cpu::Cpu;
+use crate::error::Result;
+use crate::task::Task;
 
 /// Rows of one window, the first a sink, for a map whose output is added to what it reads.
-fn add(sums: &mut Sums, [y, m, t]: [&[f32]; 3]) -> Result<()> {
+fn add(sums: &mut NormalEquations, [y, m, t]: [&[f32]; 3]) -> Result<()> {
     let engine = Cpu::default();
     let [y, m, t] = [y, m, t].map(|values| engine.upload(values.len() / sums.outputs, values).unwrap());
     let mut stream = y;
     engine.add(&mut stream, 1.0, &m).unwrap();
-    let rows = Rows { read: &[Read::all(&m)], stream: &stream, target: &t };
+    let rows = Samples { features: &[Features::all(&m)], current: &stream, target: &t };
     pollster::block_on(sums.add(&engine, rows, usize::MAX, usize::MAX, &Task::silent()))
 }
 
-fn square(d: usize) -> Sums {
-    Sums::whole(&Cpu::default(), d, d).unwrap()
+fn square(d: usize) -> NormalEquations {
+    NormalEquations::full(&Cpu::default(), d, d).unwrap()
 }
 
-fn map(sums: &Sums, ridge: f64) -> Result<Vec<f32>> {
+fn map(sums: &NormalEquations, ridge: f64) -> Result<Vec<f32>> {
     pollster::block_on(sums.map(&Cpu::default(), ridge))
 }
 
-/// Sums of a projection: x `[rows, inputs]`, s and t `[rows, outputs]`, windows of `window` rows.
+/// Normal equations of a projection: x `[rows, inputs]`, s and t `[rows, outputs]`, windows of `window` rows.
 pub(super) fn projection(
     [x, s, t]: [&[f32]; 3],
     [rows, inputs, outputs]: [usize; 3],
     window: usize,
     most: usize,
-) -> Sums {
+) -> NormalEquations {
     let engine = Cpu::default();
     let [x, s, t] = [x, s, t].map(|values| engine.upload(rows, values).unwrap());
-    let mut sums = Sums::whole(&engine, inputs, outputs).unwrap();
+    let mut sums = NormalEquations::full(&engine, inputs, outputs).unwrap();
     // In two parts, side by side.
     let half = inputs / 2;
     let [front, back] = [0..half, half..inputs].map(numbers);
-    let parts = [&front, &back].map(|channels| Read { values: &x, channels: Some(channels) });
-    let whole = [Read::all(&x)];
-    let read = if half == 0 { &whole[..] } else { &parts[..] };
-    let rows = Rows { read, stream: &s, target: &t };
+    let parts = [&front, &back].map(|channels| Features { values: &x, channels: Some(channels) });
+    let whole = [Features::all(&x)];
+    let features = if half == 0 { &whole[..] } else { &parts[..] };
+    let rows = Samples { features, current: &s, target: &t };
     pollster::block_on(sums.add(&engine, rows, window, most, &Task::silent())).unwrap();
     sums
 }
 
-fn solve(sums: &Sums, ridge: f64) -> Result<Vec<f32>> {
+fn solve(sums: &NormalEquations, ridge: f64) -> Result<Vec<f32>> {
     let engine = Cpu::default();
     pollster::block_on(async { engine.read(&sums.solve(&engine, ridge, &Task::silent()).await?).await })
 }
@@ -94,7 +97,7 @@ fn the_map_solves_its_normal_equations() {
 #[test]
 fn the_diagonal_is_the_best_of_each_channel_alone() {
     let (y, m, t) = (values(40 * 3, 1), values(40 * 3, 2), values(40 * 3, 3));
-    let mut sums = Sums::diagonal(3);
+    let mut sums = NormalEquations::diagonal(3);
     add(&mut sums, [&y, &m, &t]).unwrap();
     let map = map(&sums, 0.3).unwrap();
     let weight = |i: usize| {
@@ -150,7 +153,9 @@ fn a_projection_is_fitted_by_its_normal_equations() {
 #[test]
 fn a_gain_is_by_how_much_the_error_falls() {
     let engine = Cpu::default();
-    let gain = |sums: &Sums, change: &Tensor| pollster::block_on(sums.gain(&engine, change, &Task::silent()));
+    let gain = |sums: &NormalEquations, change: &Tensor| {
+        pollster::block_on(sums.error_reduction(&engine, change, &Task::silent()))
+    };
     for (rows, inputs, outputs) in [(1, 1, 1), (5, 7, 2), (ROWS_AT_ONCE + 3, 13, 5), (29, 2 * BLOCK + 7, 4)] {
         let (x, s, t) = (values(rows * inputs, 6), values(rows * outputs, 7), values(rows * outputs, 8));
         let sums = projection([&x, &s, &t], [rows, inputs, outputs], usize::MAX, usize::MAX);
@@ -173,9 +178,9 @@ fn a_gain_is_by_how_much_the_error_falls() {
         assert!((found - expected).abs() < 1e-5 * (error(0.0) + error(1.0)), "{found} and {expected}");
     }
     let three = engine.zeros(3, 1).unwrap();
-    assert!(gain(&Sums::diagonal(3), &three).is_err());
+    assert!(gain(&NormalEquations::diagonal(3), &three).is_err());
     assert!(gain(&square(2), &three).is_err());
-    assert!(solve(&Sums::diagonal(3), 0.3).is_err());
+    assert!(solve(&NormalEquations::diagonal(3), 0.3).is_err());
 }
 
 #[test]
@@ -210,7 +215,7 @@ fn strong_directions_and_copies_are_solved_for() {
         let engine = Cpu::default();
         let found = pollster::block_on(async {
             let change = sums.solve(&engine, ridge, &Task::silent()).await.unwrap();
-            sums.gain(&engine, &change, &Task::silent()).await.unwrap()
+            sums.error_reduction(&engine, &change, &Task::silent()).await.unwrap()
         });
         let weight = |i: usize| {
             let norm = t[i * outputs..(i + 1) * outputs].iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();

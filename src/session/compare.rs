@@ -7,17 +7,18 @@ use std::rc::Rc;
 
 use web_time::Instant;
 
-use super::calibration::Calibration;
-use super::choosing::Choosing;
-use super::plan::Plan;
-use super::{Model, input::Windows};
+use super::input::Windows;
+use super::model::Model;
+use crate::calibration::Calibration;
 use crate::error::{Error, Result};
 use crate::evaluate::Baseline;
-use crate::interface::{
-    CalibrateOptions, LineupKey, LineupMeasure, LineupMethod, LineupOptions, LineupPoint, LossInfo, MergeOptions,
-};
-use crate::merge::presets::PRESETS;
-use crate::merge::selection::Selection;
+use crate::interface::{CalibrateOptions, LineupKey, LineupMeasure, LineupMethod, LineupOptions, LineupPoint};
+use crate::merge::choices::Selection;
+use crate::merge::context::MergeContext;
+use crate::merge::greedy::GreedyMerge;
+use crate::merge::options::MergeOptions;
+use crate::merge::plan::MergePlan;
+use crate::merge::presets::{PRESETS, Preset};
 use crate::task::Task;
 
 /// Bytes of streams that are kept of each text.
@@ -87,7 +88,7 @@ impl Model {
         each: &mut impl AsyncFnMut(LineupPoint, Option<Rc<Self>>) -> Result<()>,
         task: &Task,
     ) -> Result<()> {
-        let plan = Plan::new(&run.method.options, &self.transformer.description);
+        let plan = MergePlan::new(&run.method.options, &self.transformer.description);
         let windows = plan.is_ok_and(|plan| plan.selection == Selection::Window);
         let runs: Vec<&[usize]> = if windows { budgets.chunks(1).collect() } else { vec![budgets] };
         for budgets in runs {
@@ -95,7 +96,7 @@ impl Model {
             let begun = Instant::now();
             let remove = Some((*most).min(self.transformer.description.layers - 1));
             let choices = MergeOptions { remove, ..run.method.options.clone() };
-            let plan = match Plan::new(&choices, &self.transformer.description) {
+            let plan = match MergePlan::new(&choices, &self.transformer.description) {
                 Err(error @ Error::BadArgument { .. }) => {
                     for removed in budgets {
                         each(run.failed(*removed, begun, &error), None).await?;
@@ -104,16 +105,20 @@ impl Model {
                 }
                 plan => plan?,
             };
-            let mut choosing = Choosing::begin(self, &plan, Some(run.calibration), task).await;
+            let context = self.merge_context(plan.norms);
+            let mut merge = GreedyMerge::begin(&context, &plan, Some(run.calibration), task).await;
             let mut done = 0;
             for removed in budgets {
-                let point = self.point(run, &mut choosing, &mut done, *removed, begun, task).await;
+                let point = self.point(run, (&context, &mut merge), &mut done, *removed, begun, task).await;
                 match point {
                     Ok((point, model)) => each(point, Some(model)).await?,
-                    // What goes wrong with one method is no reason to stop the others.
-                    Err(error @ (Error::BadArgument { .. } | Error::NotFinite { .. })) => {
-                        each(run.failed(*removed, begun, &error), None).await?;
-                    }
+                    // What one method may fail with on this model and text is no reason to stop the others.
+                    Err(
+                        error @ (Error::BadArgument { .. }
+                        | Error::NotFinite { .. }
+                        | Error::Degenerate { .. }
+                        | Error::Disconnected { .. }),
+                    ) => each(run.failed(*removed, begun, &error), None).await?,
                     Err(error) => return Err(error),
                 }
             }
@@ -125,21 +130,21 @@ impl Model {
     async fn point(
         self: &Rc<Self>,
         run: &Run<'_>,
-        choosing: &mut Result<Choosing<'_>>,
+        (context, merge): (&MergeContext, &mut Result<GreedyMerge<'_>>),
         done: &mut usize,
         removed: usize,
         begun: Instant,
         task: &Task,
     ) -> Result<(LineupPoint, Rc<Self>)> {
-        let choosing = choosing.as_mut().map_err(|error| error.clone())?;
+        let merge = merge.as_mut().map_err(|error| error.clone())?;
         while *done < removed {
-            choosing.step(task).await?;
+            merge.step(task).await?;
             *done += 1;
         }
         let seconds = begun.elapsed().as_secs_f64();
-        let (recipe, survivors, warnings) = choosing.so_far(task).await?;
-        let shared = survivors.untouched();
-        let merged = self.finish(recipe.clone(), survivors, Some(run.calibration), warnings, task).await?;
+        let (recipe, state, warnings) = merge.snapshot(task).await?;
+        let shared = state.untouched();
+        let merged = self.finish(context, recipe.clone(), state, Some(run.calibration), warnings, task).await?;
         let mut measured = Vec::new();
         for (text, baseline) in run.baselines {
             let found = baseline.compare(&merged.transformer, shared, task).await?;
@@ -147,8 +152,8 @@ impl Model {
             measured.push(LineupMeasure {
                 text: text.clone(),
                 tokens: found.tokens,
-                dense: LossInfo::from(found.dense),
-                merged: divergence.merged.into(),
+                dense: found.dense,
+                merged: divergence.merged,
                 kl: divergence.kl,
                 top1_agreement: divergence.top1_agreement,
             });
@@ -168,7 +173,7 @@ fn methods(options: &LineupOptions) -> Result<Vec<LineupMethod>> {
     };
     let mut methods = Vec::new();
     for name in names {
-        let preset = Some(Plan::preset(name)?.name.into());
+        let preset = Some(Preset::named(name)?.name.into());
         methods.push(LineupMethod { name: name.into(), options: MergeOptions { preset, ..MergeOptions::default() } });
     }
     for method in &options.methods {

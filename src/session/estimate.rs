@@ -1,14 +1,14 @@
-//! What a run will take, told beforehand: bytes and operations from the headers, rates from a short measurement.
+//! What a run will take, estimated up front: bytes and operations from the headers, rates from a short measurement.
 
-use super::Model;
-use super::model::DEFAULT_CALIBRATION;
-use super::plan::{DEFAULT_HOLDOUT, MOST_NEURONS, refits};
-use super::trials::{FIT_TOKENS, JUDGE_TOKENS, expected_trials};
+use super::model::{DEFAULT_CALIBRATION, Model};
 use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::interface::{Estimate, EstimateOptions};
-use crate::merge::combine::seconds_per_value;
-use crate::merge::repair::seconds_per_flop;
+use crate::merge::plan::{DEFAULT_HOLDOUT, MOST_NEURONS, can_refit};
+use crate::merge::select::trials::expected_trials;
+use crate::merge::select::validation::{FIT_TOKENS, VALIDATION_TOKENS};
+use crate::merge::tensors::seconds_per_value;
+use crate::regression::seconds_per_flop;
 use crate::task::Task;
 use crate::transformer::windows_per_chunk;
 
@@ -112,16 +112,16 @@ fn solution([inputs, outputs]: [f64; 2]) -> f64 {
 
 /// Seconds of a merge by `loss-guided` calibrated on so many tokens, for 1, 2, ... layers removed; none where the model is merged another way then.
 ///
-/// Counts what [`super::trials`] and [`super::refitting`] do: how often a block runs, and what is fitted to what.
+/// Counts what [`crate::merge::select::trials`] and [`crate::merge::repair::refit`] do: how often a block runs, and what is fitted to what.
 fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
-    if refits(d).is_err() {
+    if can_refit(d).is_err() {
         return Vec::new();
     }
     let (layers, hidden) = (d.layers as f64, d.hidden as f64);
     let (heads, neurons) = ((d.heads * d.head_size) as f64, d.neurons() as f64);
     let both = (2.0 * neurons).min(MOST_NEURONS as f64);
     let fitted = (tokens * (1.0 - DEFAULT_HOLDOUT)).min(FIT_TOKENS as f64);
-    let judged = (tokens * DEFAULT_HOLDOUT).min(JUDGE_TOKENS as f64);
+    let judged = (tokens * DEFAULT_HOLDOUT).min(VALIDATION_TOKENS as f64);
     let judging = |blocks: f64| blocks * speeds.block(judged) + judged * speeds.head;
     // What neurons read: T for the back block of the pair, then for both.
     let reads = speeds.map([hidden, hidden], fitted);

@@ -1,53 +1,18 @@
-//! One run from files to files. The only place that knows the order of things.
-//!
-//! A [`Lab`] owns an engine; it opens a [`Model`]; a model calibrates, measures, merges and generates; a merged model is a [`Model`] with an
-//! [`Origin`]. This module must not know the web.
-
-mod calibration;
-mod choosing;
-mod chunk_cache;
-mod estimate;
-mod evidence;
-mod input;
-mod lesson;
-mod lineup;
-mod measured;
-mod merging;
-#[cfg(test)]
-mod miniature;
-mod model;
-mod plan;
-mod readers;
-mod refitting;
-mod repair_file;
-mod repairing;
-mod rows;
-mod strength;
-mod trials;
-mod useful;
+//! A lab: an engine, and the weights that are kept on it.
 
 use std::rc::Rc;
 
 use web_time::Instant;
 
-use crate::architecture::{self, Description};
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::source::Source;
 use crate::compute::Compute;
 use crate::compute::cpu::Cpu;
 use crate::compute::gpu::Gpu;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::interface::Memory;
-use crate::merge::Survivors;
-use crate::merge::combine::TensorChange;
-use crate::merge::recipe::Recipe;
-use crate::parked::Meter;
+use crate::platform::off_heap::Meter;
 use crate::task::Task;
-use crate::tokens::Tokenizer;
-use crate::transformer::{Transformer, WeightStore};
-pub use calibration::Calibration;
-pub use rows::{Row, Spread};
+use crate::transformer::WeightStore;
 
 /// Bytes of weights that are on the engine at once, where nothing is known of the machine; what does not fit is read again in each pass.
 const DEFAULT_BUDGET: u64 = 512 << 20;
@@ -61,29 +26,10 @@ const BUDGETS: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 
 /// An engine and what is kept on it.
 pub struct Lab {
-    engine: Rc<dyn Compute>,
-    weights: Rc<WeightStore>,
-    meter: Meter,
+    pub(super) engine: Rc<dyn Compute>,
+    pub(super) weights: Rc<WeightStore>,
+    pub(super) meter: Meter,
     reason: String,
-}
-
-/// An opened model, or a merged one.
-pub struct Model {
-    lab: Rc<Lab>,
-    transformer: Transformer,
-    tokenizer: Option<Rc<Tokenizer>>,
-    warnings: Vec<String>,
-    origin: Option<Origin>,
-}
-
-/// Where a merged model comes from.
-pub struct Origin {
-    dense: Rc<Model>,
-    recipe: Recipe,
-    survivors: Survivors,
-    changes: Vec<TensorChange>,
-    /// SHA-256 of each window that it was calibrated on: evaluating on them warns.
-    calibrated_on: Vec<[u8; 32]>,
 }
 
 impl Lab {
@@ -191,33 +137,5 @@ impl Lab {
             task.check()?;
         }
         Ok(2.0 * (m * n * k) as f64 / best / 1e9)
-    }
-
-    /// Opens the files of one model: reads headers, configuration and tokenizer, and checks all that they can tell.
-    ///
-    /// # Errors
-    /// What is wrong with which file; see [`Checkpoint::open`], [`Description::check`] and [`Tokenizer::parse`].
-    pub async fn open(self: &Rc<Self>, files: &[Source], task: &Task) -> Result<Rc<Model>> {
-        self.weights.sweep();
-        let step = task.step("open", 2, "parts");
-        let mut checkpoint = Checkpoint::open(files).await?;
-        step.advance(1)?;
-        let (description, mut warnings) = architecture::describe(&checkpoint)?;
-        description.check(&checkpoint)?;
-        // The bytes are not needed once they are parsed.
-        let tokenizer = match checkpoint.tokenizer.take() {
-            Some(bytes) => Some(Rc::new(Tokenizer::parse(&bytes, description.vocabulary)?)),
-            None => {
-                warnings.push("There is no tokenizer.json, so texts cannot be used; token ids can.".into());
-                None
-            }
-        };
-        step.advance(1)?;
-        let transformer = self.transformer(checkpoint, description)?;
-        Ok(Rc::new(Model { lab: self.clone(), transformer, tokenizer, warnings, origin: None }))
-    }
-
-    fn transformer(&self, checkpoint: Checkpoint, description: Description) -> Result<Transformer> {
-        Transformer::new(self.engine.clone(), self.weights.clone(), Rc::new(checkpoint), description)
     }
 }

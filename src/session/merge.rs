@@ -2,24 +2,27 @@
 
 use std::rc::Rc;
 
-use super::calibration::Calibration;
-use super::choosing::Choosing;
-use super::input::digest;
-use super::plan::Plan;
-use super::{Model, Origin};
+use super::model::{Model, Origin};
+use crate::calibration::Calibration;
 use crate::error::{Error, Result};
-use crate::interface::MergeOptions;
-use crate::merge::Survivors;
-use crate::merge::combine::{Norms, TensorChange, combine, mixed_kinds};
+use crate::merge::context::MergeContext;
+use crate::merge::greedy::GreedyMerge;
+use crate::merge::options::MergeOptions;
+use crate::merge::plan::MergePlan;
 use crate::merge::recipe::{Recipe, Repairs};
+use crate::merge::repair::read_repairs;
+use crate::merge::repair::replay::refit_from_recipe;
+use crate::merge::state::MergeState;
+use crate::merge::tensors::mixed_kinds;
 use crate::task::Task;
-use crate::transformer::Transformer;
+use crate::tokens::digest;
 
 impl Model {
     /// Merges layers as the options say, or replays a recipe.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] naming the option that cannot be followed, [`Error::Cancelled`], or what measuring, reading and computing fail with.
+    /// [`Error::BadArgument`] naming the option that cannot be followed, [`Error::Cancelled`], or what
+    /// measuring, reading and computing fail with.
     pub async fn merge(
         self: &Rc<Self>,
         options: &MergeOptions,
@@ -31,18 +34,17 @@ impl Model {
             let reason = "this model is a merged one; merge the original with more layers instead";
             return Err(Error::argument("model", reason));
         }
-        match &options.recipe {
-            Some(recipe) => self.replay(recipe, options.repair_maps.as_deref(), calibration, task).await,
-            None => {
-                let plan = Plan::new(options, &self.transformer.description)?;
-                let mut choosing = Choosing::begin(self, &plan, calibration, task).await?;
-                for _ in 0..plan.remove {
-                    choosing.step(task).await?;
-                }
-                let (recipe, survivors, warnings) = choosing.so_far(task).await?;
-                self.finish(recipe, survivors, calibration, warnings, task).await
-            }
+        if let Some(recipe) = &options.recipe {
+            return self.replay(recipe, options.repair_maps.as_deref(), calibration, task).await;
         }
+        let plan = MergePlan::new(options, &self.transformer.description)?;
+        let context = self.merge_context(plan.norms);
+        let mut merge = GreedyMerge::begin(&context, &plan, calibration, task).await?;
+        for _ in 0..plan.remove {
+            merge.step(task).await?;
+        }
+        let (recipe, state, warnings) = merge.snapshot(task).await?;
+        self.finish(&context, recipe, state, calibration, warnings, task).await
     }
 
     async fn replay(
@@ -62,8 +64,9 @@ impl Model {
             }
             warnings.push("The recipe was made on another model; its choices were not measured on this one.".into());
         }
-        let survivors = match maps {
-            Some(maps) => recipe.survivors(&self.read_repairs(maps)?)?,
+        let context = self.merge_context(recipe.norms);
+        let state = match maps {
+            Some(maps) => recipe.merge_state(&read_repairs(&context, maps)?)?,
             None if recipe.repairs() => {
                 let warning = match recipe.steps.iter().any(|step| step.ridge.is_some()) {
                     true => {
@@ -76,43 +79,28 @@ impl Model {
                     }
                 };
                 warnings.push(warning.into());
-                self.repair_again(recipe, calibration, task).await?
+                refit_from_recipe(&context, recipe, calibration, task).await?
             }
-            None => recipe.survivors(&Repairs::default())?,
+            None => recipe.merge_state(&Repairs::default())?,
         };
-        self.finish(recipe.clone(), survivors, calibration, warnings, task).await
+        self.finish(&context, recipe.clone(), state, calibration, warnings, task).await
     }
 
-    /// Carries a recipe out.
+    /// The model of a state, with the recipe that led to it.
     pub(super) async fn finish(
         self: &Rc<Self>,
+        context: &MergeContext,
         recipe: Recipe,
-        survivors: Survivors,
+        state: MergeState,
         calibration: Option<&Calibration>,
         mut warnings: Vec<String>,
         task: &Task,
     ) -> Result<Rc<Self>> {
-        warnings.extend(mixed_kinds(&self.transformer.description, &survivors));
-        let (transformer, changes) = self.merged(&survivors, recipe.norms()?, task).await?;
+        warnings.extend(mixed_kinds(&self.transformer.description, &state));
+        let (transformer, changes) = context.build(&state, task).await?;
         let calibrated_on = calibration.map_or(Vec::new(), |c| c.sample.windows.iter().map(digest).collect());
-        let origin = Origin { dense: self.clone(), recipe, survivors, changes, calibrated_on };
+        let origin = Origin { dense: self.clone(), recipe, state, changes, calibrated_on };
         let tokenizer = self.tokenizer.clone();
         Ok(Rc::new(Self { lab: self.lab.clone(), transformer, tokenizer, warnings, origin: Some(origin) }))
-    }
-
-    /// The model that the books describe.
-    pub(super) async fn merged(
-        &self,
-        survivors: &Survivors,
-        norms: Norms,
-        task: &Task,
-    ) -> Result<(Transformer, Vec<TensorChange>)> {
-        // Trials and fits make many models, one after the other.
-        self.lab.weights.sweep();
-        let t = &self.transformer;
-        let (checkpoint, changes) =
-            combine(&t.checkpoint, &t.description, survivors, norms, &self.lab.meter, task).await?;
-        let description = t.description.with_blocks(&survivors.layers());
-        Ok((self.lab.transformer(checkpoint, description)?, changes))
     }
 }

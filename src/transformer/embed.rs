@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::block::product;
+use super::model::Transformer;
 use super::stream::{Chunk, Stream, windows_per_chunk};
-use super::{Transformer, read_values};
-use crate::architecture::{Learned, Narrow, readable_dtype};
+use crate::architecture::{Learned, Narrow};
+use crate::checkpoint::read::{read_values, readable_dtype};
 use crate::compute::Tensor;
+use crate::compute::sliced::product;
 use crate::error::{Error, Result};
 use crate::task::Task;
 

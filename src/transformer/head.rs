@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use super::block::{Linear, NormWeights, product};
-use super::{Stream, Transformer};
+use super::block::{Linear, NormWeights};
+use super::model::Transformer;
+use super::stream::Stream;
 use crate::architecture::Narrow;
 use crate::compute::Tensor;
+use crate::compute::sliced::product;
 use crate::error::{Error, Result};
 use crate::task::Task;
 

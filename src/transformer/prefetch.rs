@@ -4,11 +4,11 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Runs `work` to its end, and `ahead` beside it whenever `may` says so; returns what `ahead` gave if it came that far. The caller may go on
-/// with `ahead` afterwards.
+/// Runs `work` to its end, and `prefetch` beside it whenever `may` says so; returns what `prefetch` gave if it came that far. The caller may go on
+/// with `prefetch` afterwards.
 pub(super) async fn beside<T, A>(
     mut work: Pin<&mut impl Future<Output = T>>,
-    mut ahead: Pin<&mut impl Future<Output = A>>,
+    mut prefetch: Pin<&mut impl Future<Output = A>>,
     may: impl Fn() -> bool,
 ) -> (T, Option<A>) {
     let mut read = None;
@@ -16,7 +16,7 @@ pub(super) async fn beside<T, A>(
         // Before the work, so that a read is under way while the work computes.
         if read.is_none()
             && may()
-            && let Poll::Ready(value) = ahead.as_mut().poll(context)
+            && let Poll::Ready(value) = prefetch.as_mut().poll(context)
         {
             read = Some(value);
         }

@@ -94,7 +94,9 @@ impl Stream {
     }
 
     pub(super) fn chunk(&self, index: usize) -> Result<&Chunk> {
-        self.chunks.get(index).ok_or_else(|| Error::argument("chunk", format!("{index} of {}", self.chunks.len())))
+        self.chunks
+            .get(index)
+            .ok_or_else(|| Error::internal(format!("chunk {index} of {} was asked for", self.chunks.len())))
     }
 
     /// Bytes that the states take.

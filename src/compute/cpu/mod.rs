@@ -18,7 +18,7 @@ use super::{Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, T
 use super::{check, shape_error, shapes};
 use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
-use crate::parked::{Meter, Parked};
+use crate::platform::off_heap::{Meter, OffHeapBuffer};
 use gemm::{Layout, gemm};
 
 /// The most bytes of a parked matrix that are on the heap at once, in the stored format.
@@ -86,9 +86,9 @@ impl Tensor {
 }
 
 impl Matrix {
-    fn parked(&self) -> Result<&Parked> {
+    fn parked(&self) -> Result<&OffHeapBuffer> {
         match &self.storage {
-            MatrixStorage::Parked(bytes) => Ok(bytes),
+            MatrixStorage::OffHeapBuffer(bytes) => Ok(bytes),
             MatrixStorage::Device(_) => Err(shape_error("the matrix belongs to another engine".into())),
         }
     }
@@ -119,8 +119,8 @@ impl Compute for Cpu {
     }
 
     fn matrix(&self, rows: usize, columns: usize, dtype: Dtype) -> Result<Matrix> {
-        let bytes = Parked::zeros(rows * columns * dtype.size(), &self.meter)?;
-        Ok(Matrix { rows, columns, dtype, storage: MatrixStorage::Parked(bytes) })
+        let bytes = OffHeapBuffer::zeros(rows * columns * dtype.size(), &self.meter)?;
+        Ok(Matrix { rows, columns, dtype, storage: MatrixStorage::OffHeapBuffer(bytes) })
     }
 
     fn write_rows(&self, matrix: &mut Matrix, first_row: usize, bytes: &[u8]) -> Result<()> {
@@ -136,7 +136,7 @@ impl Compute for Cpu {
     fn read<'a>(&'a self, tensor: &'a Tensor) -> Pending<'a, Vec<f32>> {
         Box::pin(async move {
             match &tensor.storage {
-                TensorStorage::Parked(parked) => Ok(parked.to_f32()),
+                TensorStorage::OffHeapBuffer(parked) => Ok(parked.to_f32()),
                 _ => tensor.host().map(<[f32]>::to_vec),
             }
         })
@@ -144,14 +144,14 @@ impl Compute for Cpu {
 
     fn park(&self, mut tensor: Tensor) -> Result<Tensor> {
         if let TensorStorage::Host(values) = &tensor.storage {
-            tensor.storage = TensorStorage::Parked(Parked::from_f32(values, &self.meter)?);
+            tensor.storage = TensorStorage::OffHeapBuffer(OffHeapBuffer::from_f32(values, &self.meter)?);
         }
         Ok(tensor)
     }
 
     fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {
         let values = match &tensor.storage {
-            TensorStorage::Parked(parked) => parked.to_f32(),
+            TensorStorage::OffHeapBuffer(parked) => parked.to_f32(),
             _ => tensor.host()?.to_vec(),
         };
         Ok(Tensor::from_host(tensor.rows, tensor.columns, values))
@@ -330,8 +330,13 @@ impl Compute for Cpu {
     }
 
     fn to_matrix(&self, x: &Tensor) -> Result<Matrix> {
-        let values = Parked::from_f32(x.host()?, &self.meter)?;
-        Ok(Matrix { rows: x.rows, columns: x.columns, dtype: Dtype::F32, storage: MatrixStorage::Parked(values) })
+        let values = OffHeapBuffer::from_f32(x.host()?, &self.meter)?;
+        Ok(Matrix {
+            rows: x.rows,
+            columns: x.columns,
+            dtype: Dtype::F32,
+            storage: MatrixStorage::OffHeapBuffer(values),
+        })
     }
 
     fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::parked::Held;
+use crate::platform::off_heap::Held;
 
 /// A storage buffer on the device. Dropping it frees the memory, at once or with the next submission.
 #[derive(Debug)]

@@ -100,7 +100,7 @@ impl Matrix {
     fn device(&self) -> Result<&DeviceBuffer> {
         match &self.storage {
             MatrixStorage::Device(buffer) => Ok(buffer),
-            MatrixStorage::Parked(_) => Err(shape_error("the matrix belongs to another engine".into())),
+            MatrixStorage::OffHeapBuffer(_) => Err(shape_error("the matrix belongs to another engine".into())),
         }
     }
 

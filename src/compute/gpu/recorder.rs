@@ -16,7 +16,7 @@ use super::faults::{Fault, Faults};
 use super::kernel::{Kernel, Kernels, PARAMETER_BYTES};
 use super::signal::Signal;
 use crate::error::{Error, Result};
-use crate::parked::Meter;
+use crate::platform::off_heap::Meter;
 
 /// The most dispatches of one submission: as many as parameter blocks fit their buffer.
 const MOST_DISPATCHES: usize = 256;

@@ -15,18 +15,18 @@ use crate::error::{Error, Result};
 
 /// Which parts of two neighbours make the new block: indices in the front one and in the back one, ascending. In a recipe, runs of indices: `"0-3,7"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "KeptText", into = "KeptText")]
-pub struct Kept {
+#[serde(try_from = "ChannelSelectionText", into = "ChannelSelectionText")]
+pub struct ChannelSelection {
     /// Neurons of the MLP.
     pub neurons: [Vec<u32>; 2],
     /// Head groups of the attention.
     pub heads: [Vec<u32>; 2],
 }
 
-/// [`Kept`] as a recipe has it.
+/// [`ChannelSelection`] as a recipe has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
-pub struct KeptText {
+pub struct ChannelSelectionText {
     /// Neurons of the MLP, of the front and of the back block: `"0-3,7"`.
     pub neurons: [String; 2],
     /// Key-value heads with their query heads, of the front and of the back block.
@@ -35,7 +35,7 @@ pub struct KeptText {
 
 /// Where the parts of a concatenated block come from: `(original block, index)` each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picks {
+pub struct ChannelOrigins {
     /// Neurons of the MLP.
     pub neurons: Vec<(usize, u32)>,
     /// Head groups of the attention.
@@ -43,25 +43,25 @@ pub struct Picks {
 }
 
 /// Where the parts of a block come from.
-pub(super) enum Source {
+pub enum Source {
     /// All of this original block, in order.
     Whole(usize),
     /// Parts of several.
-    Picked(Rc<Picks>),
+    Concatenated(Rc<ChannelOrigins>),
 }
 
 impl Source {
-    fn part(&self, of: fn(&Picks) -> &[(usize, u32)], index: u32) -> Result<(usize, u32)> {
+    fn part(&self, of: fn(&ChannelOrigins) -> &[(usize, u32)], index: u32) -> Result<(usize, u32)> {
         match self {
             Self::Whole(layer) => Ok((*layer, index)),
-            Self::Picked(picks) => of(picks).get(index as usize).copied().ok_or_else(|| {
-                Error::argument("recipe", format!("it keeps part {index} of a block that has {}", of(picks).len()))
+            Self::Concatenated(origins) => of(origins).get(index as usize).copied().ok_or_else(|| {
+                Error::argument("recipe", format!("it keeps part {index} of a block that has {}", of(origins).len()))
             }),
         }
     }
 }
 
-impl Kept {
+impl ChannelSelection {
     /// The strongest of two blocks' parts, as many as one block has; the front one's of equals.
     pub fn strongest(neurons: [&[f64]; 2], heads: [&[f64]; 2]) -> Self {
         Self { neurons: strongest(neurons, neurons[0].len()), heads: strongest(heads, heads[0].len()) }
@@ -73,24 +73,24 @@ impl Kept {
     }
 
     /// The parts of the new block, `keep` and `gone` being where those of the two come from.
-    pub(super) fn of(&self, keep: &Source, gone: &Source) -> Result<Picks> {
-        let parts = |kept: &[Vec<u32>; 2], of: fn(&Picks) -> &[(usize, u32)]| {
+    pub fn of(&self, keep: &Source, gone: &Source) -> Result<ChannelOrigins> {
+        let parts = |kept: &[Vec<u32>; 2], of: fn(&ChannelOrigins) -> &[(usize, u32)]| {
             let front = kept[0].iter().map(|index| keep.part(of, *index));
             front.chain(kept[1].iter().map(|index| gone.part(of, *index))).collect::<Result<Vec<_>>>()
         };
-        Ok(Picks { neurons: parts(&self.neurons, |p| &p.neurons)?, heads: parts(&self.heads, |p| &p.heads)? })
+        Ok(ChannelOrigins { neurons: parts(&self.neurons, |p| &p.neurons)?, heads: parts(&self.heads, |p| &p.heads)? })
     }
 }
 
-impl Picks {
+impl ChannelOrigins {
     /// The one block that all parts are from, if there is one: then they are all of it.
-    pub(super) fn only_layer(&self) -> Option<usize> {
+    pub fn only_layer(&self) -> Option<usize> {
         let shares = self.shares();
         if let [(layer, _)] = shares[..] { Some(layer) } else { None }
     }
 
     /// The original blocks, ascending, each with its share: the mean of its shares of neurons and of head groups.
-    pub(super) fn shares(&self) -> Vec<(usize, f64)> {
+    pub fn shares(&self) -> Vec<(usize, f64)> {
         let mut shares = BTreeMap::new();
         for (layer, share) in [&self.neurons, &self.heads].into_iter().flat_map(|parts| Self::shares_of(parts)) {
             *shares.entry(layer).or_insert(0.0) += share / 2.0;
@@ -107,10 +107,10 @@ impl Picks {
 }
 
 /// The indices of the `count` largest of both lists, ascending; the first one's of equals.
-pub fn strongest(strengths: [&[f64]; 2], count: usize) -> [Vec<u32>; 2] {
+pub fn strongest(channel_importance: [&[f64]; 2], count: usize) -> [Vec<u32>; 2] {
     let mut ranked: Vec<(f64, usize, u32)> = Vec::new();
-    for (block, strengths) in strengths.iter().enumerate() {
-        ranked.extend(strengths.iter().enumerate().map(|(index, strength)| (*strength, block, index as u32)));
+    for (block, channel_importance) in channel_importance.iter().enumerate() {
+        ranked.extend(channel_importance.iter().enumerate().map(|(index, strength)| (*strength, block, index as u32)));
     }
     // Stable, so the front block's come first among equals.
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -120,16 +120,16 @@ pub fn strongest(strengths: [&[f64]; 2], count: usize) -> [Vec<u32>; 2] {
     kept
 }
 
-impl From<Kept> for KeptText {
-    fn from(kept: Kept) -> Self {
+impl From<ChannelSelection> for ChannelSelectionText {
+    fn from(kept: ChannelSelection) -> Self {
         Self { neurons: kept.neurons.map(|list| runs(&list)), heads: kept.heads.map(|list| runs(&list)) }
     }
 }
 
-impl TryFrom<KeptText> for Kept {
+impl TryFrom<ChannelSelectionText> for ChannelSelection {
     type Error = String;
 
-    fn try_from(text: KeptText) -> std::result::Result<Self, String> {
+    fn try_from(text: ChannelSelectionText) -> std::result::Result<Self, String> {
         let both = |[front, back]: &[String; 2]| Ok::<_, String>([indices(front)?, indices(back)?]);
         Ok(Self { neurons: both(&text.neurons)?, heads: both(&text.heads)? })
     }
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_strongest_of_both_the_front_of_equals() {
-        let kept = Kept::strongest([&[1.0, 5.0, 3.0], &[4.0, 1.0, 3.0]], [&[1.0], &[2.0]]);
+        let kept = ChannelSelection::strongest([&[1.0, 5.0, 3.0], &[4.0, 1.0, 3.0]], [&[1.0], &[2.0]]);
         assert_eq!(kept.neurons, [vec![1, 2], vec![0]]);
         assert_eq!(kept.heads, [vec![], vec![0]]);
     }

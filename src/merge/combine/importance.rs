@@ -1,23 +1,51 @@
-//! How much each neuron and each head group of a block brings into the stream: see [`crate::merge::concatenate`] for the definition.
+//! How much energy each neuron and each head group of a block brings into the residual stream, and the
+//! parts of two blocks that bring most of it: see [`super::concatenate`] for the definition.
 
-use crate::architecture::{Role, readable_dtype};
+use super::concatenate::ChannelSelection;
+use crate::architecture::Role;
+use crate::checkpoint::read::{read_values, readable_dtype};
 use crate::error::{Error, Result};
+use crate::merge::select::scores::SelectionScores;
+use crate::merge::select::validation::LOSS_TOKENS;
+use crate::merge::state::MergeState;
 use crate::task::Task;
-use crate::transformer::{Stream, Transformer, read_values};
+use crate::transformer::{Stream, Transformer};
 
 /// The matrices that write to the stream are read in pieces of about so many bytes.
 const PIECE: usize = 4 << 20;
 
+/// The neurons and head groups of most energy of the survivors `index` and `index + 1`, on the first
+/// tokens of the calibration text.
+pub(super) async fn select_by_importance(
+    scores: &SelectionScores<'_>,
+    state: &MergeState,
+    index: usize,
+    task: &Task,
+) -> Result<ChannelSelection> {
+    let (model, _) = scores.context.build(state, task).await?;
+    let mut stream = scores.block_input(&model, state, index, LOSS_TOKENS, task).await?;
+    let earlier = channel_importance(&model, &stream, index, task).await?;
+    let step = task.step("choose", 1, "blocks");
+    model.forward(&mut stream, index..index + 1, None, task, &step).await?;
+    let later = channel_importance(&model, &stream, index + 1, task).await?;
+    Ok(ChannelSelection::strongest([&earlier.neurons, &later.neurons], [&earlier.heads, &later.heads]))
+}
+
 /// Energy by part.
-pub(super) struct Strengths {
+struct ChannelImportance {
     /// Of each inner channel of the MLP.
     pub neurons: Vec<f64>,
     /// Of each key-value head with its query heads.
     pub heads: Vec<f64>,
 }
 
-/// The strengths of block `layer` on the stream in front of it.
-pub(super) async fn strengths(model: &Transformer, stream: &Stream, layer: usize, task: &Task) -> Result<Strengths> {
+/// The importance of the channels of block `layer` on its input.
+async fn channel_importance(
+    model: &Transformer,
+    stream: &Stream,
+    layer: usize,
+    task: &Task,
+) -> Result<ChannelImportance> {
     let d = &model.description;
     let (mut attended, mut inner) = (vec![0.0; d.heads * d.head_size], vec![0.0; d.neurons()]);
     let step = task.step("choose", stream.chunk_count(), "chunks");
@@ -33,7 +61,7 @@ pub(super) async fn strengths(model: &Transformer, stream: &Stream, layer: usize
     };
     let attended = per_channel(attended, Role::Output).await?;
     let group = attended.len() / d.kv_heads.max(1);
-    Ok(Strengths {
+    Ok(ChannelImportance {
         neurons: per_channel(inner, Role::Down).await?,
         heads: attended.chunks(group.max(1)).map(|channels| channels.iter().sum()).collect(),
     })

@@ -1,4 +1,5 @@
-//! What is computed once for each chunk of a stream, as far as there is room to keep it. Must not know what it is.
+//! Tensors that are computed once for each chunk of a stream, as far as there is room to keep them. Must
+//! not know what they are.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -6,22 +7,22 @@ use std::rc::Rc;
 use crate::compute::{Compute, Tensor};
 use crate::error::Result;
 
-/// Bytes that are kept at most beside one stream; what lies beyond is computed each time that it is asked for.
-pub(super) const MOST_KEPT: u64 = 384 << 20;
+/// Bytes that are kept at most beside one stream; what is beyond is computed each time it is asked for.
+pub const MOST_KEPT: u64 = 384 << 20;
 
 /// Bytes that may still be kept; all copies are the same.
 #[derive(Clone)]
-pub(super) struct Room(Rc<Cell<u64>>);
+pub struct Room(Rc<Cell<u64>>);
 
 impl Room {
     /// Room for so many bytes.
-    pub(super) fn new(bytes: u64) -> Self {
+    pub fn new(bytes: u64) -> Self {
         Self(Rc::new(Cell::new(bytes)))
     }
 }
 
-/// Some tensors for each chunk, parked.
-pub(super) struct ChunkCache {
+/// Some tensors for each chunk, off the heap.
+pub struct ChunkCache {
     chunks: Vec<OnceCell<Vec<Tensor>>>,
     bytes: Cell<u64>,
     room: Room,
@@ -29,7 +30,7 @@ pub(super) struct ChunkCache {
 
 impl ChunkCache {
     /// Nothing is kept yet.
-    pub(super) fn new(chunks: usize, room: &Room) -> Self {
+    pub fn new(chunks: usize, room: &Room) -> Self {
         Self { chunks: (0..chunks).map(|_| OnceCell::new()).collect(), bytes: Cell::new(0), room: room.clone() }
     }
 
@@ -37,7 +38,7 @@ impl ChunkCache {
     ///
     /// # Errors
     /// What computing fails with, or the engine's allocation.
-    pub(super) async fn get(
+    pub async fn get(
         &self,
         engine: &dyn Compute,
         chunk: usize,
@@ -58,7 +59,7 @@ impl ChunkCache {
 
     /// For how many chunks there was room.
     #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.chunks.iter().filter(|kept| kept.get().is_some()).count()
     }
 }

@@ -1,30 +1,68 @@
-//! By how much the stream grows over a gap, for the repair by a scale (Prune&Comp, arXiv 2507.18212). Must not know where the streams come from.
+//! By how much the residual stream grows over a gap, for the repair by a scale (Prune&Comp,
+//! arXiv 2507.18212).
 
 use crate::error::{Error, Result};
+use crate::merge::recipe::RecipeStep;
+use crate::merge::select::scores::SelectionScores;
+use crate::merge::state::MergeState;
+use crate::task::Task;
 
-/// By how much a stream grows: the mean over the channels of mean |x behind| / mean |x before|.
+/// Measures by how much the stream grows over the gap that `step` left, and records it; returns it. None
+/// after the last block, where the final norm makes it void.
+///
+/// # Errors
+/// As [`Growth::factor`]; [`Error::Cancelled`], or what reading and computing fail with.
+pub async fn scale_gap(
+    scores: &SelectionScores<'_>,
+    state: &mut MergeState,
+    step: &RecipeStep,
+    task: &Task,
+) -> Result<Option<f64>> {
+    let context = scores.context;
+    let index = state.index_of(step.keep)?;
+    let Some(end) = state.blocks().get(index + 1).map(|next| next.layer) else {
+        return Ok(None);
+    };
+    let engine = context.original.engine.as_ref();
+    let (current, _) = context.build(state, task).await?;
+    let after = scores.original_stream(end, usize::MAX, task).await?;
+    let mut before = scores.block_input(&current, state, index, usize::MAX, task).await?;
+    let progress = task.step("repair", 1 + before.chunk_count(), "chunks");
+    current.forward(&mut before, index..index + 1, None, task, &progress).await?;
+    let mut growth = Growth::new(context.original.description.hidden);
+    for chunk in 0..before.chunk_count() {
+        growth.add(&before.values(engine, chunk).await?, &after.values(engine, chunk).await?)?;
+        progress.advance(1)?;
+    }
+    // The current stream is smaller than the original by the scales of the gaps before it.
+    let scale = growth.factor()? / state.scale_before(index);
+    state.set_scale(index, scale)?;
+    Ok(Some(scale))
+}
+
+/// By how much a stream grows: the mean over the channels of mean |x after| / mean |x before|.
 pub struct Growth {
-    /// Sum of |x| before and behind, for each channel.
+    /// Sum of |x| before and after, for each channel.
     sums: Vec<(f64, f64)>,
 }
 
 impl Growth {
-    /// Sums over nothing, for a stream of `hidden` channels.
+    /// NormalEquations over nothing, for a stream of `hidden` channels.
     pub fn new(hidden: usize) -> Self {
         Self { sums: vec![(0.0, 0.0); hidden] }
     }
 
-    /// Adds rows of the stream before and behind the gap, `[rows, hidden]` each.
+    /// Adds rows of the stream before and after the gap, `[rows, hidden]` each.
     ///
     /// # Errors
     /// [`Error::BadArgument`] when the two differ in size.
-    pub fn add(&mut self, before: &[f32], behind: &[f32]) -> Result<()> {
+    pub fn add(&mut self, before: &[f32], after: &[f32]) -> Result<()> {
         let d = self.sums.len().max(1);
-        if before.len() != behind.len() || !before.len().is_multiple_of(d) {
-            return Err(Error::argument("rows", "the stream before and behind a gap differ in size"));
+        if before.len() != after.len() || !before.len().is_multiple_of(d) {
+            return Err(Error::internal("the stream before and after a gap differ in size"));
         }
-        for (before, behind) in before.chunks_exact(d).zip(behind.chunks_exact(d)) {
-            for (sums, (x, y)) in self.sums.iter_mut().zip(before.iter().zip(behind)) {
+        for (before, after) in before.chunks_exact(d).zip(after.chunks_exact(d)) {
+            for (sums, (x, y)) in self.sums.iter_mut().zip(before.iter().zip(after)) {
                 sums.0 += f64::from(x.abs());
                 sums.1 += f64::from(y.abs());
             }
@@ -35,16 +73,16 @@ impl Growth {
     /// The factor.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when all channels are zero before the gap, or the sums are not numbers.
+    /// [`Error::Degenerate`] when all channels are zero before the gap, or the sums are not numbers.
     pub fn factor(&self) -> Result<f64> {
         // A channel that is never used (padding, pruning) has no growth.
         let used = self.sums.iter().filter(|(before, _)| *before > 0.0);
-        let (count, sum) = used.fold((0u32, 0.0), |(n, sum), (before, behind)| (n + 1, sum + behind / before));
+        let (count, sum) = used.fold((0u32, 0.0), |(n, sum), (before, after)| (n + 1, sum + after / before));
         let factor = sum / f64::from(count);
         let what = || "the growth of the stream over a gap".to_string();
         match factor > 0.0 && factor.is_finite() {
             true => Ok(factor),
-            false => Err(Error::NotFinite { what: what(), found: format!("it is {factor}") }),
+            false => Err(Error::Degenerate { what: what(), found: format!("it is {factor}") }),
         }
     }
 }

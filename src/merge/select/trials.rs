@@ -1,39 +1,37 @@
-//! Trials of merges on the original model: what it costs when two neighbours become one block that has been fitted to do the work of both.
+//! Trials of merges on the original model: what it costs when two neighbours become one block that has
+//! been fitted to do the work of both.
 //!
-//! A trial changes nothing but these two, so it holds until one of them is merged: each pair is tried once, whatever else goes. It is fitted on some
-//! windows of the calibration and measured on others, that nothing is fitted on.
+//! A trial changes nothing but these two, so it holds until one of them is merged: each pair is tried
+//! once, whatever else is removed. It is fitted on some windows of the calibration and validated on
+//! others, that nothing is fitted on.
 
 use std::collections::HashMap;
 
-use super::Model;
-use super::lesson::Lesson;
-use super::measured::Measured;
-use super::plan::{Combination, FitPlan};
-use super::repairing::split;
+use super::pair::Pair;
+use super::scores::SelectionScores;
+use super::validation::{FIT_TOKENS, VALIDATION_TOKENS, spread};
 use crate::error::{Error, Result};
 use crate::evaluate::Baseline;
-use crate::merge::combine::Norms;
+use crate::merge::choices::Combination;
+use crate::merge::combine::{Proposal, proposals, select_by_saliency};
+use crate::merge::context::MergeContext;
+use crate::merge::plan::MergePlan;
 use crate::merge::presets::LOSS_GUIDED_CANDIDATES;
-use crate::merge::selection::Pair;
-use crate::merge::{Join, Survivors};
+use crate::merge::repair::fit_targets::FitTargets;
+use crate::merge::repair::refit::fit_block;
+use crate::merge::state::{Join, MergeState};
 use crate::task::{Step, Task};
 use crate::transformer::Stream;
 
-/// What is merged is chosen by fits to at most so many tokens.
-pub(super) const FIT_TOKENS: usize = 8192;
-/// What is held out judges with at most so many tokens, spread over it.
-pub(super) const JUDGE_TOKENS: usize = 2048;
-/// What a trial is counted as in its progress: its neurons are chosen, and it is fitted and judged.
+/// What a trial is counted as in its progress: its neurons are chosen, and it is fitted and validated.
 const PARTS: usize = 2;
 /// At least so many trials are there to choose from, while there are pairs to try.
 const LEAST: usize = 4;
 
 /// What was tried, and where the next trial begins.
-pub(super) struct Trials<'a> {
-    model: &'a Model,
-    combination: Combination,
-    norms: Norms,
-    ridge: f64,
+pub struct Trials<'a> {
+    context: &'a MergeContext,
+    plan: &'a MergePlan,
     /// The windows to fit on.
     windows: Vec<Vec<u32>>,
     /// The original model on the windows to measure on.
@@ -47,13 +45,12 @@ pub(super) struct Trials<'a> {
 /// One merge that was tried.
 struct Trial {
     pair: Pair,
-    join: Join,
-    similarity: Option<f64>,
+    proposal: Proposal,
     /// KL divergence from the original of the original with this block in it, nats.
     cost: f64,
 }
 
-/// The original model's streams in front of a block, of the windows to fit on and of those to measure on.
+/// The original model's inputs of a block, of the windows to fit on and of those to measure on.
 struct Place {
     layer: usize,
     streams: [Stream; 2],
@@ -61,21 +58,18 @@ struct Place {
 
 impl<'a> Trials<'a> {
     /// Nothing is tried yet.
-    pub(super) async fn begin(
-        model: &'a Model,
-        combination: Combination,
-        plan: &FitPlan,
-        measured: &Measured<'_>,
-        task: &Task,
-    ) -> Result<Self> {
-        let windows = &measured.given()?.sample.windows;
-        let (fitted, held_out) = split(plan, windows.len())?;
-        let behind = if held_out == 0 { &windows[..] } else { &windows[fitted..] };
-        let baseline = Baseline::new(&model.transformer, spread(behind, JUDGE_TOKENS), 0, task).await?;
-        let windows = model.with_ends(&spread(&windows[..fitted], FIT_TOKENS));
-        let (norms, ridge) = (measured.norms(), plan.ridge);
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] without a calibration, [`Error::Cancelled`], or what reading and computing
+    /// fail with.
+    pub async fn begin(plan: &'a MergePlan, scores: &SelectionScores<'a>, task: &Task) -> Result<Self> {
+        let (context, windows) = (scores.context, &scores.calibration()?.sample.windows);
+        let (fitted, held_out) = plan.fit.split(windows.len())?;
+        let validation = if held_out == 0 { &windows[..] } else { &windows[fitted..] };
+        let baseline = Baseline::new(&context.original, spread(validation, VALIDATION_TOKENS), 0, task).await?;
+        let windows = context.with_separator_tokens(&spread(&windows[..fitted], FIT_TOKENS));
         let (place, known, costs) = (None, Vec::new(), HashMap::new());
-        Ok(Self { model, combination, norms, ridge, windows, baseline, place, known, costs })
+        Ok(Self { context, plan, windows, baseline, place, known, costs })
     }
 
     /// The cheapest merge: of those that were tried, and of the first of `pairs` that were not. At first `count` are tried, later only as many as it takes
@@ -83,81 +77,82 @@ impl<'a> Trials<'a> {
     ///
     /// # Errors
     /// [`Error::BadArgument`] when there is no pair, [`Error::Cancelled`], or what measuring and fitting fail with.
-    pub(super) async fn cheapest(
+    pub async fn cheapest(
         &mut self,
         pairs: &[Pair],
-        count: usize,
-        survivors: &Survivors,
-        measured: &mut Measured<'_>,
+        state: &MergeState,
+        scores: &mut SelectionScores<'_>,
         task: &Task,
-    ) -> Result<(Pair, Join, Option<f64>)> {
+    ) -> Result<(Pair, Proposal)> {
+        let count = self.plan.candidates;
         let wanted = if self.costs.is_empty() { count } else { LEAST.min(count) };
         // What is known is of pairs that are left.
-        let is_new =
-            |pair: &&Pair| !self.known.iter().any(|known| (known.pair.keep, known.pair.gone) == (pair.keep, pair.gone));
+        let is_new = |pair: &&Pair| {
+            !self.known.iter().any(|known| (known.pair.keep, known.pair.removed) == (pair.keep, pair.removed))
+        };
         let new = pairs.iter().filter(is_new);
         let mut new: Vec<Pair> = new.take(wanted.saturating_sub(self.known.len())).copied().collect();
-        // Front to back, so that one pass of the original model is enough for all.
+        // From the first to the last, so that one pass of the original model is enough for all.
         new.sort_by_key(|pair| pair.keep);
         let step = task.step("choose", PARTS * new.len(), "parts");
         for pair in new {
-            self.attempt(pair, survivors, measured, &step, &task.inner()).await?;
+            self.attempt(pair, state, scores, &step, &task.inner()).await?;
         }
         let cost_of = |layer: usize| self.costs.get(&layer).copied().unwrap_or(0.0);
-        let grows = |trial: &&Trial| trial.cost - cost_of(trial.pair.keep) - cost_of(trial.pair.gone);
+        let grows = |trial: &&Trial| trial.cost - cost_of(trial.pair.keep) - cost_of(trial.pair.removed);
         let best = self.known.iter().min_by(|a, b| grows(a).total_cmp(&grows(b)));
         let best = best.ok_or_else(|| Error::argument("candidates", "there is nothing to choose from"))?;
         let score = Some(best.cost);
-        let (pair, join, similarity, cost) =
-            (Pair { score, ..best.pair }, best.join.clone(), best.similarity, best.cost);
-        let gone = |layer: usize| [pair.keep, pair.gone].contains(&layer);
-        self.known.retain(|trial| !gone(trial.pair.keep) && !gone(trial.pair.gone));
-        self.costs.remove(&pair.gone);
+        let (pair, proposal, cost) = (Pair { score, ..best.pair }, best.proposal.clone(), best.cost);
+        let gone = |layer: usize| [pair.keep, pair.removed].contains(&layer);
+        self.known.retain(|trial| !gone(trial.pair.keep) && !gone(trial.pair.removed));
+        self.costs.remove(&pair.removed);
         self.costs.insert(pair.keep, cost);
-        Ok((pair, join, similarity))
+        Ok((pair, proposal))
     }
 
     /// Tries all that a pair may become, and keeps the cheapest. Advances `step` by [`PARTS`].
     async fn attempt(
         &mut self,
         pair: Pair,
-        survivors: &Survivors,
-        measured: &mut Measured<'_>,
+        state: &MergeState,
+        scores: &mut SelectionScores<'_>,
         step: &Step<'_>,
         task: &Task,
     ) -> Result<()> {
-        let (model, original) = (self.model, &self.model.transformer);
-        let (engine, layers) = (model.lab.engine.as_ref(), original.description.layers);
-        let index = survivors.index_of(pair.keep)?;
-        let behind = survivors.begins(index + 2, layers);
-        let two = survivors.part(index..index + 2);
+        let (context, plan) = (self.context, self.plan);
+        let (original, ridge) = (&context.original, plan.fit.ridge);
+        let engine = original.engine.as_ref();
+        let index = state.index_of(pair.keep)?;
+        let end = state.begins(index + 2, original.description.layers);
+        let two = state.part(index..index + 2);
         let place = self.at(pair.keep, task).await?;
         let [input, held_out] = &place.streams;
-        let lesson = Lesson::new(original, input.fork(engine)?, input.fork(engine)?, pair.keep..behind);
-        let joins = match self.combination {
+        let targets = FitTargets::new(original, input.fork(engine)?, input.fork(engine)?, pair.keep..end);
+        let proposals = match plan.combination {
             Combination::Concatenate => {
-                let kept = model.most_useful(&two, &lesson, (self.norms, self.ridge), task).await?;
-                vec![(Join::Concatenate(kept), None)]
+                let selection = select_by_saliency(context, &two, &targets, ridge, task).await?;
+                vec![Proposal::of(Join::Concatenate(selection))]
             }
-            combination => measured.joins(combination, survivors, pair, task).await?,
+            _ => proposals(plan, scores, state, pair, task).await?,
         };
         step.advance(1)?;
         let mut best: Option<Trial> = None;
-        for (join, similarity) in joins {
+        for proposal in proposals {
             let mut one = two.clone();
-            one.merge(pair.keep, pair.gone, &join)?;
-            let lesson = lesson.of_another_block()?;
-            model.fit_block(&mut one, 0, &[lesson], &mut [self.ridge; 2], self.norms, task).await?;
-            let block = model.alone(&one, 0, self.norms, task).await?;
+            one.merge(pair.keep, pair.removed, &proposal.join)?;
+            let targets = targets.for_another_block()?;
+            fit_block(context, &mut one, 0, &[targets], &mut [ridge; 2], task).await?;
+            let block = context.single_block_model(&one, 0, task).await?;
             let mut stream = held_out.fork(engine)?;
             block.forward(&mut stream, 0..1, None, task, &task.step("evaluate", 1, "blocks")).await?;
-            let cost = match self.baseline.divergence_behind(stream, behind, task).await {
+            let cost = match self.baseline.divergence_after(stream, end, task).await {
                 // A model that is beyond measuring is the worst choice, and no reason to stop.
                 Err(Error::NotFinite { .. }) => f64::INFINITY,
                 cost => cost?,
             };
             if best.as_ref().is_none_or(|best| cost < best.cost) {
-                best = Some(Trial { pair, join, similarity, cost });
+                best = Some(Trial { pair, proposal, cost });
             }
         }
         step.advance(PARTS - 1)?;
@@ -166,9 +161,9 @@ impl<'a> Trials<'a> {
         Ok(())
     }
 
-    /// The original model's streams in front of block `layer`.
+    /// The original model's inputs of block `layer`.
     async fn at(&mut self, layer: usize, task: &Task) -> Result<Place> {
-        let original = &self.model.transformer;
+        let original = &self.context.original;
         let mut place = match self.place.take().filter(|place| place.layer <= layer) {
             Some(place) => place,
             None => {
@@ -187,7 +182,7 @@ impl<'a> Trials<'a> {
 }
 
 /// How many trials are made for so many layers removed, where each merge ends what is known of three pairs: its own and those on its sides.
-pub(super) fn expected_trials(layers: usize, removed: usize) -> usize {
+pub fn expected_trials(layers: usize, removed: usize) -> usize {
     // A pair has neither the first nor the last block, which are protected.
     let pairs = layers.saturating_sub(3);
     let first = LOSS_GUIDED_CANDIDATES.min(pairs);
@@ -200,12 +195,6 @@ pub(super) fn expected_trials(layers: usize, removed: usize) -> usize {
     trials
 }
 
-/// Windows of at most `tokens` tokens together, at least one, evenly spread over all.
-pub(super) fn spread(windows: &[Vec<u32>], tokens: usize) -> Vec<Vec<u32>> {
-    let count = (tokens / windows.first().map_or(1, |window| window.len().max(1))).clamp(1, windows.len().max(1));
-    (0..count.min(windows.len())).map(|i| windows[i * windows.len() / count].clone()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,15 +204,5 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5, 7].map(|removed| expected_trials(30, removed)), [12, 12, 12, 13, 16, 22]);
         assert_eq!([1, 2, 3].map(|removed| expected_trials(6, removed)), [3, 5, 6]);
         assert_eq!(expected_trials(1, 1), 0);
-    }
-
-    #[test]
-    fn windows_are_spread_over_all() {
-        let windows: Vec<Vec<u32>> = (0..10).map(|i| vec![i; 4]).collect();
-        let firsts = |tokens| spread(&windows, tokens).iter().map(|window| window[0]).collect::<Vec<_>>();
-        assert_eq!(firsts(3), [0]);
-        assert_eq!(firsts(16), [0, 2, 5, 7]);
-        assert_eq!(firsts(1000), (0..10).collect::<Vec<_>>());
-        assert!(spread(&[], 8).is_empty());
     }
 }

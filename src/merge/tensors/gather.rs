@@ -1,8 +1,8 @@
 //! Which stored row or column of which parent each one of a concatenated block is.
 
-use super::{Kind, Part};
+use super::parts::{Kind, Part};
 use crate::architecture::{Description, Role};
-use crate::merge::Picks;
+use crate::merge::combine::ChannelOrigins;
 
 /// How the parents of a tensor are put together: `(parent, row or column of its tensor)` for each row or column of the new one.
 pub(super) enum Gather {
@@ -14,14 +14,14 @@ pub(super) enum Gather {
     Columns(Vec<(usize, usize)>),
 }
 
-/// How a part is put together from the picks of a concatenated block; `layers` are its parents, ascending.
-pub(super) fn gather_of(description: &Description, part: &Part, picks: &Picks, layers: &[usize]) -> Gather {
+/// How a part is put together from the channels of a concatenated block; `layers` are its parents, ascending.
+pub(super) fn gather_of(description: &Description, part: &Part, origins: &ChannelOrigins, layers: &[usize]) -> Gather {
     let unit = |role: Role| match role {
         Role::Query | Role::QueryNorm | Role::Output => {
-            Some((&picks.heads, description.heads / description.kv_heads * description.head_size))
+            Some((&origins.heads, description.heads / description.kv_heads * description.head_size))
         }
-        Role::Key | Role::Value | Role::KeyNorm => Some((&picks.heads, description.head_size)),
-        Role::Gate | Role::Up | Role::Down => Some((&picks.neurons, 1)),
+        Role::Key | Role::Value | Role::KeyNorm => Some((&origins.heads, description.head_size)),
+        Role::Gate | Role::Up | Role::Down => Some((&origins.neurons, 1)),
         _ => None,
     };
     // Channel `channel` of the new block, and where it comes from.

@@ -1,20 +1,20 @@
 //! One tensor of a merged model: which original tensors it is made of, what is folded into them, and what a repair does to the result.
 
+use super::change::ParentDistance;
 use super::gather::{Gather, gather_of};
-use super::parents::{Blend, Fold, Parent, product, repaired_columns, repaired_rows};
-use super::{Kind, Norms, ParentDistance, Part, Repaired};
-use crate::architecture::{Description, Projection, Role, readable_dtype};
+use super::parts::{Kind, Part, Repaired};
+use super::weighted_sum::{Blend, CHUNK_VALUES, Fold, Parent, product, repaired_columns, repaired_rows};
+use crate::architecture::{Description, Projection, Role};
 use crate::checkpoint::fresh::Fresh;
+use crate::checkpoint::read::{read_values, readable_dtype};
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::merge::{Fitted, Picks, RepairMap, Survivor};
-use crate::parked::Meter;
+use crate::merge::choices::Norms;
+use crate::merge::combine::ChannelOrigins;
+use crate::merge::state::{Fitted, RepairMap, Survivor};
+use crate::platform::off_heap::Meter;
 use crate::task::Task;
-use crate::transformer::read_values;
-
-/// Rows are merged in chunks of about this many values.
-pub(super) const CHUNK_VALUES: usize = 1 << 20;
 
 /// Merges one tensor.
 pub(super) struct Merger<'a> {
@@ -71,17 +71,17 @@ impl Merger<'_> {
     fn terms(&self) -> Vec<(usize, f64)> {
         let own = || vec![(self.survivor.layer, 1.0)];
         let terms = &self.survivor.terms;
-        match (self.part.kind, &self.survivor.picks) {
+        match (self.part.kind, &self.survivor.origins) {
             (Kind::Norm(_), _) if self.norms == Norms::Keep => own(),
             // What the blocks that gave parts add to the stream, they add together.
-            (Kind::Bias(_), Some(picks)) if [Role::Output, Role::Down].contains(&self.part.role) => {
-                let parts = if self.part.role == Role::Down { &picks.neurons } else { &picks.heads };
+            (Kind::Bias(_), Some(origins)) if [Role::Output, Role::Down].contains(&self.part.role) => {
+                let parts = if self.part.role == Role::Down { &origins.neurons } else { &origins.heads };
                 let gave = |layer: &usize| parts.iter().any(|(from, _)| from == layer);
                 terms.iter().filter(|(layer, _)| gave(layer)).map(|(layer, _)| (*layer, 1.0)).collect()
             }
             // A norm that stays one of its own goes with what it stands beside.
-            (Kind::Norm(None), Some(picks)) => {
-                Picks::shares_of(if self.part.role.is_of_mlp() { &picks.neurons } else { &picks.heads })
+            (Kind::Norm(None), Some(origins)) => {
+                ChannelOrigins::shares_of(if self.part.role.is_of_mlp() { &origins.neurons } else { &origins.heads })
             }
             (Kind::Bias(_), None) if self.norms == Norms::Keep => own(),
             _ => terms.clone(),
@@ -192,8 +192,8 @@ impl Merger<'_> {
             parents.push(Parent { layer, weight, tensor, tensor_name, columns, fold, queries, difference, size });
         }
         let layers: Vec<usize> = parents.iter().map(|parent| parent.layer).collect();
-        let gather = match &self.survivor.picks {
-            Some(picks) if layers.len() > 1 => gather_of(self.description, self.part, picks, &layers),
+        let gather = match &self.survivor.origins {
+            Some(origins) if layers.len() > 1 => gather_of(self.description, self.part, origins, &layers),
             _ => Gather::Nothing,
         };
         Ok(Blend { parents, gather, columns })

@@ -1,27 +1,17 @@
 //! The blocks that go into a merged tensor: their values with norms folded in, weighted sums of them, and repairs of these.
 
-use super::ParentDistance;
+use super::change::ParentDistance;
 use super::gather::Gather;
-use super::merger::CHUNK_VALUES;
-use crate::architecture::{Projection, readable_dtype};
+use super::parts::Folded;
+use crate::architecture::Projection;
 use crate::checkpoint::StoredTensor;
+use crate::checkpoint::read::{read_values, readable_dtype};
 use crate::error::Result;
-use crate::merge::RepairMap;
+use crate::merge::state::RepairMap;
 use crate::task::Task;
-use crate::transformer::read_values;
 
-/// A norm on its way into a projection that reads it.
-#[derive(Clone, Copy)]
-pub(super) struct Folded {
-    /// The norm's name.
-    pub(super) norm: &'static str,
-    /// Added to the stored gain.
-    pub(super) offset: f32,
-    /// Whether the projection is stored as `[inputs, outputs]`.
-    pub(super) transposed: bool,
-    /// Outputs of the projection.
-    pub(super) outputs: usize,
-}
+/// Rows are merged in chunks of about this many values.
+pub(super) const CHUNK_VALUES: usize = 1 << 20;
 
 /// A stored matrix times a vector of its inputs: one value for each output, summed in `f64` in the order of the inputs.
 pub(super) async fn product(name: &str, matrix: &StoredTensor, folded: Folded, x: &[f32]) -> Result<Vec<f32>> {
@@ -76,7 +66,7 @@ impl Blend<'_> {
                 Gather::Rows(from) => {
                     let wanted = &from[first..first + count];
                     let picked = || wanted.iter().enumerate().filter(|(_, (parent, _))| *parent == index);
-                    // Picks ascend, so the rows between the first and the last of them are not many more.
+                    // ChannelOrigins ascend, so the rows between the first and the last of them are not many more.
                     let rows = || picked().map(|(_, (_, row))| *row);
                     let (Some(low), Some(high)) = (rows().min(), rows().max()) else { continue };
                     let values = parent.values(low * columns, (high - low + 1) * columns).await?;
@@ -162,7 +152,7 @@ pub(super) struct Parent<'a> {
     pub(super) fold: Fold,
     /// The queries in it and their factor, where they have one.
     pub(super) queries: Option<(Projection, f32)>,
-    /// Sums of squares.
+    /// NormalEquations of squares.
     pub(super) difference: f64,
     pub(super) size: f64,
 }
