@@ -17,7 +17,7 @@ use crate::task::Task;
 const SINK_WEIGHT: f32 = 10.0;
 
 /// Samples whose products are made at once.
-const ROWS_AT_ONCE: usize = 2048;
+pub(super) const ROWS_AT_ONCE: usize = 2048;
 
 /// Columns of the sums that lie together.
 pub(super) const BLOCK: usize = 256;

@@ -1,8 +1,10 @@
 //! The map and the sums, residual by residual.
 
+use faer::Mat;
+
 use super::normal_equations::*;
-use crate::compute::Compute;
 use crate::compute::cpu::Cpu;
+use crate::compute::{Compute, Tensor};
 use crate::error::Result;
 use crate::task::Task;
 

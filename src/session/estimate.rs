@@ -145,23 +145,31 @@ fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::session::miniature::open;
+    use std::path::Path;
 
-    /// `loss_guided` seconds of a miniature.
-    fn told(miniature: &str) -> (usize, Vec<f64>) {
-        let model = open(miniature);
-        let options = EstimateOptions { sequences: Some(4), window: Some(16), rows: Some(16) };
-        let told = pollster::block_on(model.estimate(&options, &Task::silent())).unwrap();
-        (model.transformer.description.layers, told.loss_guided_seconds)
+    use super::*;
+    use crate::checkpoint::source::{DiskSource, Source};
+    use crate::session::Lab;
+
+    /// Layers of a miniature, and the estimated seconds of `loss-guided` on it.
+    fn estimate(miniature: &str) -> (usize, Vec<f64>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
+        let is_needed = |file: &Source| ["config.json", "model.safetensors", "tokenizer.json"].contains(&file.name());
+        let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
+        pollster::block_on(async {
+            let model = Lab::create("cpu").await.unwrap().open(&files, &Task::silent()).await.unwrap();
+            let options = EstimateOptions { sequences: Some(4), window: Some(16), rows: Some(16) };
+            let estimate = model.estimate(&options, &Task::silent()).await.unwrap();
+            (model.transformer.description.layers, estimate.loss_guided_seconds)
+        })
     }
 
     #[test]
-    fn the_own_method_is_told_for_each_number_of_layers_where_it_can_be_followed() {
-        let (layers, seconds) = told("llama");
+    fn the_own_method_is_estimated_for_each_number_of_layers_where_blocks_can_be_fitted() {
+        let (layers, seconds) = estimate("llama");
         assert_eq!(seconds.len(), layers - 1);
         assert!(seconds.iter().all(|seconds| seconds.is_finite() && *seconds > 0.0), "{seconds:?}");
         // A norm between the projections and the stream.
-        assert!(told("gemma2").1.is_empty());
+        assert!(estimate("gemma2").1.is_empty());
     }
 }
