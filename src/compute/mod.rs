@@ -1,7 +1,7 @@
 //! The operations that a transformer needs, on two engines.
 //!
 //! [`Compute`] is the one interface; [`cpu::Cpu`] (gemm, SIMD) and [`gpu::Gpu`] (WGSL through wgpu) implement it, and the first is the oracle of
-//! the second. Operations enqueue and return; only [`Compute::read`] and [`Compute::pace`] wait. This module must not know of models,
+//! the second. Operations enqueue and return; only [`Compute::read`] and [`Compute::yield_now`] wait. This module must not know of models,
 //! families, files or the web.
 
 pub mod cpu;
@@ -156,14 +156,14 @@ pub trait Compute {
     /// The values of a tensor.
     fn read<'a>(&'a self, tensor: &'a Tensor) -> Pending<'a, Vec<f32>>;
 
-    /// Moves a tensor out of the WebAssembly heap until [`Compute::unpark`]; nothing to do where it is on a device.
-    fn park(&self, tensor: Tensor) -> Result<Tensor>;
+    /// Moves a tensor out of the WebAssembly heap until [`Compute::copy_to_engine`]; nothing to do where it is on a device.
+    fn offload(&self, tensor: Tensor) -> Result<Tensor>;
 
     /// A copy of a tensor, parked or not, that operations can use and change.
-    fn unpark(&self, tensor: &Tensor) -> Result<Tensor>;
+    fn copy_to_engine(&self, tensor: &Tensor) -> Result<Tensor>;
 
     /// Lets others run: gives the event loop its turn, keeps submissions short and the queue from growing. Call it after every few operations.
-    fn pace(&self) -> Pending<'_, ()>;
+    fn yield_now(&self) -> Pending<'_, ()>;
 
     /// `out[:, rows] = x w[rows]^T + bias[rows]` with x `[n, k]`, w `[m, k]`, bias `[1, m]`, out `[n, m]`; sums in f32.
     fn matmul(&self, x: &Tensor, w: &Matrix, rows: Range<usize>, bias: Option<&Tensor>, out: &mut Tensor)
@@ -206,7 +206,7 @@ pub trait Compute {
     fn add(&self, x: &mut Tensor, factor: f32, y: &Tensor) -> Result<()>;
 
     /// Of each row of x `[n, d]` its factor over its Euclidean norm: `[n, 1]`. Not finite for a row that is zero or not a number.
-    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor>;
+    fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor>;
 
     /// x `[n, d]`, each row times its weight of `[n, 1]` if there are weights, transposed: `[d, n]`.
     fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor>;

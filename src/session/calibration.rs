@@ -129,8 +129,8 @@ impl Calibration {
     }
 
     /// Gives others their turn.
-    pub(super) async fn breathe(&self) -> Result<()> {
-        self.lab.engine.pace().await
+    pub(super) async fn yield_now(&self) -> Result<()> {
+        self.lab.engine.yield_now().await
     }
 
     /// What a recipe says of it.
@@ -161,7 +161,7 @@ impl Calibration {
                 let step = task.step("similarity", self.activations.rows, "rows");
                 let mut sweep = npib_knn::Sweep::new(&points)?;
                 while sweep.advance() {
-                    engine.pace().await?;
+                    engine.yield_now().await?;
                     step.advance(1)?;
                 }
                 return Ok(sweep.finish());
@@ -176,7 +176,7 @@ impl Calibration {
             let mut grams = Vec::with_capacity(layers);
             for layer in 0..layers {
                 let pause = async || {
-                    engine.pace().await?;
+                    engine.yield_now().await?;
                     task.check()
                 };
                 let (values, name) = (self.activations.output(layer)?, format!("layer {layer}"));
@@ -196,7 +196,7 @@ impl Calibration {
         for a in 0..layers {
             for b in a..layers {
                 matrix.set(a, b, measure(a, b)?);
-                self.lab.engine.pace().await?;
+                self.lab.engine.yield_now().await?;
                 step.advance(1)?;
             }
         }
@@ -244,7 +244,7 @@ impl Calibration {
         let values = self.activations.output(layer)?;
         let (rows, columns) = (self.activations.rows, self.activations.columns);
         let pause = async || {
-            self.breathe().await?;
+            self.yield_now().await?;
             task.check()
         };
         diffusion_map_pausing(&values, rows, columns, options, &format!("layer {layer}"), pause).await
@@ -277,7 +277,7 @@ impl Calibration {
         let mut influence = Vec::with_capacity(layers);
         for layer in 0..layers {
             influence.push(self.compare_rows(layer, layer + 1, cosine::block_influence)?);
-            self.lab.engine.pace().await?;
+            self.lab.engine.yield_now().await?;
             task.check()?;
         }
         Ok(influence)

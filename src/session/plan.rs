@@ -254,7 +254,7 @@ impl Plan {
                 let mut distances = Vec::new();
                 for start in 0..=layers - self.remove {
                     distances.push(calibration.angular_distance(start, start + self.remove)?);
-                    calibration.breathe().await?;
+                    calibration.yield_now().await?;
                     task.check()?;
                 }
                 let changes = self.combination.changes_survivor();

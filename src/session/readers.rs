@@ -255,7 +255,7 @@ mod tests {
                     let before = model_of(&survivors).await;
                     model.fit_readers(&mut survivors, [0, place], &lesson, Norms::Fold, &task).await.unwrap();
                     let read = async |states: &[Tensor; 2]| {
-                        let states = engine.unpark(&states[usize::from(!d.parallel)]);
+                        let states = engine.copy_to_engine(&states[usize::from(!d.parallel)]);
                         let read = before.read_by_neurons(place, states.unwrap(), &task).await.unwrap();
                         matrix(&engine.read(&read).await.unwrap(), d.hidden)
                     };

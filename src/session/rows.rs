@@ -79,7 +79,7 @@ impl Calibration {
             let rows = values.chunks_exact(self.activations.columns);
             let sum: f64 = rows.map(|row| row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()).sum();
             norms.push(sum / self.activations.rows as f64);
-            self.breathe().await?;
+            self.yield_now().await?;
             task.check()?;
         }
         Ok(norms)

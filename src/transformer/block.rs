@@ -186,7 +186,7 @@ impl Block {
     /// As [`Block::run`].
     pub async fn run_told(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Tensor> {
         let [_, _, added] = self.compute(pass, x, positions, None).await?;
-        let stream = pass.engine.unpark(x)?;
+        let stream = pass.engine.copy_to_engine(x)?;
         pass.engine.add(x, 1.0, &added)?;
         Ok(stream)
     }
@@ -355,7 +355,7 @@ impl Block {
         let slice = ((pass.engine.info().slice_flops / head_flops.max(1.0)) as usize).clamp(1, d.kv_heads);
         for first in (0..d.kv_heads).step_by(slice) {
             pass.engine.attention(q, k, v, &shape, first..(first + slice).min(d.kv_heads), &mut out)?;
-            pass.engine.pace().await?;
+            pass.engine.yield_now().await?;
             pass.task.check()?;
         }
         Ok(out)
@@ -402,7 +402,7 @@ pub async fn product_rows(
     let slice = ((engine.info().slice_flops / row_flops.max(1.0)) as usize).max(1);
     for first in rows.clone().step_by(slice) {
         engine.matmul(x, w, first..(first + slice).min(rows.end), bias, &mut out)?;
-        engine.pace().await?;
+        engine.yield_now().await?;
         task.check()?;
     }
     Ok(out)

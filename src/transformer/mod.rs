@@ -220,7 +220,7 @@ impl Transformer {
         let mut attention = Vec::new();
         for layer in layers {
             let block = self.load_block(layer).await?;
-            let front = self.engine.unpark(&states)?;
+            let front = self.engine.copy_to_engine(&states)?;
             attention.push([front, block.run_told(&pass, &mut states, positions).await?]);
         }
         Ok(Way { attention, behind: states })
@@ -241,7 +241,7 @@ impl Transformer {
     fn chunk(&self, stream: &Stream, chunk: usize) -> Result<(Tensor, Positions)> {
         let chunk = stream.chunk(chunk)?;
         let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
-        Ok((self.engine.unpark(&chunk.states)?, positions))
+        Ok((self.engine.copy_to_engine(&chunk.states)?, positions))
     }
 
     /// What the neurons of block `layer` give, `[tokens, neurons]`, where its MLP reads `states` `[tokens, hidden]`.
@@ -276,7 +276,7 @@ impl Transformer {
     /// What the engine fails with.
     pub async fn observe(&self, stream: &Stream, observer: &mut dyn Observer) -> Result<()> {
         for (index, chunk) in stream.chunks.iter().enumerate() {
-            let states = self.engine.unpark(&chunk.states)?;
+            let states = self.engine.copy_to_engine(&chunk.states)?;
             show(self.engine.as_ref(), &states, 0, index, observer).await?;
         }
         Ok(())
@@ -310,17 +310,17 @@ async fn run_block(
 ) -> Result<Vec<Chunk>> {
     let mut chunks = Vec::new();
     for (index, chunk) in stream.chunks.iter().enumerate() {
-        let mut states = pass.engine.unpark(&chunk.states)?;
+        let mut states = pass.engine.copy_to_engine(&chunk.states)?;
         let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
         block.run(pass, &mut states, positions, None).await?;
         if let Some(observer) = observer {
             show(pass.engine, &states, layer, index, *observer).await?;
         }
-        chunks.push(Chunk { states: pass.engine.park(states)?, sequences: chunk.sequences });
+        chunks.push(Chunk { states: pass.engine.offload(states)?, sequences: chunk.sequences });
     }
     if let Some(last) = chunks.last() {
         // A device tells late that it had no room; what is read from it is there.
-        let last = pass.engine.unpark(&last.states)?;
+        let last = pass.engine.copy_to_engine(&last.states)?;
         pass.engine.read(&pass.engine.gather(&last, &[0])?).await?;
     }
     Ok(chunks)

@@ -25,7 +25,7 @@ use gemm::{Layout, gemm};
 const SLICE_BYTES: usize = 2 << 20;
 /// With at most so many rows of x a product is bound by reading the weights, and dot products beat `gemm`, which packs.
 const FEW_ROWS: usize = 4;
-/// Milliseconds of work after which [`Compute::pace`] gives the event loop its turn.
+/// Milliseconds of work after which [`Compute::yield_now`] gives the event loop its turn.
 const TURN_MS: u128 = 30;
 
 /// The CPU engine.
@@ -142,14 +142,14 @@ impl Compute for Cpu {
         })
     }
 
-    fn park(&self, mut tensor: Tensor) -> Result<Tensor> {
+    fn offload(&self, mut tensor: Tensor) -> Result<Tensor> {
         if let TensorStorage::Host(values) = &tensor.storage {
             tensor.storage = TensorStorage::Parked(Parked::from_f32(values, &self.meter)?);
         }
         Ok(tensor)
     }
 
-    fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {
+    fn copy_to_engine(&self, tensor: &Tensor) -> Result<Tensor> {
         let values = match &tensor.storage {
             TensorStorage::Parked(parked) => parked.to_f32(),
             _ => tensor.host()?.to_vec(),
@@ -157,7 +157,7 @@ impl Compute for Cpu {
         Ok(Tensor::from_host(tensor.rows, tensor.columns, values))
     }
 
-    fn pace(&self) -> Pending<'_, ()> {
+    fn yield_now(&self) -> Pending<'_, ()> {
         Box::pin(async move {
             if self.last_turn.get().elapsed().as_millis() >= TURN_MS {
                 turn::give().await;
@@ -313,7 +313,7 @@ impl Compute for Cpu {
         Ok(())
     }
 
-    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+    fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
         shapes::per_row(x, factors.len())?;
         let (values, d) = (x.host()?, x.columns);
         let row = |(i, factor): (usize, &f32)| {

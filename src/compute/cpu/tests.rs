@@ -247,9 +247,9 @@ fn rows_are_gathered_copied_parked_and_checked() {
     engine.copy_rows(&mut cache, 2, &x).unwrap();
     assert_eq!(get(&engine, &cache), [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     assert!(engine.copy_rows(&mut cache, 3, &x).is_err());
-    let parked = engine.park(x).unwrap();
+    let parked = engine.offload(x).unwrap();
     assert_eq!(engine.memory(), (24, 24));
-    let mut back = engine.unpark(&parked).unwrap();
+    let mut back = engine.copy_to_engine(&parked).unwrap();
     engine.add(&mut back, 1.0, &engine.upload(3, &[1.0; 6]).unwrap()).unwrap();
     assert_eq!(get(&engine, &back), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     engine.add(&mut cache, -2.0, &back).unwrap();
@@ -264,13 +264,13 @@ fn rows_are_gathered_copied_parked_and_checked() {
 fn rows_become_columns_over_their_norms() {
     let engine = Cpu::default();
     let x = engine.upload(3, &[3.0, 4.0, 0.0, 0.0, -5.0, 12.0]).unwrap();
-    let factors = engine.over_norms(&x, &[1.0, 0.0, 26.0]).unwrap();
+    let factors = engine.inverse_row_norms(&x, &[1.0, 0.0, 26.0]).unwrap();
     let found = get(&engine, &factors);
     assert!(found[0] == 0.2 && found[1].is_nan() && found[2] == 2.0, "{found:?}");
     assert_eq!(get(&engine, &engine.transpose(&x, None).unwrap()), [3.0, 0.0, -5.0, 4.0, 0.0, 12.0]);
     let weights = engine.upload(3, &[2.0, 1.0, -1.0]).unwrap();
     assert_eq!(get(&engine, &engine.transpose(&x, Some(&weights)).unwrap()), [6.0, 0.0, 5.0, 8.0, 0.0, -12.0]);
-    assert!(engine.over_norms(&x, &[1.0]).is_err());
+    assert!(engine.inverse_row_norms(&x, &[1.0]).is_err());
     assert!(engine.transpose(&x, Some(&engine.zeros(2, 1).unwrap())).is_err());
     // More rows than are moved at a time, and their product with themselves.
     let (rows, columns) = (37, 5);

@@ -18,11 +18,11 @@ mod faults;
 mod gated;
 mod gather;
 mod head_statistics;
+mod inverse_row_norms;
 mod kernel;
 mod lanes;
 mod layer_norm;
 mod matmul;
-mod over_norms;
 mod recorder;
 mod rms_norm;
 mod rotate;
@@ -168,18 +168,18 @@ impl Compute for Gpu {
         Box::pin(async move { self.recorder.read(tensor.device()?, tensor.count()).await })
     }
 
-    fn park(&self, tensor: Tensor) -> Result<Tensor> {
+    fn offload(&self, tensor: Tensor) -> Result<Tensor> {
         Ok(tensor)
     }
 
-    fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {
+    fn copy_to_engine(&self, tensor: &Tensor) -> Result<Tensor> {
         let mut copy = self.zeros(tensor.rows, tensor.columns)?;
         copy_rows::copy_rows(&self.recorder, &mut copy, 0, tensor)?;
         Ok(copy)
     }
 
-    fn pace(&self) -> Pending<'_, ()> {
-        Box::pin(self.recorder.pace())
+    fn yield_now(&self) -> Pending<'_, ()> {
+        Box::pin(self.recorder.yield_now())
     }
 
     fn matmul(
@@ -233,8 +233,8 @@ impl Compute for Gpu {
         add::add(&self.recorder, x, factor, y)
     }
 
-    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
-        over_norms::over_norms(&self.recorder, x, factors)
+    fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+        inverse_row_norms::inverse_row_norms(&self.recorder, x, factors)
     }
 
     fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use web_time::Instant;
 
-use super::buffer::{DeviceBuffer, Grave};
+use super::buffer::{DeferredDestroy, DeviceBuffer};
 use super::faults::{Fault, Faults};
 use super::kernel::{Kernel, Kernels, PARAMETER_BYTES};
 use super::signal::Signal;
@@ -20,9 +20,9 @@ use crate::parked::Meter;
 
 /// The most dispatches of one submission: as many as parameter blocks fit their buffer.
 const MOST_DISPATCHES: usize = 256;
-/// Submissions that may be under way when [`Recorder::pace`] returns: one runs, the next is ready.
+/// Submissions that may be under way when [`Recorder::yield_now`] returns: one runs, the next is ready.
 const IN_FLIGHT: usize = 2;
-/// Milliseconds after which [`Recorder::pace`] waits for a submission even if few are under way, so that the event loop
+/// Milliseconds after which [`Recorder::yield_now`] waits for a submission even if few are under way, so that the event loop
 /// has its turn.
 const TURN_MS: u128 = 30;
 /// Bytes of uploads, or of dropped buffers that commands still name, that force a submission.
@@ -38,7 +38,7 @@ pub(super) struct Recorder {
     kernels: Kernels,
     queue: wgpu::Queue,
     faults: Faults,
-    grave: Rc<Grave>,
+    deferred: Rc<DeferredDestroy>,
     meter: Meter,
     parameters: wgpu::Buffer,
     recording: RefCell<Recording>,
@@ -90,7 +90,7 @@ impl Recorder {
             kernels: Kernels::default(),
             queue,
             faults,
-            grave: Rc::default(),
+            deferred: Rc::default(),
             meter: Meter::default(),
             parameters,
             recording: RefCell::default(),
@@ -121,7 +121,7 @@ impl Recorder {
         self.kernels.get(&self.device, name_and_variant, inputs, source)
     }
 
-    /// A buffer of zeros for at least `bytes`. That the device has no room is found out later, by [`Recorder::pace`] or
+    /// A buffer of zeros for at least `bytes`. That the device has no room is found out later, by [`Recorder::yield_now`] or
     /// [`Recorder::read`].
     pub(super) fn allocate(&self, bytes: u64) -> Result<DeviceBuffer> {
         self.faults.lost().map_or(Ok(()), Err)?;
@@ -132,7 +132,7 @@ impl Recorder {
                 what: format!("a buffer of {} MiB, this GPU allows {} MiB", mib(size), mib(self.largest_buffer)),
             });
         }
-        if self.grave.bytes() > MOST_PENDING_BYTES {
+        if self.deferred.bytes() > MOST_PENDING_BYTES {
             self.submit();
         }
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -141,12 +141,12 @@ impl Recorder {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        Ok(DeviceBuffer::new(buffer, &self.grave, self.meter.hold(size)))
+        Ok(DeviceBuffer::new(buffer, &self.deferred, self.meter.hold(size)))
     }
 
     /// Writes `bytes` from byte `at` on; both multiples of 4. What was recorded before still sees the old content.
     pub(super) fn write(&self, buffer: &DeviceBuffer, at: u64, bytes: &[u8]) {
-        if buffer.is_awaited() || self.recording.borrow().uploaded > MOST_PENDING_BYTES {
+        if buffer.is_in_flight() || self.recording.borrow().uploaded > MOST_PENDING_BYTES {
             self.submit();
         }
         self.recording.borrow_mut().uploaded += bytes.len() as u64;
@@ -243,7 +243,7 @@ impl Recorder {
         }
         let commands = recording.encoder.map(wgpu::CommandEncoder::finish);
         let index = self.queue.submit(commands);
-        self.grave.empty();
+        self.deferred.empty();
         let done = self.signal_when_done();
         self.in_flight.borrow_mut().push_back(Submission { done, index });
     }
@@ -255,8 +255,8 @@ impl Recorder {
         done
     }
 
-    /// See [`crate::compute::Compute::pace`].
-    pub(super) async fn pace(&self) -> Result<()> {
+    /// See [`crate::compute::Compute::yield_now`].
+    pub(super) async fn yield_now(&self) -> Result<()> {
         self.forget_finished();
         let (work, uploaded) = {
             let recording = self.recording.borrow();
@@ -345,7 +345,7 @@ impl Recorder {
         };
         if !matches!(fault, Fault::Lost(_)) {
             drop(self.recording.take());
-            self.grave.empty();
+            self.deferred.empty();
             while !self.in_flight.borrow().is_empty() {
                 self.wait_for_oldest().await;
             }
