@@ -153,7 +153,7 @@ fn a_soft_cap_is_a_tangent_of_its_cap() {
 }
 
 #[test]
-fn attention_sees_what_came_before_and_nothing_else() {
+fn attention_is_over_earlier_keys_only() {
     let engine = Cpu::default();
     for (heads, kv_heads, head_size, sequences, past, length, room, window, cap) in [
         (1, 1, 1, 1, 0, 1, 1, None, None),
@@ -185,9 +185,9 @@ fn attention_sees_what_came_before_and_nothing_else() {
                     let score = 0.37 * (0..head_size).map(product).sum::<f64>();
                     cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
                 };
-                let behind = past + row % length + 1;
-                let first = window.map_or(0, |window: usize| behind.saturating_sub(window));
-                let weights: Vec<f64> = (first..behind).map(|j| score(j).exp()).collect();
+                let end = past + row % length + 1;
+                let first = window.map_or(0, |window: usize| end.saturating_sub(window));
+                let weights: Vec<f64> = (first..end).map(|j| score(j).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 expected.extend((0..head_size).map(|c| {
                     let value = |(j, w): (usize, &f64)| w * f64::from(v[key(first + j, c)]);
@@ -238,7 +238,7 @@ fn statistics_in_tiles_equal_those_of_whole_rows() {
 }
 
 #[test]
-fn rows_are_gathered_copied_parked_and_checked() {
+fn rows_are_gathered_copied_offloaded_and_checked() {
     let engine = Cpu::default();
     let x = engine.upload(3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
     assert_eq!(get(&engine, &engine.gather(&x, &[2, 0, 2]).unwrap()), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
@@ -247,9 +247,9 @@ fn rows_are_gathered_copied_parked_and_checked() {
     engine.copy_rows(&mut cache, 2, &x).unwrap();
     assert_eq!(get(&engine, &cache), [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     assert!(engine.copy_rows(&mut cache, 3, &x).is_err());
-    let parked = engine.offload(x).unwrap();
+    let offloaded = engine.offload(x).unwrap();
     assert_eq!(engine.memory(), (24, 24));
-    let mut back = engine.copy_to_engine(&parked).unwrap();
+    let mut back = engine.copy_to_engine(&offloaded).unwrap();
     engine.add(&mut back, 1.0, &engine.upload(3, &[1.0; 6]).unwrap()).unwrap();
     assert_eq!(get(&engine, &back), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     engine.add(&mut cache, -2.0, &back).unwrap();

@@ -1,11 +1,13 @@
-//! Buffers on the device: counted, and freed as soon as no recorded command needs them. Must not know what is in them.
+//! Buffers on the device: counted, and freed as soon as no recorded command needs them. Must not
+//! know what is in them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::parked::Held;
 
-/// A storage buffer on the device. Dropping it frees the memory, at once or with the next submission.
+/// A storage buffer on the device. Dropping it frees the memory, at once or with the next
+/// submission.
 #[derive(Debug)]
 pub struct DeviceBuffer {
     pub(super) buffer: wgpu::Buffer,
@@ -25,7 +27,7 @@ impl DeviceBuffer {
         self.used_in.set(self.deferred.recording.get());
     }
 
-    /// True when a recorded command needs the buffer as it is.
+    /// True when a recorded command reads or writes the buffer.
     pub(super) fn is_in_flight(&self) -> bool {
         self.used_in.get() == self.deferred.recording.get()
     }
@@ -33,8 +35,8 @@ impl DeviceBuffer {
 
 impl Drop for DeviceBuffer {
     fn drop(&mut self) {
-        // A destroyed buffer makes the submission of commands that name it fail. After the submission destroying is
-        // safe: the device keeps the memory until it is done.
+        // A destroyed buffer makes the submission of commands that name it fail. After the
+        // submission destroying is safe: the device keeps the memory until it is done.
         if self.is_in_flight() {
             self.deferred.bytes.set(self.deferred.bytes.get() + self.buffer.size());
             self.deferred.buffers.borrow_mut().push(self.buffer.clone());
@@ -44,7 +46,8 @@ impl Drop for DeviceBuffer {
     }
 }
 
-/// Where buffers wait that were dropped while recorded commands still need them.
+/// Buffers that were dropped while commands that are recorded but not submitted need them:
+/// destroyed after the submission.
 #[derive(Debug)]
 pub(super) struct DeferredDestroy {
     /// The number of the recording that is open now, from 1.
@@ -65,8 +68,8 @@ impl DeferredDestroy {
         self.bytes.get()
     }
 
-    /// Frees what waits; to be called when the open recording has been submitted or dropped.
-    pub(super) fn empty(&self) {
+    /// Destroys the buffers; to be called when the open recording has been submitted or dropped.
+    pub(super) fn destroy_all(&self) {
         self.recording.set(self.recording.get() + 1);
         self.bytes.set(0);
         for buffer in self.buffers.borrow_mut().drain(..) {

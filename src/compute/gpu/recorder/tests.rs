@@ -1,4 +1,5 @@
-//! What happens when the device fails; the operations themselves are tested against the CPU engine in `tests/`.
+//! What happens when the device fails; the operations themselves are tested against the CPU engine
+//! in `tests/`.
 
 use super::*;
 use crate::compute::gpu::Gpu;
