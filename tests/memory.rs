@@ -58,16 +58,16 @@ impl Compute for Narrow {
         self.inner.read(tensor)
     }
 
-    fn park(&self, tensor: Tensor) -> Result<Tensor> {
-        self.inner.park(tensor)
+    fn offload(&self, tensor: Tensor) -> Result<Tensor> {
+        self.inner.offload(tensor)
     }
 
-    fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {
-        self.inner.unpark(tensor)
+    fn copy_to_engine(&self, tensor: &Tensor) -> Result<Tensor> {
+        self.inner.copy_to_engine(tensor)
     }
 
-    fn pace(&self) -> Pending<'_, ()> {
-        self.inner.pace()
+    fn yield_now(&self) -> Pending<'_, ()> {
+        self.inner.yield_now()
     }
 
     fn matmul(
@@ -121,8 +121,8 @@ impl Compute for Narrow {
         self.inner.add(x, factor, y)
     }
 
-    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
-        self.inner.over_norms(x, factors)
+    fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+        self.inner.inverse_row_norms(x, factors)
     }
 
     fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {

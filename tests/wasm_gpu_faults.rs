@@ -62,6 +62,6 @@ async fn a_lost_device_stays_lost() {
     assert_eq!(next_error(&gpu).await, None);
     script("device.destroy()");
     assert_eq!(next_error(&gpu).await, Some("device-lost"));
-    assert_eq!(gpu.pace().await.unwrap_err().code(), "device-lost");
+    assert_eq!(gpu.yield_now().await.unwrap_err().code(), "device-lost");
     assert_eq!(next_error(&gpu).await, Some("device-lost"));
 }

@@ -132,7 +132,7 @@ impl Calibration {
 
     /// Gives others their turn.
     pub(crate) async fn yield_now(&self) -> Result<()> {
-        self.transformer.engine.pace().await
+        self.transformer.engine.yield_now().await
     }
 
     /// Similarity of all pairs of layers.

@@ -39,7 +39,7 @@ pub async fn product_rows(
     let slice = ((engine.info().slice_flops / row_flops.max(1.0)) as usize).max(1);
     for first in rows.clone().step_by(slice) {
         engine.matmul(x, w, first..(first + slice).min(rows.end), bias, &mut out)?;
-        engine.pace().await?;
+        engine.yield_now().await?;
         task.check()?;
     }
     Ok(out)

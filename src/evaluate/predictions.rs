@@ -200,7 +200,7 @@ async fn predictions(
         let mut normed = Vec::new();
         for (model, stream) in streams {
             let states = model.normed(stream, index).await?;
-            normed.push(engine.park(engine.gather(&states, &predicting)?)?);
+            normed.push(engine.offload(engine.gather(&states, &predicting)?)?);
         }
         let targets: Vec<u32> = group.iter().flat_map(|ids| ids[1..].to_vec()).collect();
         chunks.push(Chunk { normed, targets });
@@ -218,10 +218,10 @@ async fn sums_of(dense: &Transformer, chunks: &[Chunk], task: &Task, step: &Step
         for (chunk, state) in chunks.iter().zip(&mut states) {
             let mut logits = Vec::new();
             for normed in &chunk.normed {
-                logits.push(dense.tile_logits(&engine.unpark(normed)?, &head, task).await?);
+                logits.push(dense.tile_logits(&engine.copy_to_engine(normed)?, &head, task).await?);
             }
             engine.head_statistics(&logits[0], logits.get(1), tile.start, &chunk.targets, state)?;
-            engine.pace().await?;
+            engine.yield_now().await?;
         }
         step.advance(1)?;
     }

@@ -122,7 +122,7 @@ impl NormalEquations {
             let factors: Vec<f32> =
                 some.iter().map(|row| if (*row as usize).is_multiple_of(window) { SINK_WEIGHT } else { 1.0 }).collect();
             let mut residual = engine.gather(target, &some)?;
-            let weights = engine.over_norms(&residual, &factors)?;
+            let weights = engine.inverse_row_norms(&residual, &factors)?;
             engine.add(&mut residual, -1.0, &engine.gather(current, &some)?)?;
             // Channel by channel, so that a product of two has a sum over rows for each pair of channels.
             let mut channels = engine.zeros(self.inputs + self.outputs, some.len())?;
@@ -165,7 +165,7 @@ impl NormalEquations {
                 }
             }
         }
-        engine.pace().await
+        engine.yield_now().await
     }
 
     /// T, row-major, or its diagonal, solved in `f64` and rounded to `f32`: what a recipe keeps.

@@ -18,7 +18,7 @@ impl NormalEquations {
         let mut diagonal = vec![0.0; n];
         for panel in &panels {
             let columns = panel.rows(engine, width..width + panel.columns.end)?;
-            let norms = engine.over_norms(&columns, &vec![1.0; columns.rows])?;
+            let norms = engine.inverse_row_norms(&columns, &vec![1.0; columns.rows])?;
             let norms = engine.read(&norms).await?;
             diagonal.iter_mut().zip(norms).for_each(|(sum, over)| *sum += f64::from(over).powi(-2));
         }

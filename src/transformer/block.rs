@@ -186,7 +186,7 @@ impl Block {
     /// As [`Block::run`].
     pub async fn run_traced(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Tensor> {
         let [_, _, added] = self.compute(pass, x, positions, None).await?;
-        let stream = pass.engine.unpark(x)?;
+        let stream = pass.engine.copy_to_engine(x)?;
         pass.engine.add(x, 1.0, &added)?;
         Ok(stream)
     }
@@ -355,7 +355,7 @@ impl Block {
         let slice = ((pass.engine.info().slice_flops / head_flops.max(1.0)) as usize).clamp(1, d.kv_heads);
         for first in (0..d.kv_heads).step_by(slice) {
             pass.engine.attention(q, k, v, &shape, first..(first + slice).min(d.kv_heads), &mut out)?;
-            pass.engine.pace().await?;
+            pass.engine.yield_now().await?;
             pass.task.check()?;
         }
         Ok(out)

@@ -27,8 +27,8 @@ impl Transformer {
         let mut chunks = Vec::new();
         for group in windows.chunks(windows_per_chunk(self.engine.as_ref(), window)) {
             let states = self.embed_rows(&group.concat(), window, 0).await?;
-            chunks.push(Chunk { states: self.engine.park(states)?, sequences: group.len() });
-            self.engine.pace().await?;
+            chunks.push(Chunk { states: self.engine.offload(states)?, sequences: group.len() });
+            self.engine.yield_now().await?;
             task.check()?;
         }
         Ok(Stream { chunks, window })

@@ -21,7 +21,7 @@ impl Transformer {
     /// What reading and computing fail with.
     pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
         let chunk = stream.chunk(chunk)?;
-        self.before_head(self.engine.unpark(&chunk.states)?).await
+        self.before_head(self.engine.copy_to_engine(&chunk.states)?).await
     }
 
     async fn before_head(&self, mut states: Tensor) -> Result<Tensor> {
@@ -105,7 +105,7 @@ impl Transformer {
         let mut stream = self.embed(&[ids.to_vec()], task).await?;
         let step = task.step("logits", self.description.layers, "blocks");
         self.forward(&mut stream, 0..self.description.layers, None, task, &step).await?;
-        let states = self.engine.unpark(&stream.chunks[0].states)?;
+        let states = self.engine.copy_to_engine(&stream.chunks[0].states)?;
         let last = self.engine.gather(&states, &[ids.len() as u32 - 1])?;
         self.logits(last, task).await
     }

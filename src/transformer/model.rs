@@ -150,7 +150,7 @@ impl Transformer {
     /// What the engine fails with.
     pub async fn observe(&self, stream: &Stream, observer: &mut dyn Observer) -> Result<()> {
         for (index, chunk) in stream.chunks.iter().enumerate() {
-            let states = self.engine.unpark(&chunk.states)?;
+            let states = self.engine.copy_to_engine(&chunk.states)?;
             show(self.engine.as_ref(), &states, 0, index, observer).await?;
         }
         Ok(())
@@ -184,17 +184,17 @@ async fn run_block(
 ) -> Result<Vec<Chunk>> {
     let mut chunks = Vec::new();
     for (index, chunk) in stream.chunks.iter().enumerate() {
-        let mut states = pass.engine.unpark(&chunk.states)?;
+        let mut states = pass.engine.copy_to_engine(&chunk.states)?;
         let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
         block.run(pass, &mut states, positions, None).await?;
         if let Some(observer) = observer {
             show(pass.engine, &states, layer, index, *observer).await?;
         }
-        chunks.push(Chunk { states: pass.engine.park(states)?, sequences: chunk.sequences });
+        chunks.push(Chunk { states: pass.engine.offload(states)?, sequences: chunk.sequences });
     }
     if let Some(last) = chunks.last() {
         // A device tells late that it had no room; what is read from it is there.
-        let last = pass.engine.unpark(&last.states)?;
+        let last = pass.engine.copy_to_engine(&last.states)?;
         pass.engine.read(&pass.engine.gather(&last, &[0])?).await?;
     }
     Ok(chunks)

@@ -111,7 +111,7 @@ impl Transformer {
         let mut attention = Vec::new();
         for layer in layers {
             let block = self.load_block(layer).await?;
-            let before = self.engine.unpark(&states)?;
+            let before = self.engine.copy_to_engine(&states)?;
             attention.push([before, block.run_traced(&pass, &mut states, positions).await?]);
         }
         Ok(ActivationTrace { attention, output: states })
@@ -121,7 +121,7 @@ impl Transformer {
     fn chunk(&self, stream: &Stream, chunk: usize) -> Result<(Tensor, Positions)> {
         let chunk = stream.chunk(chunk)?;
         let positions = Positions { sequences: chunk.sequences, length: stream.window, past: 0 };
-        Ok((self.engine.unpark(&chunk.states)?, positions))
+        Ok((self.engine.copy_to_engine(&chunk.states)?, positions))
     }
 
     fn pass<'a>(&'a self, ropes: &'a [Tensor], task: &'a Task) -> Pass<'a> {

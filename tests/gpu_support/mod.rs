@@ -278,8 +278,8 @@ pub async fn statistics(gpu: &Gpu) {
 
 pub async fn rows_and_copies(gpu: &Gpu) {
     let x = gpu.upload(3, &values(9, 1)).unwrap();
-    let kept = gpu.park(x).unwrap();
-    let mut changed = gpu.unpark(&kept).unwrap();
+    let kept = gpu.offload(x).unwrap();
+    let mut changed = gpu.copy_to_engine(&kept).unwrap();
     gpu.add(&mut changed, 1.0, &kept).unwrap();
     let doubled: Vec<f32> = values(9, 1).iter().map(|value| value * 2.0).collect();
     assert_eq!(gpu.read(&changed).await.unwrap(), doubled, "a copy may be changed");
@@ -318,7 +318,7 @@ pub async fn transposes(gpu: &Gpu) {
         let run = |engine: &dyn Compute| {
             let x = engine.upload(n, &values(n * d, 1)).unwrap();
             let factors: Vec<f32> = (0..n).map(|i| (i % 3) as f32 * 0.5 + 0.5).collect();
-            let weights = engine.over_norms(&x, &factors).unwrap();
+            let weights = engine.inverse_row_norms(&x, &factors).unwrap();
             let weighted = engine.transpose(&x, Some(&weights)).unwrap();
             let mut gram = engine.zeros(d, d).unwrap();
             engine.matmul(&weighted, &engine.to_matrix(&weighted).unwrap(), 0..d, None, &mut gram).unwrap();
@@ -333,7 +333,7 @@ pub async fn transposes(gpu: &Gpu) {
         }
     }
     let x = gpu.zeros(3, 2).unwrap();
-    assert!(gpu.over_norms(&x, &[1.0]).is_err());
+    assert!(gpu.inverse_row_norms(&x, &[1.0]).is_err());
     assert!(gpu.transpose(&x, Some(&gpu.zeros(2, 1).unwrap())).is_err());
     assert_eq!(gpu.transpose(&gpu.zeros(0, 3).unwrap(), None).unwrap().rows, 3);
     assert_eq!(gpu.to_matrix(&gpu.zeros(0, 3).unwrap()).unwrap().columns, 3);
@@ -374,7 +374,7 @@ pub async fn order(gpu: &Gpu) {
         gpu.matmul(&x, &w, 0..1, None, &mut out).unwrap();
         gpu.add(&mut sum, 1.0, &out).unwrap();
         if i % 50 == 0 {
-            gpu.pace().await.unwrap();
+            gpu.yield_now().await.unwrap();
         }
     }
     assert_eq!(gpu.read(&sum).await.unwrap(), [4.0 * 300.0 * 299.0 / 2.0; 5]);
@@ -397,6 +397,6 @@ pub async fn limits(gpu: &Gpu) {
     let rows = (gpu.info().max_matrix_bytes / 4 + 4) as usize;
     assert_eq!(gpu.zeros(rows, 1).unwrap_err().code(), "out-of-memory");
     assert_eq!(gpu.matrix(rows, 1, Dtype::F32).unwrap_err().code(), "out-of-memory");
-    gpu.pace().await.unwrap();
+    gpu.yield_now().await.unwrap();
     assert_eq!(gpu.read(&gpu.upload(1, &[7.0]).unwrap()).await.unwrap(), [7.0]);
 }

@@ -7,6 +7,8 @@ mod book;
 mod checks;
 mod command;
 mod families;
+#[cfg(test)]
+mod house;
 mod serve;
 mod settings;
 mod site;
@@ -25,6 +27,7 @@ cargo xtask build                          build the static site into www/dist
 cargo xtask test [--only STEP]             run all checks and tests, or one step of them
 cargo xtask bench                          measure the speed, natively and in Chromium
 cargo xtask families [--check]             measure every family against transformers, write (or check) the table
+cargo xtask house                          show where the code breaks a rule of the house: arrows, words, sizes
 cargo xtask lineup MODEL [options]         hold the methods against each other; --help lists the options
 
 steps of the tests:
@@ -39,6 +42,7 @@ enum Request {
     Test { only: Option<String> },
     Bench,
     Families { check: bool },
+    House,
     Lineup { arguments: Vec<OsString> },
 }
 
@@ -68,8 +72,15 @@ fn perform(request: Request) -> Result<()> {
         Request::Test { only } => checks::test(&settings, only.as_deref()),
         Request::Bench => checks::bench(&settings),
         Request::Families { check } => families::families(check),
+        Request::House => house_rules(),
         Request::Lineup { arguments } => lineup(&arguments),
     }
+}
+
+/// The rules are tests, so that no other command waits for the parser of Rust that they need.
+fn house_rules() -> Result<()> {
+    let mut tests = command::cargo(["test", "--quiet", "--package", "xtask", "--profile", "xtask", "house::"])?;
+    command::run(tests.env("RUST_BACKTRACE", "0"))
 }
 
 /// The program is an example of the library, so that the page's build stays free of it.
@@ -95,6 +106,7 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
                     "test" => Request::Test { only: None },
                     "bench" => Request::Bench,
                     "families" => Request::Families { check: false },
+                    "house" => Request::House,
                     "lineup" => return Ok(Request::Lineup { arguments: arguments.raw_args()?.collect() }),
                     other => {
                         anyhow::bail!("there is no command `{other}`\n\n{HELP}{}", checks::steps())
@@ -125,6 +137,7 @@ mod tests {
         );
         assert_eq!(parsed(&["test", "--only", "native"])?, Request::Test { only: Some("native".to_owned()) });
         assert_eq!(parsed(&["build"])?, Request::Build);
+        assert_eq!(parsed(&["house"])?, Request::House);
         assert_eq!(parsed(&["families", "--check"])?, Request::Families { check: true });
         let arguments = ["demo", "--seeds", "0,1"];
         assert_eq!(

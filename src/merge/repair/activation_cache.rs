@@ -45,12 +45,14 @@ impl ChunkCache {
         compute: impl AsyncFnOnce() -> Result<Vec<Tensor>>,
     ) -> Result<Vec<Tensor>> {
         if let Some(kept) = self.chunks.get(chunk).and_then(OnceCell::get) {
-            return kept.iter().map(|tensor| engine.unpark(tensor)).collect();
+            return kept.iter().map(|tensor| engine.copy_to_engine(tensor)).collect();
         }
         let tensors = compute().await?;
         let bytes: u64 = tensors.iter().map(|tensor| 4 * (tensor.rows * tensor.columns) as u64).sum();
         if let (Some(left), Some(place)) = (self.room.0.get().checked_sub(bytes), self.chunks.get(chunk)) {
-            let _ = place.set(tensors.iter().map(|tensor| engine.park(engine.unpark(tensor)?)).collect::<Result<_>>()?);
+            let _ = place.set(
+                tensors.iter().map(|tensor| engine.offload(engine.copy_to_engine(tensor)?)).collect::<Result<_>>()?,
+            );
             self.room.0.set(left);
             self.bytes.set(self.bytes.get() + bytes);
         }

@@ -262,7 +262,7 @@ mod tests {
                     let before = model_of(&state).await;
                     fit_mlp_input_maps(&context, &mut state, [0, place], &targets, &task).await.unwrap();
                     let read = async |states: &[Tensor; 2]| {
-                        let states = engine.unpark(&states[usize::from(!d.parallel)]);
+                        let states = engine.copy_to_engine(&states[usize::from(!d.parallel)]);
                         let read = before.mlp_input(place, states.unwrap(), &task).await.unwrap();
                         matrix(&engine.read(&read).await.unwrap(), d.hidden)
                     };

@@ -1,5 +1,5 @@
-// out[row] = factors[row] / |x[row]|. One workgroup computes one row. The type `Lanes`, its `WIDTH` and `inner` depend on
-// the number of columns.
+// out[row] = factors[row] / |x[row]|. One workgroup computes one row. The type `Lanes`, its `WIDTH`
+// and `inner` depend on the number of columns.
 
 struct Shape {
     n: u32,       // rows
