@@ -3,7 +3,7 @@
  * programs which build modules together look for: they move the files, and put the new address in.
  */
 import { MkaError } from "./error";
-import { startOf } from "../heldout";
+import { startOf } from "./heldout";
 import type { CalibrateOptions } from "../wasm/mka_lab.js";
 import type { Watch } from "./types";
 

@@ -1,6 +1,6 @@
 /** What calibrating a model gave: its hidden states at chosen rows, and every measure that is made from them. */
 import { split } from "./options";
-import type { Made, Remote } from "./remote";
+import type { Made, Remote } from "./proxy";
 import type {
   CalibrationInfo,
   Embedding,

@@ -2,7 +2,7 @@
  * The page's end of the wire to the worker: one call at a time, cancelling past the queue, and a new worker where the old
  * one crashed or does not answer a cancel in time. It knows messages, not models.
  */
-import type { Figures, Method, Reply, Request } from "../protocol";
+import type { Figures, Method, Reply, Request } from "../shared/protocol";
 import { abortError, crashError, MkaError, revive } from "./error";
 import { type Spawned, spawn } from "./spawn";
 import type { LineupPoint, Progress, Token } from "./types";

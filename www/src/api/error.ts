@@ -1,5 +1,5 @@
 /** The one error that the interface throws besides `AbortError`. */
-import type { PlainError } from "../protocol";
+import type { PlainError } from "../shared/protocol";
 
 export type MkaErrorCode =
   | "not-a-checkpoint"

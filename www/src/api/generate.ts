@@ -1,6 +1,6 @@
 /** Tokens as they come, as an async generator. */
 import { split } from "./options";
-import type { Made, Remote } from "./remote";
+import type { Made, Remote } from "./proxy";
 import type { GenerateOptions, Token } from "./types";
 
 export async function* generate(

@@ -2,7 +2,7 @@
 import { calibratedOn } from "./builtin";
 import { MkaError } from "./error";
 import { split } from "./options";
-import type { Made, Remote } from "./remote";
+import type { Made, Remote } from "./proxy";
 import type { LineupOptions, LineupPoint } from "./types";
 
 /** The model that a point was measured on; undefined for a method that failed. */

@@ -5,7 +5,7 @@ import type { Connection } from "./connection";
 import { generate } from "./generate";
 import { lineup } from "./lineup";
 import { split } from "./options";
-import { type Made, Remote } from "./remote";
+import { type Made, Remote } from "./proxy";
 import { saveFiles } from "./save";
 import type {
   CalibrateOptions,
@@ -30,7 +30,7 @@ import type {
   Token,
   Watch,
 } from "./types";
-import type { Source } from "../protocol";
+import type { Source } from "../shared/protocol";
 import type { MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
 
 /** Every choice of a merge. Without `recipe`, a calibration of the same model is needed for all selections that measure. */

@@ -1,5 +1,5 @@
 /** What the user named as a model -> where the worker reads it. */
-import type { NamedBlob, Source } from "../protocol";
+import type { NamedBlob, Source } from "../shared/protocol";
 import { MkaError } from "./error";
 
 /** Files of a folder, the URL of one, or `hub:owner/name[@revision]`. */

@@ -1,7 +1,7 @@
 /** Starts the worker, also for an `mka.js` that was imported from another origin. */
 import wasmFile from "../wasm/mka_lab_bg.wasm?url";
 import workerUrl from "../worker/worker.ts?worker&url";
-import type { Request } from "../protocol";
+import type { Request } from "../shared/protocol";
 import { MkaError } from "./error";
 
 /** A running worker and the end of what was made to start it. */

@@ -1,5 +1,5 @@
 /** The models that are kept in this browser. Needs no engine. */
-import * as kept from "../store/kept";
+import * as kept from "../shared/cache";
 import { MkaError } from "./error";
 import { HUB, named } from "./source";
 import type { StoredModel } from "./types";

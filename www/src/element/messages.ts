@@ -2,7 +2,7 @@
  * The messages between embed.html and the page around it, and what makes one valid: what comes in is anybody's. Types are for
  * both sides; knows nothing of the element.
  */
-import type { PlainError } from "../protocol";
+import type { PlainError } from "../shared/protocol";
 import type { MkaLabProgress, MkaLabResult, MkaLabStatus } from "./mka-lab";
 
 /** A file of a model: the page has it as a File, or as bytes with a name. */

@@ -19,7 +19,7 @@ import {
   type Summary,
 } from "#mka";
 import { mostRemovable, pairsOf } from "../page/rules";
-import { heldOut } from "../heldout";
+import { heldOut } from "../api/heldout";
 import { T } from "../page/texts";
 import { type Piece, pieces } from "../page/charts/difference";
 import { align, type Cloud, leading } from "../page/charts/procrustes";

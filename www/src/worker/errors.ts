@@ -1,5 +1,5 @@
 /** Errors on their way out of the worker. */
-import type { PlainError } from "../protocol";
+import type { PlainError } from "../shared/protocol";
 
 /** An error of this side that has a code, as a plain object: the wasm code passes such an object through unchanged. */
 export function mkaError(code: string, message: string, hint: string): PlainError {

@@ -2,7 +2,7 @@
  * A model on a hub, by the hub's public layout: HUB/owner/name/resolve/revision/file, and the listing of
  * HUB/api/models/owner/name/tree/revision, which a mirror may lack.
  */
-import type { HubSource } from "../protocol";
+import type { HubSource } from "../shared/protocol";
 import { INDEX, type Look, lookIn, type Place, usualFiles, whole } from "./listing";
 import { ask } from "./network";
 import { type Host, isMissing, networkError, refusal } from "./refusals";

@@ -1,5 +1,5 @@
 /** Requests that are patient: they wait and try again where that helps, and fail in words where it does not. */
-import { gathered } from "../gather";
+import { gathered } from "../shared/blobs";
 import { type Host, isMissing, type NetworkError, networkError, refusal, unreachable } from "./refusals";
 
 /** How often something is tried before it fails. The pauses between add up to about nine seconds. */

@@ -1,11 +1,11 @@
 /** Opens what the user named: files, a folder behind a URL, or a model on a hub; from what is kept where that is right. */
-import type { PlainError, RemoteSource, Source } from "../protocol";
-import { digest, type Manifest } from "../store/kept";
+import type { PlainError, RemoteSource, Source } from "../shared/protocol";
+import { digest, type Manifest } from "../shared/cache";
 import { mkaError } from "./errors";
 import { hubHead, hubPlace, listHub } from "./hub";
 import { folderPlace, head, listFolder, type Place } from "./listing";
 import { type Listed, RemoteFile } from "./remote";
-import { failed, notKept, Shelf } from "./shelf";
+import { failed, notKept, Shelf } from "./cache";
 import { fromBlob, type SourceFile } from "./source";
 
 /** A model's files, and what is known of where they come from. */

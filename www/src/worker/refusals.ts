@@ -1,5 +1,5 @@
 /** What a server's answers mean, in words: what happened, and what to do. */
-import type { PlainError } from "../protocol";
+import type { PlainError } from "../shared/protocol";
 import { mkaError } from "./errors";
 
 /** A server that files come from. */

@@ -1,9 +1,9 @@
 /** A file on a server, read by range; what is kept of it comes from the disk, and what is read may be kept. */
-import { gathered } from "../gather";
-import { PIECE, pieceLength } from "../store/kept";
+import { gathered } from "../shared/blobs";
+import { PIECE, pieceLength } from "../shared/cache";
 import { type Answer, ask, Patience } from "./network";
 import { type Host, isMissing, networkError, sentWhole } from "./refusals";
-import type { Drawer } from "./shelf";
+import type { Drawer } from "./cache";
 import { readBlob, type SourceFile } from "./source";
 
 /** A file as a listing or a first look tells it. */

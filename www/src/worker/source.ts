@@ -1,7 +1,7 @@
 /** What the wasm code reads from, and files that the user chose. */
-import type { NamedBlob } from "../protocol";
+import type { NamedBlob } from "../shared/protocol";
 import { mkaError } from "./errors";
-import { turn } from "./turn";
+import { turn } from "./yield";
 
 /** Only workers have it; the page's library of types leaves it out. */
 declare class FileReaderSync {

@@ -3,7 +3,7 @@
  * handles' second life and the words of the interface are on the page's side.
  */
 import init, { Calibration, Lab, Model, Task } from "../wasm/mka_lab.js";
-import type { Figures, Method, PlainError, Reply, Request, Source } from "../protocol";
+import type { Figures, Method, PlainError, Reply, Request, Source } from "../shared/protocol";
 import { isTrap, mkaError, plain } from "./errors";
 import { downloadRate, watchDownloads } from "./network";
 import { type Opened, openSource } from "./open";

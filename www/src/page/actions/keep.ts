@@ -1,6 +1,6 @@
 /** Taking the merged model home. */
 import { MkaError, type ModelFile } from "#mka";
-import { chunksOf, gathered } from "../../gather";
+import { chunksOf, gathered } from "../../shared/blobs";
 import { state } from "../state";
 import { T } from "../texts";
 import { job, type Watch } from "./job";

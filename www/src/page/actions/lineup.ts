@@ -1,6 +1,6 @@
 /** The line-up, and what else is asked of models: questions, facts, a text at each depth, recipes edited and compared. */
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
-import { endOf } from "../../heldout";
+import { endOf } from "../../api/heldout";
 import { state, update } from "../state";
 import { T } from "../texts";
 import { job, show, type Watch } from "./job";

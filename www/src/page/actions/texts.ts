@@ -1,6 +1,6 @@
 /** The built-in held-out text, and text files that the user drops. */
 import { builtInTexts } from "#mka";
-import { heldOut } from "../../heldout";
+import { heldOut } from "../../api/heldout";
 import { type Place, type TextChoice, update } from "../state";
 import { show } from "./job";
 

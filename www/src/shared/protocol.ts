@@ -2,7 +2,7 @@
  * The messages between the interface (src/api, on the page's side) and the worker (src/worker), which holds the wasm.
  * Neither side knows more of the other than this file.
  */
-import type { LineupPoint, Memory, Progress, Token } from "./api/types";
+import type { LineupPoint, Memory, Progress, Token } from "../api/types";
 
 /** What the worker tells of itself with every reply, in bytes. */
 export interface Figures extends Memory {

@@ -1,5 +1,5 @@
 /** What is kept of one model: the worker's half of src/store/kept.ts, which fills and reads. It knows no network. */
-import type { PlainError } from "../protocol";
+import type { PlainError } from "../shared/protocol";
 import {
   alone,
   drawerFolder,
@@ -10,7 +10,7 @@ import {
   remove,
   root,
   shelfName,
-} from "../store/kept";
+} from "../shared/cache";
 import { mkaError } from "./errors";
 
 /** The part of the file system that only workers have; TypeScript's library for pages lacks it. */
