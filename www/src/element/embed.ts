@@ -4,7 +4,7 @@
  */
 import "./embed.css";
 import { MkaError } from "../api/error";
-import { T } from "../page/texts";
+import { T } from "../ui/texts";
 import { ATTRIBUTES, allowedOrigins, type EmbedReply, type EmbedRequest, plainError, readRequest, toFiles } from "./messages";
 import "./mka-lab";
 

@@ -6,7 +6,7 @@ import { render } from "lit-html";
 import { MkaError } from "../api/error";
 import type { ModelFiles } from "../api/source";
 import type { Comparison, LayerMatrix, Progress, Recipe, Summary } from "../api/types";
-import { T } from "../page/texts";
+import { T } from "../ui/texts";
 import { addressOf, modelOf, type Panel, panelsOf, removeOf, seedOf, type Theme, themeOf } from "./attributes";
 import type { Pictures } from "./pictures";
 import { Run } from "./running";

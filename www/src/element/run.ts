@@ -18,11 +18,11 @@ import {
   type RowTexts,
   type Summary,
 } from "#mka";
-import { mostRemovable, pairsOf } from "../page/rules";
+import { mostRemovable, pairsOf } from "../ui/rules";
 import { heldOut } from "../api/heldout";
-import { T } from "../page/texts";
-import { type Piece, pieces } from "../page/charts/difference";
-import { align, type Cloud, leading } from "../page/charts/procrustes";
+import { T } from "../ui/texts";
+import { type Piece, pieces } from "../ui/charts/difference";
+import { align, type Cloud, leading } from "../ui/charts/procrustes";
 import { type BuiltInName, type HubName, isBuiltIn, type Panel } from "./attributes";
 
 const SEQUENCES = 16;

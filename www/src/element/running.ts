@@ -1,6 +1,6 @@
 /** One run at a time for an element: loads what runs it, lets a new run wait for the end of the old one, cancels, frees. */
 import { abortError, MkaError } from "../api/error";
-import { T } from "../page/texts";
+import { T } from "../ui/texts";
 import type { Session, Watch, Wishes } from "./run";
 
 export class Run {

@@ -6,7 +6,7 @@
 import { BOUNDS, type Bounds, BUILT_IN_TOKENS } from "./bounds";
 import { PARTS } from "./part";
 import { state, type State } from "./state";
-import { T } from "./texts";
+import { T } from "../ui/texts";
 import { STEPS } from "./tour/steps";
 
 /** What an address keeps of the state. */

@@ -9,7 +9,7 @@ import { chooseMeasure, remapSoon } from "./actions/measure";
 import { merge } from "./actions/merge";
 import { isPart } from "./part";
 import { state, update } from "./state";
-import { T } from "./texts";
+import { T } from "../ui/texts";
 import { setTheme } from "./theme";
 import { unfolded } from "./unfold";
 

@@ -1,22 +1,22 @@
 /** Starts the page. */
 import "./style/base.css";
-import "./style/controls.css";
+import "../ui/style/controls.css";
 import "./style/frame.css";
-import "./style/sheet.css";
-import "./style/status.css";
-import "./style/charts.css";
+import "../ui/style/sheet.css";
+import "../ui/style/status.css";
+import "../ui/style/charts.css";
 import "./style/tour.css";
 import "./style/forced.css";
 import { render } from "lit-html";
 import { loadExample } from "./actions/example";
-import { drawInSight } from "./charts/chart";
+import { drawInSight } from "../ui/charts/chart";
 import { acceptDrops } from "./drop";
 import { followState, openLink } from "./link";
 import { watchParts } from "./part";
 import { refreshKept } from "./actions/remote";
 import { keepForOffline } from "./offline";
 import { onUpdate, state } from "./state";
-import { T } from "./texts";
+import { T } from "../ui/texts";
 import { restoreTheme } from "./theme";
 import { drawTour, restoreTour } from "./tour/tour";
 import { unfold } from "./unfold";

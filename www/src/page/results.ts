@@ -1,10 +1,10 @@
 /** Everything that is measured of a model and of its merge: what the pictures show, computed here or earlier. */
 import type { CalibrationInfo, Comparison, SimilarityName, Summary } from "#mka";
-import type { Matrix } from "./charts/heatmap";
-import { type Step, stepsOf } from "./charts/lineage";
-import type { Series } from "./charts/perplexity";
-import type { Cloud } from "./charts/procrustes";
-import type { Rows } from "./charts/rows";
+import type { Matrix } from "../ui/charts/heatmap";
+import { type Step, stepsOf } from "../ui/charts/lineage";
+import type { Series } from "../ui/charts/perplexity";
+import type { Cloud } from "../ui/charts/procrustes";
+import type { Rows } from "../ui/charts/rows";
 import { state } from "./state";
 
 export interface Results {

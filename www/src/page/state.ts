@@ -18,13 +18,13 @@ import type {
 } from "#mka";
 import type { Correction } from "./address";
 import type { Part } from "./part";
-import type { Series } from "./charts/perplexity";
-import type { Cloud } from "./charts/procrustes";
-import type { Colouring, Rows } from "./charts/rows";
+import type { Series } from "../ui/charts/perplexity";
+import type { Cloud } from "../ui/charts/procrustes";
+import type { Colouring, Rows } from "../ui/charts/rows";
 import type { Difference } from "./example/agree";
 import type { Example } from "./example/format";
-import { mostAlike, mostRemovable, pairsOf, type Protection, protectionFor } from "./rules";
-import { T } from "./texts";
+import { mostAlike, mostRemovable, pairsOf, type Protection, protectionFor } from "../ui/rules";
+import { T } from "../ui/texts";
 import type { TourStep } from "./tour/steps";
 
 export type JobName = keyof typeof T.status.jobs;

@@ -1,9 +1,9 @@
 /** What every depth costs: merges of one layer, of two, and so on, each by several methods, each measured. */
 import { MkaError } from "#mka";
-import type { Series } from "../charts/perplexity";
-import { mostRemovable } from "../rules";
+import type { Series } from "../../ui/charts/perplexity";
+import { mostRemovable } from "../../ui/rules";
 import { state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { job, type Watch } from "./job";
 import { presets } from "./load";
 import { calibrateWithin } from "./measure";

@@ -4,7 +4,7 @@ import { differences } from "../example/agree";
 import { type Example, EXAMPLE_MODEL, fromFile, type Settings, toFile } from "../example/format";
 import { here } from "../results";
 import { state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { depthWithin } from "./depth";
 import { job, nextStep } from "./job";
 import { choosePreset, openBuiltInWithin, presets } from "./load";

@@ -1,7 +1,7 @@
 /** One job at a time: progress, cancelling, and errors in plain words. */
 import { MkaError, type Progress } from "#mka";
 import { type JobName, type Place, state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { outcome } from "./outcome";
 
 /** What the steps of a job pass on to the interface. */

@@ -2,7 +2,7 @@
 import { MkaError, type ModelFile } from "#mka";
 import { chunksOf, gathered } from "../../shared/blobs";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { job, type Watch } from "./job";
 
 export const canSaveFolder = "showDirectoryPicker" in window;

@@ -2,7 +2,7 @@
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
 import { endOf } from "../../api/heldout";
 import { state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { job, show, type Watch } from "./job";
 import { mergeWithin } from "./merge";
 

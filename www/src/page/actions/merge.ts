@@ -2,7 +2,7 @@
 import { MkaError, type MergeOptions, type Recipe } from "#mka";
 import { EXAMPLE_MODEL } from "../example/format";
 import { comparesLayers, pickedPairs, protection, removing, state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { forgetMerged, openBuiltIn } from "./load";
 import { calibrateWithin } from "./measure";
 import { job, nextStep, show, type Watch } from "./job";

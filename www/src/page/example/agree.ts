@@ -1,6 +1,6 @@
 /** How far two runs of the same settings are from each other, quantity by quantity. */
-import type { Cloud } from "../charts/procrustes";
-import { misfit } from "../charts/procrustes";
+import type { Cloud } from "../../ui/charts/procrustes";
+import { misfit } from "../../ui/charts/procrustes";
 import type { Results } from "../results";
 
 export type Quantity =

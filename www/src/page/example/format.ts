@@ -3,7 +3,7 @@
  * have 12 bits each, and so two characters.
  */
 import type { Preset, SimilarityName } from "#mka";
-import type { Cloud } from "../charts/procrustes";
+import type { Cloud } from "../../ui/charts/procrustes";
 import type { Results } from "../results";
 import type { State } from "../state";
 

@@ -3,7 +3,7 @@ import { html, nothing } from "lit-html";
 import { calibrate } from "../actions/measure";
 import { BOUNDS, BUILT_IN_TOKENS } from "../bounds";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { budgetField, expectation } from "./forecast";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
 

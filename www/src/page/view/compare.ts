@@ -2,11 +2,11 @@
 import { html } from "lit-html";
 import { compare, write } from "../actions/merge";
 import { BOUNDS } from "../bounds";
-import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../charts/difference";
-import { bytes, figure, parameters, percent } from "../format";
+import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../../ui/charts/difference";
+import { bytes, figure, parameters, percent } from "../../ui/format";
 import { shown } from "../results";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { depthCurves } from "./depth";
 import { mergedLayers, proof } from "./merged";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";

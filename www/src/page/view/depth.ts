@@ -2,11 +2,11 @@
 import { html, nothing } from "lit-html";
 import { deepest, measureDepth } from "../actions/depth";
 import { presets } from "../actions/load";
-import { MOST_SERIES, perplexityChart, perplexityTable } from "../charts/perplexity";
-import { figure } from "../format";
+import { MOST_SERIES, perplexityChart, perplexityTable } from "../../ui/charts/perplexity";
+import { figure } from "../../ui/format";
 import { shown } from "../results";
 import { removable, state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { busy, button, checkbox, numberField, type View } from "./parts";
 import { picture } from "./picture";
 

@@ -4,9 +4,9 @@ import { offer } from "../actions/keep";
 import { runFile, runHere } from "../actions/example";
 import type { Difference } from "../example/agree";
 import type { Example } from "../example/format";
-import { figure } from "../format";
+import { figure } from "../../ui/format";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { button, trouble, type View } from "./parts";
 
 /** It has the same height with a model and without, so that nothing moves when one is opened. */

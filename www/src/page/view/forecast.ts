@@ -3,9 +3,9 @@ import { html, nothing } from "lit-html";
 import type { Estimate } from "#mka";
 import { forecast, setBudget } from "../actions/forecast";
 import { BOUNDS } from "../bounds";
-import { bytes, duration } from "../format";
+import { bytes, duration } from "../../ui/format";
 import { removing, state, triesOnOriginal } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { busy, button, numberField, type View } from "./parts";
 
 /** Beside the button that starts: what it will take, or a way to find out. */

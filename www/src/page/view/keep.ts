@@ -2,9 +2,9 @@
 import { html, nothing } from "lit-html";
 import { canSaveFolder, downloadZip, offer, saveFolder } from "../actions/keep";
 import { show } from "../actions/job";
-import { bytes } from "../format";
+import { bytes } from "../../ui/format";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { busy, button, panel, trouble, type View } from "./parts";
 
 /** Bytes that a browser does not like to gather in its temporary storage. */

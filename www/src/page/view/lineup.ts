@@ -16,10 +16,10 @@ import {
   takeRecipe,
   writeDepths,
 } from "../actions/lineup";
-import { lineupChart, type LineupMark } from "../charts/lineup";
-import { figure, percent } from "../format";
+import { lineupChart, type LineupMark } from "../../ui/charts/lineup";
+import { figure, percent } from "../../ui/format";
 import { state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { busy, button, checkbox, fileButton, labelled, numberField, selectField, trouble, type View } from "./parts";
 
 const picture = lineupChart();

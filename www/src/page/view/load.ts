@@ -1,9 +1,9 @@
 /** Panel 1: choose a model; what its headers tell. */
 import { html, nothing } from "lit-html";
 import { openBuiltIn, openModel } from "../actions/load";
-import { bytes, parameters } from "../format";
+import { bytes, parameters } from "../../ui/format";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { keptList, remoteForm, transfer } from "./remote";
 import { fact, fileButton, panel, trouble, type View, warnings } from "./parts";
 

@@ -1,15 +1,15 @@
 /** The manifold of each layer: one large, moving from layer to layer, and all of them small. */
 import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
-import { layersChart } from "../charts/layers";
-import { align, type Cloud, misfit } from "../charts/procrustes";
-import { colourOf, type Colouring, type Groups, group, type Rows, visible } from "../charts/rows";
-import { scatter } from "../charts/scatter";
-import type { Table } from "../charts/table";
+import { layersChart } from "../../ui/charts/layers";
+import { align, type Cloud, misfit } from "../../ui/charts/procrustes";
+import { colourOf, type Colouring, type Groups, group, type Rows, visible } from "../../ui/charts/rows";
+import { scatter } from "../../ui/charts/scatter";
+import type { Table } from "../../ui/charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { shown } from "../results";
 import { state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { pause, play, showLayer } from "../actions/manifold";
 import { panel, selectField, type View } from "./parts";
 import { picture } from "./picture";

@@ -4,7 +4,7 @@ import { startEngine } from "../actions/load";
 import { visit } from "../link";
 import { goToPart, type Part, PARTS } from "../part";
 import { state, type Theme, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { setTheme } from "../theme";
 import { STEPS } from "../tour/steps";
 import { enterTour } from "../tour/tour";

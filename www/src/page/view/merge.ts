@@ -4,9 +4,9 @@ import { live } from "lit-html/directives/live.js";
 import { choosePreset, presets } from "../actions/load";
 import { merge, replay, resetPicks, undoPick } from "../actions/merge";
 import { BOUNDS } from "../bounds";
-import { bytes, figure, parameters } from "../format";
+import { bytes, figure, parameters } from "../../ui/format";
 import { comparesLayers, foreseen, pickedPairs, removable, removing, state, triesOnOriginal, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { trialsExpectation } from "./forecast";
 import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View } from "./parts";
 

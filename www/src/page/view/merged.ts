@@ -1,10 +1,10 @@
 /** What a merge did: the survivors and what they are made of, and the distances of each new tensor from its parents. */
 import { html, nothing } from "lit-html";
-import { figure } from "../format";
-import type { Step } from "../charts/lineage";
+import { figure } from "../../ui/format";
+import type { Step } from "../../ui/charts/lineage";
 import type { Summary } from "#mka";
 import { shown } from "../results";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import type { View } from "./parts";
 import { stack } from "./stack";
 

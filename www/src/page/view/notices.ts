@@ -2,7 +2,7 @@
 import { html, nothing } from "lit-html";
 import { isBuiltIn, lastName, link, openAddress, openWanted } from "../link";
 import { state, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { button, checkbox, type View } from "./parts";
 
 /** So many corrections are listed; the rest is counted. */

@@ -1,7 +1,7 @@
 /** The whole page: its head, the panels in reading order, and the status bar. */
 import { html, nothing } from "lit-html";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { isThere } from "../unfold";
 import { calibratePanel } from "./calibrate";
 import { comparePanel } from "./compare";

@@ -5,7 +5,7 @@ import { live } from "lit-html/directives/live.js";
 import { refuse } from "../actions/job";
 import { takeTextFile } from "../actions/texts";
 import { type Place, state, type TextChoice, update } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 
 export type View = TemplateResult | typeof nothing;
 

@@ -4,10 +4,10 @@ import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import { openModel } from "../actions/load";
 import { deleteKept, downloadAll, isOpen, keptOfOpen, remoteOptions } from "../actions/remote";
-import { bytes, duration } from "../format";
+import { bytes, duration } from "../../ui/format";
 import { lastName } from "../link";
 import { state } from "../state";
-import { T } from "../texts";
+import { T } from "../../ui/texts";
 import { button, checkbox, labelled, type View, warnings } from "./parts";
 
 export function remoteForm(): View {
