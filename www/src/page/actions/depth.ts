@@ -2,7 +2,7 @@
 import { MkaError } from "#mka";
 import type { Series } from "../../ui/charts/perplexity";
 import { mostRemovable } from "../../ui/rules";
-import { state, update } from "../state";
+import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { job, type Watch } from "./job";
 import { presets } from "./load";

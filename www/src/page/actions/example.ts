@@ -1,9 +1,9 @@
 /** The precomputed run: loading it, and computing the same here. */
 import type { SimilarityName } from "#mka";
-import { differences } from "../example/agree";
-import { type Example, EXAMPLE_MODEL, fromFile, type Settings, toFile } from "../example/format";
-import { here } from "../results";
-import { state, update } from "../state";
+import { differences } from "../run/agreement";
+import { type Example, EXAMPLE_MODEL, fromFile, type Settings, toFile } from "../run/file";
+import { here } from "../run/results";
+import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { depthWithin } from "./depth";
 import { job, nextStep } from "./job";

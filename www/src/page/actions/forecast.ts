@@ -1,5 +1,5 @@
 /** What a run will take, told beforehand, and how much of the machine it may take. */
-import { state, update } from "../state";
+import { state, update } from "../state/state";
 import { job, show } from "./job";
 
 /** From so many bytes on a model on this machine is measured as soon as it is open: its user should know before waiting. */

@@ -1,6 +1,6 @@
 /** One job at a time: progress, cancelling, and errors in plain words. */
 import { MkaError, type Progress } from "#mka";
-import { type JobName, type Place, state, update } from "../state";
+import { type JobName, type Place, state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { outcome } from "./outcome";
 

@@ -1,7 +1,7 @@
 /** Taking the merged model home. */
 import { MkaError, type ModelFile } from "#mka";
 import { chunksOf, gathered } from "../../shared/blobs";
-import { state } from "../state";
+import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { job, type Watch } from "./job";
 

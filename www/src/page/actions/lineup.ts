@@ -1,7 +1,7 @@
 /** The line-up, and what else is asked of models: questions, facts, a text at each depth, recipes edited and compared. */
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
 import { endOf } from "../../api/heldout";
-import { state, update } from "../state";
+import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { job, show, type Watch } from "./job";
 import { mergeWithin } from "./merge";

@@ -1,6 +1,6 @@
 /** Starting the engine, opening a model. */
 import { type Backend, Lab, type ModelFiles, type OpenOptions, type Preset } from "#mka";
-import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repair, removable, type Selection, state, update } from "../state";
+import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repair, removable, type Selection, state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { forecastIfLarge } from "./forecast";
 import { job, type Watch } from "./job";

@@ -1,7 +1,7 @@
 /** Calibrating, and the measures that are made from it. */
 import type { Calibration, SimilarityName } from "#mka";
 import { type Cloud, leading } from "../../ui/charts/procrustes";
-import { state, update } from "../state";
+import { state, update } from "../state/state";
 import { forgetCalibration } from "./load";
 import { job, nextStep, type Watch } from "./job";
 

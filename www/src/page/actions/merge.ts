@@ -1,7 +1,7 @@
 /** Merging, comparing, writing. */
 import { MkaError, type MergeOptions, type Recipe } from "#mka";
-import { EXAMPLE_MODEL } from "../example/format";
-import { comparesLayers, pickedPairs, protection, removing, state, update } from "../state";
+import { EXAMPLE_MODEL } from "../run/file";
+import { comparesLayers, pickedPairs, protection, removing, state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { forgetMerged, openBuiltIn } from "./load";
 import { calibrateWithin } from "./measure";

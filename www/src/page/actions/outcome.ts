@@ -1,6 +1,6 @@
 /** What a job that ended well says: what there is now, and what can be done next. */
 import { bytes, figure } from "../../ui/format";
-import { type JobName, state } from "../state";
+import { type JobName, state } from "../state/state";
 import { T } from "../../ui/texts";
 
 export function outcome(name: JobName): string {

@@ -1,6 +1,6 @@
 /** Models from the network: how they are opened, and what is kept of them in this browser. */
 import { forget, HUB, type MkaError, type OpenOptions, stored, type StoredModel } from "#mka";
-import { state, update } from "../state";
+import { state, update } from "../state/state";
 import { job } from "./job";
 
 /** What the fields say about opening a model from the network. The token is for the hub of the field and for nobody else. */

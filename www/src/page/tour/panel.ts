@@ -1,9 +1,9 @@
 /** The tour's panel: not modal, so that the page can be used beside it; and the mark around what it speaks of. */
 import { html, nothing, render, type TemplateResult } from "lit-html";
-import { state } from "../state";
-import { TOUR } from "../texts/tour";
+import { state } from "../state/state";
+import { TOUR } from "./texts";
 import { formulaOf } from "./formulas";
-import { STEPS, TARGETS, type TourStep } from "./steps";
+import { STEPS, TARGETS, type TourStep } from "../state/tour-steps";
 import { goToStep, leaveTour } from "./tour";
 
 const MARK = "data-tour-here";

@@ -2,9 +2,9 @@
  * Entering, leaving and resuming the tour. Its panel and its words are loaded when it is first entered. Must not know what
  * the steps say.
  */
-import { state, update } from "../state";
-import { allThere } from "../unfold";
-import { STEPS, type TourStep } from "./steps";
+import { state, update } from "../state/state";
+import { allThere } from "../actions/unfold";
+import { STEPS, type TourStep } from "../state/tour-steps";
 
 const KEY = "mka-tour";
 

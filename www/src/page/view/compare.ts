@@ -1,11 +1,11 @@
 /** Panel 4: what the merge cost. */
 import { html } from "lit-html";
 import { compare, write } from "../actions/merge";
-import { BOUNDS } from "../bounds";
+import { BOUNDS } from "../state/bounds";
 import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../../ui/charts/difference";
 import { bytes, figure, parameters, percent } from "../../ui/format";
-import { shown } from "../results";
-import { state } from "../state";
+import { shown } from "../run/results";
+import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { depthCurves } from "./depth";
 import { mergedLayers, proof } from "./merged";

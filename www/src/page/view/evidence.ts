@@ -1,6 +1,6 @@
 /** Panel: the line-up and more evidence. Its content is loaded when it is opened. */
 import { html } from "lit-html";
-import { update } from "../state";
+import { update } from "../state/state";
 import { T } from "../../ui/texts";
 import { button, panel, type View } from "./parts";
 

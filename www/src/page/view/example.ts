@@ -2,10 +2,10 @@
 import { html } from "lit-html";
 import { offer } from "../actions/keep";
 import { runFile, runHere } from "../actions/example";
-import type { Difference } from "../example/agree";
-import type { Example } from "../example/format";
+import type { Difference } from "../run/agreement";
+import type { Example } from "../run/file";
 import { figure } from "../../ui/format";
-import { state } from "../state";
+import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { button, trouble, type View } from "./parts";
 

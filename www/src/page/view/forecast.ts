@@ -2,9 +2,9 @@
 import { html, nothing } from "lit-html";
 import type { Estimate } from "#mka";
 import { forecast, setBudget } from "../actions/forecast";
-import { BOUNDS } from "../bounds";
+import { BOUNDS } from "../state/bounds";
 import { bytes, duration } from "../../ui/format";
-import { removing, state, triesOnOriginal } from "../state";
+import { removing, state, triesOnOriginal } from "../state/state";
 import { T } from "../../ui/texts";
 import { busy, button, numberField, type View } from "./parts";
 

@@ -3,7 +3,7 @@ import { html, nothing } from "lit-html";
 import { canSaveFolder, downloadZip, offer, saveFolder } from "../actions/keep";
 import { show } from "../actions/job";
 import { bytes } from "../../ui/format";
-import { state } from "../state";
+import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { busy, button, panel, trouble, type View } from "./parts";
 

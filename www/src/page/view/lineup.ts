@@ -18,7 +18,7 @@ import {
 } from "../actions/lineup";
 import { lineupChart, type LineupMark } from "../../ui/charts/lineup";
 import { figure, percent } from "../../ui/format";
-import { state, update } from "../state";
+import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { busy, button, checkbox, fileButton, labelled, numberField, selectField, trouble, type View } from "./parts";
 

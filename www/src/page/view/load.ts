@@ -2,7 +2,7 @@
 import { html, nothing } from "lit-html";
 import { openBuiltIn, openModel } from "../actions/load";
 import { bytes, parameters } from "../../ui/format";
-import { state } from "../state";
+import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { keptList, remoteForm, transfer } from "./remote";
 import { fact, fileButton, panel, trouble, type View, warnings } from "./parts";

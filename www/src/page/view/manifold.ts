@@ -7,8 +7,8 @@ import { colourOf, type Colouring, type Groups, group, type Rows, visible } from
 import { scatter } from "../../ui/charts/scatter";
 import type { Table } from "../../ui/charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
-import { shown } from "../results";
-import { state, update } from "../state";
+import { shown } from "../run/results";
+import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { pause, play, showLayer } from "../actions/manifold";
 import { panel, selectField, type View } from "./parts";

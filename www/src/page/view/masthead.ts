@@ -1,12 +1,12 @@
 /** The head of the page: what it is, the engine, the colours, and the way to its parts. */
 import { html, nothing } from "lit-html";
 import { startEngine } from "../actions/load";
-import { visit } from "../link";
-import { goToPart, type Part, PARTS } from "../part";
-import { state, type Theme, update } from "../state";
+import { visit } from "../actions/link";
+import { goToPart, type Part, PARTS } from "../state/part";
+import { state, type Theme, update } from "../state/state";
 import { T } from "../../ui/texts";
-import { setTheme } from "../theme";
-import { STEPS } from "../tour/steps";
+import { setTheme } from "../actions/theme";
+import { STEPS } from "../state/tour-steps";
 import { enterTour } from "../tour/tour";
 import { button, selectField, trouble, type View } from "./parts";
 

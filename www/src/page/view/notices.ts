@@ -1,7 +1,7 @@
 /** What is told above the panels: the model that a link names, what was wrong with the address, the link to this state. */
 import { html, nothing } from "lit-html";
-import { isBuiltIn, lastName, link, openAddress, openWanted } from "../link";
-import { state, update } from "../state";
+import { isBuiltIn, lastName, link, openAddress, openWanted } from "../actions/link";
+import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { button, checkbox, type View } from "./parts";
 

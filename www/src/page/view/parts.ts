@@ -4,7 +4,7 @@ import { Directive, directive, type PropertyPart } from "lit-html/directive.js";
 import { live } from "lit-html/directives/live.js";
 import { refuse } from "../actions/job";
 import { takeTextFile } from "../actions/texts";
-import { type Place, state, type TextChoice, update } from "../state";
+import { type Place, state, type TextChoice, update } from "../state/state";
 import { T } from "../../ui/texts";
 
 export type View = TemplateResult | typeof nothing;

@@ -5,7 +5,7 @@ import { show } from "../actions/job";
 import { pngBlob, svgText } from "../../ui/charts/export";
 import { csv, type Table } from "../../ui/charts/table";
 import { figure } from "../../ui/format";
-import { type PictureName, state, update } from "../state";
+import { type PictureName, state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import type { View } from "./parts";
 

@@ -5,8 +5,8 @@ import { live } from "lit-html/directives/live.js";
 import { openModel } from "../actions/load";
 import { deleteKept, downloadAll, isOpen, keptOfOpen, remoteOptions } from "../actions/remote";
 import { bytes, duration } from "../../ui/format";
-import { lastName } from "../link";
-import { state } from "../state";
+import { lastName } from "../actions/link";
+import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { button, checkbox, labelled, type View, warnings } from "./parts";
 

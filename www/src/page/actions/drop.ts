@@ -1,8 +1,8 @@
 /** Files and folders that are dropped anywhere on the page. */
-import { openModel } from "./actions/load";
-import { show } from "./actions/job";
-import { state, update } from "./state";
-import { nameOf } from "./view/load";
+import { openModel } from "./load";
+import { show } from "./job";
+import { state, update } from "../state/state";
+import { nameOf } from "../view/load";
 
 export function acceptDrops(): void {
   let depth = 0; // dragenter and dragleave come for every element on the way

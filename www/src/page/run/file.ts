@@ -4,8 +4,8 @@
  */
 import type { Preset, SimilarityName } from "#mka";
 import type { Cloud } from "../../ui/charts/procrustes";
-import type { Results } from "../results";
-import type { State } from "../state";
+import type { Results } from "./results";
+import type { State } from "../state/state";
 
 const FORMAT = "mka-run/1";
 /** The built-in model of the run. */

@@ -6,8 +6,8 @@
 import { BOUNDS, type Bounds, BUILT_IN_TOKENS } from "./bounds";
 import { PARTS } from "./part";
 import { state, type State } from "./state";
-import { T } from "../ui/texts";
-import { STEPS } from "./tour/steps";
+import { T } from "../../ui/texts";
+import { STEPS } from "./tour-steps";
 
 /** What an address keeps of the state. */
 export const KEYS = [

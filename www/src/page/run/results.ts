@@ -1,11 +1,11 @@
 /** Everything that is measured of a model and of its merge: what the pictures show, computed here or earlier. */
 import type { CalibrationInfo, Comparison, SimilarityName, Summary } from "#mka";
-import type { Matrix } from "../ui/charts/heatmap";
-import { type Step, stepsOf } from "../ui/charts/lineage";
-import type { Series } from "../ui/charts/perplexity";
-import type { Cloud } from "../ui/charts/procrustes";
-import type { Rows } from "../ui/charts/rows";
-import { state } from "./state";
+import type { Matrix } from "../../ui/charts/heatmap";
+import { type Step, stepsOf } from "../../ui/charts/lineage";
+import type { Series } from "../../ui/charts/perplexity";
+import type { Cloud } from "../../ui/charts/procrustes";
+import type { Rows } from "../../ui/charts/rows";
+import { state } from "../state/state";
 
 export interface Results {
   summary: Summary | undefined;

@@ -3,13 +3,13 @@
  * It stands behind the #, so no server is told what the user does; what stands behind a ? is read too.
  */
 import { HUB, type ModelFiles } from "#mka";
-import { defaults, format, type Kept, KEYS, keptOf, modelNamed, parse, type Parsed } from "./address";
-import { choosePreset, closeModel, openBuiltIn, openModel, suggested } from "./actions/load";
-import { chooseMeasure, remapSoon } from "./actions/measure";
-import { merge } from "./actions/merge";
-import { isPart } from "./part";
-import { state, update } from "./state";
-import { T } from "../ui/texts";
+import { defaults, format, type Kept, KEYS, keptOf, modelNamed, parse, type Parsed } from "../state/address";
+import { choosePreset, closeModel, openBuiltIn, openModel, suggested } from "./load";
+import { chooseMeasure, remapSoon } from "./measure";
+import { merge } from "./merge";
+import { isPart } from "../state/part";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { setTheme } from "./theme";
 import { unfolded } from "./unfold";
 

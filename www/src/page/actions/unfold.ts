@@ -2,7 +2,7 @@
  * When the page is opened its panels come one after the other, so that what the user does can come in between, also on a slow
  * phone. Must not know what the panels are.
  */
-import { update } from "./state";
+import { update } from "../state/state";
 
 /** In the order in which they come; those in sight first. */
 const PANELS = ["look", "load", "manifold", "calibrate", "merge", "compare", "keep", "lineup"] as const;

@@ -1,7 +1,7 @@
 /** How far two runs of the same settings are from each other, quantity by quantity. */
 import type { Cloud } from "../../ui/charts/procrustes";
 import { misfit } from "../../ui/charts/procrustes";
-import type { Results } from "../results";
+import type { Results } from "./results";
 
 export type Quantity =
   | "similarity"

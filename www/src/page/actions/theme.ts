@@ -1,5 +1,5 @@
 /** Light, dark, or as the system has it; remembered in this browser. */
-import { state, type Theme } from "./state";
+import { state, type Theme } from "../state/state";
 
 const KEY = "mka-theme";
 

@@ -1,5 +1,5 @@
 /** The words of the tour. They are loaded with it; see texts.ts. */
-import type { TourStep } from "../tour/steps";
+import type { TourStep } from "../state/tour-steps";
 
 interface StepText {
   title: string;

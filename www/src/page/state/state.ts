@@ -18,14 +18,14 @@ import type {
 } from "#mka";
 import type { Correction } from "./address";
 import type { Part } from "./part";
-import type { Series } from "../ui/charts/perplexity";
-import type { Cloud } from "../ui/charts/procrustes";
-import type { Colouring, Rows } from "../ui/charts/rows";
-import type { Difference } from "./example/agree";
-import type { Example } from "./example/format";
-import { mostAlike, mostRemovable, pairsOf, type Protection, protectionFor } from "../ui/rules";
-import { T } from "../ui/texts";
-import type { TourStep } from "./tour/steps";
+import type { Series } from "../../ui/charts/perplexity";
+import type { Cloud } from "../../ui/charts/procrustes";
+import type { Colouring, Rows } from "../../ui/charts/rows";
+import type { Difference } from "../run/agreement";
+import type { Example } from "../run/file";
+import { mostAlike, mostRemovable, pairsOf, type Protection, protectionFor } from "../../ui/rules";
+import { T } from "../../ui/texts";
+import type { TourStep } from "./tour-steps";
 
 export type JobName = keyof typeof T.status.jobs;
 export type Selection = keyof typeof T.merge.selections;
