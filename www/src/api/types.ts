@@ -2,6 +2,7 @@
  * The types of the programming interface. Data types are generated from the Rust types; this file adds what only exists
  * on this side: signals, callbacks, files.
  */
+import type { LineupPoint, Progress } from "../shared/protocol";
 import type * as wasm from "../wasm/mka_lab.js";
 
 export type {
@@ -32,14 +33,11 @@ export type {
   Token,
 } from "../wasm/mka_lab.js";
 
+export type { StoredModel } from "../shared/cache";
+export type { LineupPoint, Progress };
+
 /** `auto` takes WebGPU on real hardware and the CPU engine on a software adapter or where there is no WebGPU. */
 export type Backend = "auto" | "webgpu" | "cpu";
-
-/** How far a step is. */
-export interface Progress extends wasm.Progress {
-  /** Where bytes are read or written. */
-  bytesPerSecond?: number;
-}
 
 /** What every long call takes. */
 export interface Watch {
@@ -59,22 +57,6 @@ export interface OpenOptions extends Watch {
   hub?: string;
 }
 
-/** A model that is kept in this browser. Sizes in bytes. */
-export interface StoredModel {
-  /** What `open` and `forget` take. */
-  source: string;
-  /** The hub's address, where the source is a name on a hub; `open` and `forget` take it as an option. */
-  hub?: string;
-  /** The commit that is kept, where the source is a name on a hub. */
-  commit?: string;
-  /** What is kept of it. */
-  bytes: number;
-  /** Its full size. */
-  total: number;
-  /** All of it is kept: nothing of it needs the network. */
-  complete: boolean;
-}
-
 export type EstimateOptions = wasm.EstimateOptions & Watch;
 export type EvaluateOptions = wasm.EvaluateOptions & Watch;
 export type CalibrateOptions = wasm.CalibrateOptions & Watch;
@@ -82,12 +64,6 @@ export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };
 
 /** Measures of two layers' likeness: `angular` is a distance, the others are similarities in [0, 1]. */
 export type SimilarityName = "npib" | "npib-knn" | "cosine" | "angular" | "cka";
-
-/** One method at one size with one seed. */
-export type LineupPoint = wasm.LineupPoint & {
-  /** The matrices of its repairs: `model.merge({ recipe, repair })` makes this model at once. */
-  repair?: Blob;
-};
 
 /** Which methods to hold against each other; without a text to calibrate on, the built-in mix. */
 export type LineupOptions = Omit<wasm.LineupOptions, "calibrate" | "done"> & {

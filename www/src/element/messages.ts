@@ -3,7 +3,7 @@
  * both sides; knows nothing of the element.
  */
 import type { PlainError } from "../shared/protocol";
-import type { MkaLabProgress, MkaLabResult, MkaLabStatus } from "./mka-lab";
+import type { MkaLabProgress, MkaLabResult, MkaLabStatus } from "./outcome";
 
 /** A file of a model: the page has it as a File, or as bytes with a name. */
 export type EmbedFile = File | { name: string; bytes: ArrayBuffer | Uint8Array | Blob };

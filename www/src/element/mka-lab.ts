@@ -5,36 +5,18 @@
 import { render } from "lit-html";
 import { MkaError } from "../api/error";
 import type { ModelFiles } from "../api/source";
-import type { Comparison, LayerMatrix, Progress, Recipe, Summary } from "../api/types";
 import { T } from "../ui/texts";
 import { addressOf, modelOf, type Panel, panelsOf, removeOf, seedOf, type Theme, themeOf } from "./attributes";
 import type { Pictures } from "./pictures";
 import { Run } from "./running";
+import type { MkaLabProgress, MkaLabResult, MkaLabStatus } from "./outcome";
 import { sheet } from "./style";
 import { blank, type Shown, view } from "./view";
 
 export type { MkaError };
+export type { MkaLabProgress, MkaLabResult, MkaLabStatus };
 export type { EmbedFile, EmbedReply, EmbedRequest } from "./messages";
 export type { Panel, Theme };
-
-/** What `result` carries in its `detail`. */
-export interface MkaLabResult {
-  /** The merged model where something was merged, else the model. */
-  summary: Summary;
-  /** NPIB of each two layers. */
-  similarity: LayerMatrix;
-  /** What was done; null where nothing was merged. */
-  recipe: Recipe | null;
-  /** Both models on the built-in held-out text; null where nothing was merged. */
-  evaluation: Comparison | null;
-}
-
-/** What `progress` carries in its `detail`: what is being done, and how far it is. */
-export interface MkaLabProgress extends Partial<Progress> {
-  job: string;
-}
-
-export type MkaLabStatus = "idle" | "running" | "done" | "failed";
 
 /** The events of the element; none of them bubbles. */
 export interface MkaLabEvents {

@@ -16,7 +16,7 @@ import type { Table } from "../ui/charts/table";
 import { bytes, figure, parameters, percent } from "../ui/format";
 import { T } from "../ui/texts";
 import type { Panel } from "./attributes";
-import type { MkaLabStatus } from "./mka-lab";
+import type { MkaLabStatus } from "./outcome";
 import type { Findings } from "./run";
 
 type View = TemplateResult | typeof nothing;

@@ -7,8 +7,6 @@
  * else has to be right after a crash, or with two tabs. A piece never changes, so a Blob that was taken from it stays good.
  */
 
-import type { StoredModel } from "../api/types";
-
 /** Bytes of a piece. */
 export const PIECE = 1 << 20;
 
@@ -23,6 +21,22 @@ export interface Manifest {
   /** Stands for the content: the commit, or a digest of what the server says of each file. */
   version: string;
   files: { name: string; size: number }[];
+}
+
+/** A model that is kept in this browser. Sizes in bytes. */
+export interface StoredModel {
+  /** What `open` and `forget` take. */
+  source: string;
+  /** The hub's address, where the source is a name on a hub; `open` and `forget` take it as an option. */
+  hub?: string;
+  /** The commit that is kept, where the source is a name on a hub. */
+  commit?: string;
+  /** What is kept of it. */
+  bytes: number;
+  /** Its full size. */
+  total: number;
+  /** All of it is kept: nothing of it needs the network. */
+  complete: boolean;
 }
 
 const ROOT = "mka-lab";

@@ -2,10 +2,22 @@
  * The messages between the interface (src/api, on the page's side) and the worker (src/worker), which holds the wasm.
  * Neither side knows more of the other than this file.
  */
-import type { LineupPoint, Memory, Progress, Token } from "../api/types";
+import type * as wasm from "../wasm/mka_lab.js";
+
+/** How far a step is. */
+export interface Progress extends wasm.Progress {
+  /** Where bytes are read or written. */
+  bytesPerSecond?: number;
+}
+
+/** One method at one size with one seed. */
+export type LineupPoint = wasm.LineupPoint & {
+  /** The matrices of its repairs: `model.merge({ recipe, repair })` makes this model at once. */
+  repair?: Blob;
+};
 
 /** What the worker tells of itself with every reply, in bytes. */
-export interface Figures extends Memory {
+export interface Figures extends wasm.Memory {
   /** Weights that may be on the engine at once. */
   budget: number;
 }
@@ -89,7 +101,7 @@ export type Reply =
   | { kind: "result"; id: number; value: unknown; memory: Figures }
   | { kind: "error"; id: number; error: PlainError; memory: Figures }
   | { kind: "progress"; id: number; progress: Progress; memory: Figures }
-  | { kind: "token"; id: number; token: Token; memory: Figures }
+  | { kind: "token"; id: number; token: wasm.Token; memory: Figures }
   | { kind: "point"; id: number; point: LineupPoint; memory: Figures }
   /** Something on the side failed and the work goes on. */
   | { kind: "warning"; error: PlainError }

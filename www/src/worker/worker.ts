@@ -2,12 +2,11 @@
  * The worker: holds the wasm instance and answers the messages of src/protocol.ts. It decides nothing: the queue, the
  * handles' second life and the words of the interface are on the page's side.
  */
-import init, { Calibration, Lab, Model, Task } from "../wasm/mka_lab.js";
-import type { Figures, Method, PlainError, Reply, Request, Source } from "../shared/protocol";
+import init, { Calibration, Lab, Model, Task, type Token } from "../wasm/mka_lab.js";
+import type { Figures, LineupPoint, Method, PlainError, Progress, Reply, Request, Source } from "../shared/protocol";
 import { isTrap, mkaError, plain } from "./errors";
 import { downloadRate, watchDownloads } from "./network";
 import { type Opened, openSource } from "./open";
-import type { LineupPoint, Progress, Token } from "../api/types";
 
 interface Call {
   id: number;

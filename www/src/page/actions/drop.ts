@@ -1,8 +1,7 @@
 /** Files and folders that are dropped anywhere on the page. */
-import { openModel } from "./load";
+import { nameOf, openModel } from "./load";
 import { show } from "./job";
 import { state, update } from "../state/state";
-import { nameOf } from "../view/load";
 
 export function acceptDrops(): void {
   let depth = 0; // dragenter and dragleave come for every element on the way

@@ -1,8 +1,9 @@
 /** The precomputed run: loading it, and computing the same here. */
 import type { SimilarityName } from "#mka";
 import { differences } from "../run/agreement";
-import { type Example, EXAMPLE_MODEL, fromFile, type Settings, toFile } from "../run/file";
-import { here } from "../run/results";
+import { type Example, EXAMPLE_MODEL, fromFile, toFile } from "../run/file";
+import type { Settings } from "../run/settings";
+import { here } from "../state/shown";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { depthWithin } from "./depth";

@@ -150,3 +150,8 @@ export function choosePreset(name: string): void {
   state.remove = Math.max(1, Math.min(state.remove, removable()));
   update();
 }
+
+/** The folder that the files come from, where the browser tells it. */
+export function nameOf(files: readonly File[]): string {
+  return files[0]?.webkitRelativePath.split("/")[0] || T.load.folderName;
+}

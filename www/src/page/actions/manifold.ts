@@ -1,5 +1,5 @@
 /** Moving through the layers. */
-import { shown } from "../run/results";
+import { shown } from "../state/shown";
 import { state, update } from "../state/state";
 
 /** How long each layer is shown, its move included, milliseconds. */

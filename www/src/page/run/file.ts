@@ -5,7 +5,7 @@
 import type { Preset, SimilarityName } from "#mka";
 import type { Cloud } from "../../ui/charts/procrustes";
 import type { Results } from "./results";
-import type { State } from "../state/state";
+import type { Settings } from "./settings";
 
 const FORMAT = "mka-run/1";
 /** The built-in model of the run. */
@@ -21,9 +21,6 @@ export interface Made {
   /** Year, month and day. */
   when: string;
 }
-
-/** All that decides the numbers. */
-export type Settings = Pick<State, "calibrate" | "map" | "seeds" | "measure" | "preset" | "remove" | "compare" | "write" | "depth">;
 
 export interface Example {
   made: Made;

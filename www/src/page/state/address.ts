@@ -5,7 +5,7 @@
  */
 import { BOUNDS, type Bounds, BUILT_IN_TOKENS } from "./bounds";
 import { PARTS } from "./part";
-import { state, type State } from "./state";
+import { type Correction, state, type State } from "./state";
 import { T } from "../../ui/texts";
 import { STEPS } from "./tour-steps";
 
@@ -43,13 +43,6 @@ export type Kept = Pick<State, (typeof KEYS)[number]> & {
   /** Who opens it has it computed at once. */
   autorun: boolean;
 };
-
-/** What an address said, and what was taken instead; undefined: nothing. */
-export interface Correction {
-  name: string;
-  given: string;
-  taken: string | undefined;
-}
 
 export interface Parsed {
   kept: Kept;

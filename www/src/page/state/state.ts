@@ -16,13 +16,13 @@ import type {
   SimilarityName,
   StoredModel,
 } from "#mka";
-import type { Correction } from "./address";
 import type { Part } from "./part";
 import type { Series } from "../../ui/charts/perplexity";
 import type { Cloud } from "../../ui/charts/procrustes";
 import type { Colouring, Rows } from "../../ui/charts/rows";
 import type { Difference } from "../run/agreement";
 import type { Example } from "../run/file";
+import type { Settings } from "../run/settings";
 import { mostAlike, mostRemovable, pairsOf, type Protection, protectionFor } from "../../ui/rules";
 import { T } from "../../ui/texts";
 import type { TourStep } from "./tour-steps";
@@ -51,7 +51,14 @@ export interface TextChoice {
   text: string;
 }
 
-export interface State {
+/** What an address said, and what was taken instead; undefined: nothing. */
+export interface Correction {
+  name: string;
+  given: string;
+  taken: string | undefined;
+}
+
+export interface State extends Settings {
   theme: Theme;
   engine: Backend;
   lab: Lab | undefined;
@@ -86,14 +93,9 @@ export interface State {
   forecast: { estimate: Estimate; sequences: number; window: number } | undefined;
 
   calibrateText: TextChoice;
-  calibrate: { sequences: number; window: number; rows: number; seed: number; skip: number };
   calibration: Calibration | undefined;
 
-  measure: SimilarityName;
-  map: { dimensions: number; sigma: number | undefined; power: number };
   matrices: ReadonlyMap<SimilarityName, LayerMatrix>;
-  /** Draws of rows that each measure is repeated over; above 1 there are error bars. */
-  seeds: number;
   influence: Float32Array | undefined;
   /** Mean norms of the stream, in front of each block and behind the last. */
   streamNorms: Float32Array | undefined;
@@ -116,9 +118,6 @@ export interface State {
   /** What the pointer or the focus is on. */
   cell: { a: number; b: number } | undefined;
 
-  /** Name of a preset, or "" for one's own choice. */
-  preset: string;
-  remove: number;
   selection: Selection;
   combination: Combination;
   alpha: AlphaKind;
@@ -137,12 +136,8 @@ export interface State {
   stackSteps: number | undefined;
 
   compareText: TextChoice;
-  compare: { sequences: number; window: number };
   comparison: Comparison | undefined;
-  /** Which named methods are measured at every depth, and how far down. */
-  depth: { methods: string[]; most: number };
   series: readonly Series[];
-  write: { prompt: string; tokens: number; temperature: number; seed: number };
   written: { before: string; after: string };
 
   files: ModelFile[] | undefined;

@@ -3,12 +3,9 @@
  * the steps say.
  */
 import { state, update } from "../state/state";
-import { allThere } from "../actions/unfold";
 import { STEPS, type TourStep } from "../state/tour-steps";
 
 const KEY = "mka-tour";
-
-let panel: Promise<typeof import("./panel")> | undefined;
 
 /** Enters the tour where it was left, or at its beginning. */
 export function enterTour(): void {
@@ -35,19 +32,6 @@ export function restoreTour(): void {
   } catch {
     // Storage may be forbidden: then the tour begins at its first step.
   }
-}
-
-/** Called after the page was drawn. */
-export function drawTour(): void {
-  if ((!state.tour && !panel) || !allThere()) return;
-  panel ??= import("./panel").catch((error: unknown) => {
-    panel = undefined; // the next step tries again
-    throw error;
-  });
-  void panel.then(({ drawPanel }) => drawPanel(), () => {
-    state.tour = undefined;
-    update();
-  });
 }
 
 function keep(step: TourStep | undefined): void {

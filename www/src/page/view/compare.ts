@@ -4,7 +4,7 @@ import { compare, write } from "../actions/merge";
 import { BOUNDS } from "../state/bounds";
 import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../../ui/charts/difference";
 import { bytes, figure, parameters, percent } from "../../ui/format";
-import { shown } from "../run/results";
+import { shown } from "../state/shown";
 import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { depthCurves } from "./depth";

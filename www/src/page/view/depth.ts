@@ -4,7 +4,7 @@ import { deepest, measureDepth } from "../actions/depth";
 import { presets } from "../actions/load";
 import { MOST_SERIES, perplexityChart, perplexityTable } from "../../ui/charts/perplexity";
 import { figure } from "../../ui/format";
-import { shown } from "../run/results";
+import { shown } from "../state/shown";
 import { removable, state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { busy, button, checkbox, numberField, type View } from "./parts";

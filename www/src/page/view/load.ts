@@ -1,6 +1,6 @@
 /** Panel 1: choose a model; what its headers tell. */
 import { html, nothing } from "lit-html";
-import { openBuiltIn, openModel } from "../actions/load";
+import { nameOf, openBuiltIn, openModel } from "../actions/load";
 import { bytes, parameters } from "../../ui/format";
 import { state } from "../state/state";
 import { T } from "../../ui/texts";
@@ -47,9 +47,4 @@ function facts(): View {
     </dl>
     ${warnings(summary?.warnings)}
   `;
-}
-
-/** The folder that the files come from, where the browser tells it. */
-export function nameOf(files: readonly File[]): string {
-  return files[0]?.webkitRelativePath.split("/")[0] || T.load.folderName;
 }

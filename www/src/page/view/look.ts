@@ -10,7 +10,7 @@ import { cellValue, heatmap, mapDomain, type Matrix, pairsTable } from "../../ui
 import type { Table } from "../../ui/charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { figure } from "../../ui/format";
-import { precomputed, shown } from "../run/results";
+import { precomputed, shown } from "../state/shown";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { panel, selectField, trouble, type View } from "./parts";

@@ -7,7 +7,7 @@ import { colourOf, type Colouring, type Groups, group, type Rows, visible } from
 import { scatter } from "../../ui/charts/scatter";
 import type { Table } from "../../ui/charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
-import { shown } from "../run/results";
+import { shown } from "../state/shown";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { pause, play, showLayer } from "../actions/manifold";

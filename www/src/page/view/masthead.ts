@@ -2,7 +2,8 @@
 import { html, nothing } from "lit-html";
 import { startEngine } from "../actions/load";
 import { visit } from "../actions/link";
-import { goToPart, type Part, PARTS } from "../state/part";
+import { goToPart } from "../actions/part";
+import { type Part, PARTS } from "../state/part";
 import { state, type Theme, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { setTheme } from "../actions/theme";

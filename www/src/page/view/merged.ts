@@ -3,7 +3,7 @@ import { html, nothing } from "lit-html";
 import { figure } from "../../ui/format";
 import type { Step } from "../../ui/charts/lineage";
 import type { Summary } from "#mka";
-import { shown } from "../run/results";
+import { shown } from "../state/shown";
 import { T } from "../../ui/texts";
 import type { View } from "./parts";
 import { stack } from "./stack";

@@ -3,7 +3,7 @@ import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import type { Step } from "../../ui/charts/lineage";
 import { stackChart, stackTable } from "../../ui/charts/stack";
-import { shown } from "../run/results";
+import { shown } from "../state/shown";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import type { View } from "./parts";
