@@ -1,4 +1,7 @@
-/** The built-in texts, parted: calibration never gets to the end of each, so that it can be measured on. Pure, for the interface, the page and the element. */
+/**
+ * The built-in texts, divided: calibration leaves out the end of each, so that models can be
+ * evaluated on it. Pure, for the interface, the page and the element.
+ */
 
 /** Which part of each text is held out. */
 const HELD_OUT = 0.2;
@@ -7,7 +10,7 @@ const PIECE = 1500;
 
 const edgeOf = (text: string): number => Math.floor(text.length * (1 - HELD_OUT));
 
-/** What is calibrated on of one text. */
+/** The part of one text that is calibrated on. */
 export function startOf(text: string): string {
   return text.slice(0, edgeOf(text));
 }

@@ -1,4 +1,4 @@
-/** A thing that lives in the worker, and how to make it again in the next worker. */
+/** An object that lives in the worker, and how to make it again in the next worker. */
 import type { CallOptions, Connection, Send } from "./connection";
 import { MkaError } from "./error";
 
@@ -7,17 +7,17 @@ export interface Made {
   handle: number;
 }
 
-/** Makes the thing in the current worker. */
+/** Makes the object in the current worker. */
 export type Make<T extends Made> = (send: Send, options: CallOptions) => Promise<T>;
 
-export class Remote<T extends Made> {
+export class WorkerProxy<T extends Made> {
   #handle = 0;
   #epoch = 0;
   #closed = false;
 
   constructor(
     readonly connection: Connection,
-    /** What the user calls it, for the error after closing. */
+    /** Its name in the error after closing. */
     readonly noun: string,
     readonly make: Make<T>,
   ) {}
@@ -27,13 +27,16 @@ export class Remote<T extends Made> {
     return this.connection.run(options.signal, (send) => this.#remake(send, options));
   }
 
-  /** Its handle in the current worker; made again there if the worker is a new one. Only inside `Connection.run`. */
+  /**
+   * Its handle in the current worker; made again there if the worker is a new one. Only inside
+   * `Connection.run`.
+   */
   async handle(send: Send, options: CallOptions): Promise<number> {
     if (this.#epoch !== this.connection.epoch) await this.#remake(send, options);
     return this.#handle;
   }
 
-  /** One call on it, when its turn has come. */
+  /** One call on it, after the ones that are queued. */
   call(method: Parameters<Send>[0], args: unknown[], options: CallOptions = {}): Promise<unknown> {
     if (this.#closed) {
       return Promise.reject(new MkaError("bad-argument", `This ${this.noun} was closed.`, "Make a new one."));
@@ -47,7 +50,7 @@ export class Remote<T extends Made> {
   close(): void {
     this.#closed = true;
     if (this.#epoch !== this.connection.epoch) return;
-    // In the queue: what still runs may be using it.
+    // Queued: what still runs may be using it.
     const freed = this.connection.run(undefined, async (send) => {
       if (this.#epoch !== this.connection.epoch) return;
       this.#epoch = 0;

@@ -1,4 +1,6 @@
-/** What <mka-lab> gives to the page around it: its status, its progress and its result. Types only. */
+/**
+ * What <mka-lab> gives to the page around it: its status, its progress and its result. Types only.
+ */
 import type { Comparison, LayerMatrix, Progress, Recipe, Summary } from "../api/types";
 
 /** What `result` carries in its `detail`. */

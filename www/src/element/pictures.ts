@@ -1,4 +1,7 @@
-/** The pictures of <mka-lab>: each made when its panel is there, and told what to show. Loaded when there is something to draw. */
+/**
+ * The pictures of <mka-lab>: made once, each in the place of its panel. Loaded when there is
+ * something to draw.
+ */
 import { depthChart } from "../ui/charts/depth";
 import { heatmap } from "../ui/charts/heatmap";
 import { perplexityChart, type Series } from "../ui/charts/perplexity";
@@ -27,7 +30,7 @@ export class Pictures {
     manifold: scatter(),
     perplexity: perplexityChart(),
   };
-  /** What a picture is told must be the same object while it means the same. */
+  /** A picture's input must be the same object while it means the same. */
   readonly #groups = remembered((rows: NonNullable<Findings["rows"]>): Groups => group(rows, "token", T.element.groups));
   readonly #series = remembered((points: NonNullable<Findings["depths"]>): Series[] => [{ method: "", title: T.element.method, points }]);
   readonly #nameOf = remembered((rows: NonNullable<Findings["rows"]>) => (row: number) => T.element.token(rows, row));

@@ -1,4 +1,7 @@
-/** The style sheet of all elements of a page; made once. A sheet of this kind is no inline style: no policy forbids it. */
+/**
+ * The style sheet of all elements of a page; made once. A constructed sheet is no inline style: no
+ * policy forbids it.
+ */
 import charts from "../ui/style/charts.css?inline";
 import controls from "../ui/style/controls.css?inline";
 import parts from "../ui/style/sheet.css?inline";

@@ -27,7 +27,7 @@ import { shareDone } from "./view/status";
 const root = document.getElementById("page") as HTMLElement;
 
 restoreTheme();
-// Nor is what lies out of sight laid out (style/frame.css).
+// What is out of sight is not laid out either (style/frame.css).
 drawInSight(() => document.documentElement.removeAttribute("data-asleep"));
 restoreTour();
 onUpdate(() => {
@@ -38,12 +38,12 @@ onUpdate(() => {
 });
 acceptDrops();
 watchParts(root);
-// Not in the task that loads the code: many short tasks let a slow phone answer in between.
+// Not in the task that loads the code: between many short tasks a slow phone can react.
 setTimeout(() => {
   void openLink();
   unfold();
 });
 void refreshKept();
 void loadExample();
-// When the page itself is there: what is kept takes nothing from it.
+// Last, so that it does not slow down the page itself.
 addEventListener("load", () => void keepForOffline());

@@ -1,6 +1,9 @@
-/** Bytes that come one after the other, as one blob that is never an array: for whole downloads, and for archives that are made. */
+/**
+ * Bytes that come one after the other, as one blob that is never an array: for whole downloads, and
+ * for archives.
+ */
 
-/** A blob of this size leaves the memory of the page: the browser puts it where it has room, on the disk if need be. */
+/** A blob of this size leaves the page's memory: the browser may move it to the disk. */
 const PART = 16 << 20;
 
 type Bytes = Uint8Array<ArrayBuffer> | Blob;
@@ -20,7 +23,7 @@ export async function gathered(parts: AsyncIterable<Bytes>, type = ""): Promise<
   return new Blob([...done, ...open], { type });
 }
 
-/** What a stream gives, chunk by chunk: not every browser iterates over streams. */
+/** The chunks of a stream: not every browser iterates over streams. */
 export async function* chunksOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const reader = stream.getReader();
   for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;

@@ -1,14 +1,17 @@
 /**
- * Models that were downloaded and kept, in the browser's private file system of this page's origin. Both sides use this file: the
- * page to list and delete, the worker (src/worker/shelf.ts) to fill and read. It knows no network.
+ * The layout of the cache: models that were downloaded and kept, in the private file system that
+ * the browser has for this page's origin. The interface lists and deletes them, the worker
+ * (worker/cache.ts) fills and reads them. Must not know the network.
  *
- * mka-lab/<model>/model.json is the manifest, mka-lab/<model>/<version>/<file>/<piece> are the bytes. A piece is 1 MiB of a file (the
- * last one less) and is moved to its name when it is whole, so the names that are there are the list of the ranges that are kept: nothing
- * else has to be right after a crash, or with two tabs. A piece never changes, so a Blob that was taken from it stays good.
+ * mka-lab/<model>/model.json is the manifest, mka-lab/<model>/<version>/<file>/<chunk> are the
+ * bytes. A chunk is 1 MiB of a file (the last one less) and is moved to its name when it is whole,
+ * so the names in a folder are the list of the ranges that are kept: nothing else has to be right
+ * after a crash, or with two tabs. A chunk never changes, so a Blob that was taken from it stays
+ * valid.
  */
 
-/** Bytes of a piece. */
-export const PIECE = 1 << 20;
+/** Bytes of a chunk. */
+export const CHUNK = 1 << 20;
 
 /** What is known of a kept model. */
 export interface Manifest {
@@ -27,7 +30,10 @@ export interface Manifest {
 export interface StoredModel {
   /** What `open` and `forget` take. */
   source: string;
-  /** The hub's address, where the source is a name on a hub; `open` and `forget` take it as an option. */
+  /**
+   * The hub's address, where the source is a name on a hub; `open` and `forget` take it as an
+   * option.
+   */
   hub?: string;
   /** The commit that is kept, where the source is a name on a hub. */
   commit?: string;
@@ -42,8 +48,9 @@ export interface StoredModel {
 const ROOT = "mka-lab";
 
 /**
- * The folder of all kept models; undefined where there is none, or the browser has no such thing, as in some private windows.
- * Made only for something to be kept: the page around may use the private file system for its own.
+ * The folder of all kept models; undefined where there is none, or the browser has no such thing,
+ * as in some private windows. Created only when something is kept: the page around may use the
+ * private file system as well.
  */
 export async function root(options?: FileSystemGetDirectoryOptions): Promise<FileSystemDirectoryHandle | undefined> {
   try {
@@ -54,8 +61,8 @@ export async function root(options?: FileSystemGetDirectoryOptions): Promise<Fil
   }
 }
 
-/** The folder's name of a source. */
-export async function shelfName(source: string, hub: string | undefined): Promise<string> {
+/** Name of the folder in which a source is kept. */
+export async function cacheName(source: string, hub: string | undefined): Promise<string> {
   return digest(`${hub ?? ""} ${source}`);
 }
 
@@ -65,9 +72,9 @@ export async function digest(text: string): Promise<string> {
   return [...new Uint8Array(hash, 0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** One tab at a time changes the folder of a model. */
-export function alone<T>(shelf: string, work: () => Promise<T>): Promise<T> {
-  return navigator.locks.request(`mka-lab/${shelf}`, work) as Promise<T>;
+/** Runs `work` while no other tab changes the folder of this model. */
+export function exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
+  return navigator.locks.request(`mka-lab/${name}`, work) as Promise<T>;
 }
 
 /** The manifest in the folder of a model; undefined where there is none that can be read. */
@@ -81,46 +88,48 @@ export async function readManifest(folder: FileSystemDirectoryHandle): Promise<M
   }
 }
 
-/** How long the piece of a file of `size` bytes is. */
-export function pieceLength(size: number, index: number): number {
-  return Math.max(0, Math.min(PIECE, size - index * PIECE));
+/** Length in bytes of a chunk of a file of `size` bytes. */
+export function chunkLength(size: number, index: number): number {
+  return Math.max(0, Math.min(CHUNK, size - index * CHUNK));
 }
 
-/** The names in the folder of one file's pieces. */
-export async function pieces(folder: FileSystemDirectoryHandle): Promise<number[]> {
+/** The chunks that are in a folder of `chunkFolder`, by their indices. */
+export async function chunkIndices(folder: FileSystemDirectoryHandle): Promise<number[]> {
   const found: number[] = [];
   for await (const name of folder.keys()) if (/^\d+$/.test(name)) found.push(Number(name));
   return found;
 }
 
-/** The folder of one file's pieces. */
-export async function drawerFolder(
-  shelf: FileSystemDirectoryHandle,
+/** The folder with the chunks of one file. */
+export async function chunkFolder(
+  model: FileSystemDirectoryHandle,
   version: string,
   file: number,
   options?: FileSystemGetDirectoryOptions,
 ): Promise<FileSystemDirectoryHandle> {
-  return (await shelf.getDirectoryHandle(version, options)).getDirectoryHandle(String(file), options);
+  return (await model.getDirectoryHandle(version, options)).getDirectoryHandle(String(file), options);
 }
 
 /** All kept models, the largest first. */
 export async function stored(): Promise<StoredModel[]> {
   const models: StoredModel[] = [];
-  for await (const shelf of (await root())?.values() ?? []) {
-    if (shelf.kind !== "directory") continue;
-    const manifest = await readManifest(shelf as FileSystemDirectoryHandle);
-    if (manifest) models.push(await measured(shelf as FileSystemDirectoryHandle, manifest));
+  for await (const entry of (await root())?.values() ?? []) {
+    if (entry.kind !== "directory") continue;
+    const folder = entry as FileSystemDirectoryHandle;
+    const manifest = await readManifest(folder);
+    if (manifest) models.push(await measured(folder, manifest));
   }
   return models.sort((a, b) => b.bytes - a.bytes);
 }
 
-async function measured(shelf: FileSystemDirectoryHandle, manifest: Manifest): Promise<StoredModel> {
+async function measured(model: FileSystemDirectoryHandle, manifest: Manifest): Promise<StoredModel> {
   const { source, hub, commit, version, files } = manifest;
   let bytes = 0;
   for (const [at, { size }] of files.entries()) {
-    const folder = await drawerFolder(shelf, version, at).catch(() => undefined); // nothing of this file is kept
-    const found = folder ? await pieces(folder) : [];
-    bytes += found.reduce((sum, index) => sum + pieceLength(size, index), 0);
+    // It is missing where nothing of this file is kept.
+    const folder = await chunkFolder(model, version, at).catch(() => undefined);
+    const found = folder ? await chunkIndices(folder) : [];
+    bytes += found.reduce((sum, index) => sum + chunkLength(size, index), 0);
   }
   const total = files.reduce((sum, { size }) => sum + size, 0);
   return { source, hub, commit, bytes, total, complete: bytes === total };
@@ -129,8 +138,8 @@ async function measured(shelf: FileSystemDirectoryHandle, manifest: Manifest): P
 /** Deletes what is kept of a model. */
 export async function forget(source: string, hub: string | undefined): Promise<void> {
   const folder = await root();
-  const name = await shelfName(source, hub);
-  if (folder) await alone(name, () => remove(folder, name));
+  const name = await cacheName(source, hub);
+  if (folder) await exclusively(name, () => remove(folder, name));
 }
 
 /** Removes an entry that may be missing. */

@@ -1,6 +1,6 @@
 /**
- * The messages between the interface (src/api, on the page's side) and the worker (src/worker), which holds the wasm.
- * Neither side knows more of the other than this file.
+ * The messages between the interface (api/, on the page's side) and the worker (worker/), which
+ * holds the wasm instance. Neither side knows more of the other than this file.
  */
 import type * as wasm from "../wasm/mka_lab.js";
 
@@ -16,7 +16,7 @@ export type LineupPoint = wasm.LineupPoint & {
   repair?: Blob;
 };
 
-/** What the worker tells of itself with every reply, in bytes. */
+/** What the worker sends of its memory with every reply, in bytes. */
 export interface Figures extends wasm.Memory {
   /** Weights that may be on the engine at once. */
   budget: number;
@@ -58,7 +58,10 @@ export type RemoteSource = FolderSource | HubSource;
 /** Where a model comes from. */
 export type Source = { files: NamedBlob[] } | RemoteSource;
 
-/** Methods of the worker. `target` of a call is the handle of the model or calibration it belongs to (0: the lab). */
+/**
+ * Methods of the worker. `target` of a call is the handle of the model or calibration it belongs to
+ * (0: the lab).
+ */
 export type Method =
   | "create"
   | "productRate"
@@ -89,7 +92,7 @@ export type Request =
   | { kind: "call"; id: number; method: Method; target: number; args: unknown[] }
   | { kind: "cancel"; id: number };
 
-/** An error as it crosses the worker's border. */
+/** An error as it is sent between worker and page. */
 export interface PlainError {
   name: string;
   message: string;
@@ -103,7 +106,7 @@ export type Reply =
   | { kind: "progress"; id: number; progress: Progress; memory: Figures }
   | { kind: "token"; id: number; token: wasm.Token; memory: Figures }
   | { kind: "point"; id: number; point: LineupPoint; memory: Figures }
-  /** Something on the side failed and the work goes on. */
+  /** Something beside the work failed, and the work goes on. */
   | { kind: "warning"; error: PlainError }
   /** The wasm instance is not usable any more. */
   | { kind: "crash"; message: string };

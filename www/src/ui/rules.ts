@@ -1,23 +1,30 @@
-/** What a merge may take away, as the engine sees it: pure functions, for the page and for the element. */
+/**
+ * Which layers a merge may remove, by the rules of the crate: pure functions, for the page and the
+ * element.
+ */
+import type { Combination, Selection } from "../api/choices";
 
-/** Which ends may neither go nor change. */
+/** Which ends may neither be removed nor changed. */
 export interface Protection {
   first: boolean;
   last: boolean;
 }
 
-/** The protection as the engine is told it: `tail` goes from the last block on, so it can't spare that one. */
-export function protectionFor(selection: string, { first, last }: Protection = { first: true, last: true }): Protection {
+/**
+ * The protection as the engine takes it: `tail` begins with the last block, so it can't spare it.
+ */
+export function protectionFor(selection: Selection, { first, last }: Protection = { first: true, last: true }): Protection {
   return { first, last: last && selection !== "tail" };
 }
 
 /**
- * How many of `layers` can go at most. One is always left to merge into. A protected last block never goes; a protected first
- * block may be what others are dropped behind, but not what others are merged into.
+ * How many of `layers` can be removed at most. One is always left to merge into. A protected last
+ * block is never removed; a protected first block may be the one that others are dropped after, but
+ * not one that others are merged into.
  */
 export function mostRemovable(
   layers: number,
-  { selection, combination }: { selection: string; combination: string },
+  { selection, combination }: { selection: Selection; combination: Combination },
   protect?: Protection,
 ): number {
   if (selection === "manual") return Math.max(0, layers - 1);
@@ -25,7 +32,10 @@ export function mostRemovable(
   return Math.max(0, layers - 1 - (last ? 1 : 0) - (first && combination !== "drop" ? 1 : 0));
 }
 
-/** Picked boundaries as [keep, gone], in the original indices: a layer that is gone stands for the one it went into. */
+/**
+ * Picked boundaries as [keep, removed], in the original indices: a removed layer stands for the one
+ * that it was merged into.
+ */
 export function pairsOf(picked: readonly number[]): [number, number][] {
   const into = new Map<number, number>();
   return picked.map((boundary) => {
@@ -36,26 +46,34 @@ export function pairsOf(picked: readonly number[]): [number, number][] {
   });
 }
 
+/** A pair that would be merged, in the original indices. */
+export interface PreviewPair {
+  keep: number;
+  removed: number;
+  similarity: number;
+}
+
 /**
- * The pairs that one-shot `similarity` takes, by the likeness of the original layers, most alike first, the deeper of equals. `alike(gone)` is that of a layer and
- * the one in front of it.
+ * The pairs that one-shot `similarity` takes, by the similarities of the original layers, the most
+ * similar first, the deeper of equals. `similarityOf(layer)` is that of a layer and the one before.
+ * `changes`: the combination changes the layer that is kept.
  */
-export function mostAlike(
+export function mostSimilar(
   layers: number,
   remove: number,
   { first, last }: Protection,
   changes: boolean,
-  alike: (gone: number) => number,
-): { keep: number; gone: number; alike: number }[] {
+  similarityOf: (layer: number) => number,
+): PreviewPair[] {
   const left = Array.from({ length: layers }, (_, layer) => layer);
-  const taken = [];
+  const taken: PreviewPair[] = [];
   while (taken.length < remove) {
-    const pairs = left.slice(1).map((gone, at) => ({ keep: left[at] as number, gone, alike: alike(gone) }));
-    const allowed = pairs.filter(({ keep, gone }) => !(last && gone === layers - 1) && !(first && changes && keep === 0));
-    const next = allowed.reduce<(typeof pairs)[0] | undefined>((best, pair) => (best && best.alike > pair.alike ? best : pair), undefined);
+    const pairs = left.slice(1).map((removed, at) => ({ keep: left[at] as number, removed, similarity: similarityOf(removed) }));
+    const allowed = pairs.filter(({ keep, removed }) => !(last && removed === layers - 1) && !(first && changes && keep === 0));
+    const next = allowed.reduce<PreviewPair | undefined>((best, pair) => (best && best.similarity > pair.similarity ? best : pair), undefined);
     if (!next) break;
     taken.push(next);
-    left.splice(left.indexOf(next.gone), 1);
+    left.splice(left.indexOf(next.removed), 1);
   }
   return taken;
 }

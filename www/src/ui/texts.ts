@@ -1,4 +1,7 @@
-/** Every text of the page: here and, in rooms of their own, in texts/. The tour's come later, with it. A translation is a copy of all of them. */
+/**
+ * Every text of the page and of the element: here and in texts/. Those of the tour are loaded with
+ * it (page/tour/texts.ts). A translation is a copy of all of them.
+ */
 import { count, figure } from "./format";
 import { MERGING } from "./texts/merging";
 import { PICTURES } from "./texts/pictures";
@@ -143,7 +146,7 @@ export const T = {
 
   forecast: {
     ask: "How long will it take?",
-    told: (calibrate: string, merge: string, measure: string, memory: string) =>
+    expected: (calibrate: string, merge: string, measure: string, memory: string) =>
       `Expected: ${calibrate} to calibrate, ${merge} to average a pair, ${measure} to measure the model on as many tokens; up to ${memory} of memory.`,
     trials: (time: string | undefined) =>
       `${time ? `Expected: ${time} to try pairs, merge and fit.` : "Pairs are tried, merged and fitted."} A method that tries nothing, such as MKA, takes a fraction of that, and costs more of the model.`,
@@ -166,7 +169,7 @@ export const T = {
     rate: (bytes: string) => `${bytes}/s`,
     left: (seconds: string) => `${seconds} left`,
     memory: (engine: string, peak: string) => `Engine memory ${engine}, peak ${peak}`,
-    /** What a job says when it is done. */
+    /** The news when a job is done. */
     done: {
       open: (name: string, layers: number, size: string) => `${name} is open: ${layers} layers, ${size}. Next: calibrate.`,
       download: "All of it is kept: it works without a network now.",
@@ -208,7 +211,7 @@ export const T = {
       merge: "computing merged tensors",
       evaluate: "reading the held-out text",
       repair: "repairing the gap",
-      refit: "fitting the blocks behind anew",
+      refit: "fitting the later blocks anew",
       choose: "trying candidates",
       choice: "answering questions",
       cloze: "completing facts",
@@ -277,6 +280,6 @@ export const T = {
     noEngineHint: "mka.js and the folder element/ must lie beside mka-lab.js, and the page's policy must allow them in script-src.",
   },
 
-  error: { close: "Close", unknown: "Something went wrong that was not foreseen.", unknownHint: "Try the step again; reload the page if it stays." },
+  error: { close: "Close", unknown: "Something went wrong that was not expected.", unknownHint: "Try the step again; reload the page if it stays." },
   warning: "Note",
 };

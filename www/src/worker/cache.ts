@@ -1,19 +1,22 @@
-/** What is kept of one model: the worker's half of src/store/kept.ts, which fills and reads. It knows no network. */
+/**
+ * What is kept of one model: fills and reads the folders of shared/cache.ts. Must not know the
+ * network.
+ */
 import type { PlainError } from "../shared/protocol";
 import {
-  alone,
-  drawerFolder,
+  exclusively,
+  chunkFolder,
   type Manifest,
-  pieceLength,
-  pieces,
+  chunkLength,
+  chunkIndices,
   readManifest,
   remove,
   root,
-  shelfName,
+  cacheName,
 } from "../shared/cache";
 import { mkaError } from "./errors";
 
-/** The part of the file system that only workers have; TypeScript's library for pages lacks it. */
+/** What only workers have of the file system; TypeScript's library for pages lacks it. */
 interface WorkerFileHandle extends FileSystemFileHandle {
   createSyncAccessHandle(): Promise<{
     write(bytes: Uint8Array, options: { at: number }): number;
@@ -24,60 +27,64 @@ interface WorkerFileHandle extends FileSystemFileHandle {
   move(name: string): Promise<void>;
 }
 
-export class Shelf {
+export class ModelCache {
   /** Whether what is read over the network is kept from now on. */
   keeping = false;
   /** Why keeping came to an end. */
   trouble: PlainError | undefined;
-  /** Told when keeping comes to an end against the user's will. */
+  /** Called when keeping comes to an end against the user's will. */
   onTrouble: (trouble: PlainError) => void = () => {};
 
   private constructor(
     readonly name: string,
     readonly folder: FileSystemDirectoryHandle,
     readonly manifest: Manifest,
-    readonly drawers: readonly Drawer[],
+    readonly files: readonly CachedFile[],
   ) {}
 
   /** What is kept of this source; undefined where nothing is. */
-  static async find(source: string, hub: string | undefined): Promise<Shelf | undefined> {
-    const name = await shelfName(source, hub);
+  static async find(source: string, hub: string | undefined): Promise<ModelCache | undefined> {
+    const name = await cacheName(source, hub);
     const folder = await (await root())?.getDirectoryHandle(name).catch(() => undefined);
-    return folder && alone(name, async () => {
+    return folder && exclusively(name, async () => {
       const manifest = await readManifest(folder);
-      return manifest && Shelf.#open(name, folder, manifest);
+      return manifest && ModelCache.#open(name, folder, manifest);
     });
   }
 
-  /** A new one, in place of what was kept of another version; undefined where the browser keeps nothing. */
-  static async create(manifest: Manifest): Promise<Shelf | undefined> {
+  /**
+   * A new one, in place of what was kept of another version; undefined where the browser keeps
+   * nothing.
+   */
+  static async create(manifest: Manifest): Promise<ModelCache | undefined> {
     const all = await root({ create: true });
     if (!all) return undefined;
-    const name = await shelfName(manifest.source, manifest.hub);
-    return alone(name, async () => {
+    const name = await cacheName(manifest.source, manifest.hub);
+    return exclusively(name, async () => {
       const there = await all.getDirectoryHandle(name).catch(() => undefined);
       const known = there && (await readManifest(there));
-      if (there && known?.version === manifest.version) return Shelf.#open(name, there, known); // another tab was faster
+      // Another tab was faster.
+      if (there && known?.version === manifest.version) return ModelCache.#open(name, there, known);
       await remove(all, name);
       const folder = await all.getDirectoryHandle(name, { create: true });
       await write(folder, "model.json", new TextEncoder().encode(JSON.stringify(manifest)));
-      return Shelf.#open(name, folder, manifest);
+      return ModelCache.#open(name, folder, manifest);
     });
   }
 
-  static async #open(name: string, folder: FileSystemDirectoryHandle, manifest: Manifest): Promise<Shelf> {
-    const drawers: Drawer[] = [];
-    const shelf = new Shelf(name, folder, manifest, drawers);
+  static async #open(name: string, folder: FileSystemDirectoryHandle, manifest: Manifest): Promise<ModelCache> {
+    const files: CachedFile[] = [];
+    const cache = new ModelCache(name, folder, manifest, files);
     for (const [at, { size }] of manifest.files.entries()) {
-      const pieceFolder = await drawerFolder(folder, manifest.version, at, { create: true });
-      drawers.push(new Drawer(shelf, pieceFolder, size, new Set(await pieces(pieceFolder))));
+      const chunks = await chunkFolder(folder, manifest.version, at, { create: true });
+      files.push(new CachedFile(cache, chunks, size, new Set(await chunkIndices(chunks))));
     }
-    return shelf;
+    return cache;
   }
 
   /** Bytes that are not kept yet. */
   get missing(): number {
-    return this.drawers.reduce((sum, drawer) => sum + drawer.missing, 0);
+    return this.files.reduce((sum, file) => sum + file.missing, 0);
   }
 
   /** Keeps from now on, if there is room for all that is missing. */
@@ -98,54 +105,55 @@ export class Shelf {
   }
 }
 
-/** The kept pieces of one file. */
-export class Drawer {
+/** The chunks of one file that are kept. */
+export class CachedFile {
   constructor(
-    readonly shelf: Shelf,
+    readonly cache: ModelCache,
     readonly folder: FileSystemDirectoryHandle,
     readonly size: number,
     readonly found: Set<number>,
   ) {}
 
   get missing(): number {
-    return this.size - [...this.found].reduce((sum, index) => sum + pieceLength(this.size, index), 0);
+    return this.size - [...this.found].reduce((sum, index) => sum + chunkLength(this.size, index), 0);
   }
 
   has(index: number): boolean {
     return this.found.has(index);
   }
 
-  /** A piece that is kept; undefined where it is not, or no longer. */
+  /** A chunk that is kept; undefined where it is not, or no longer. */
   async get(index: number): Promise<Blob | undefined> {
     if (!this.found.has(index)) return undefined;
     const file = await this.#look(index);
-    if (!file) this.found.delete(index); // in another tab, or by the browser
+    if (!file) this.found.delete(index); // it was deleted in another tab, or by the browser
     return file;
   }
 
-  /** The piece on the disk, if it is there and whole. */
+  /** The chunk on the disk, if it is there and whole. */
   async #look(index: number): Promise<File | undefined> {
     try {
       const file = await (await this.folder.getFileHandle(String(index))).getFile();
-      return file.size === pieceLength(this.size, index) ? file : undefined;
+      return file.size === chunkLength(this.size, index) ? file : undefined;
     } catch {
       return undefined;
     }
   }
 
-  /** Keeps a piece. A disk that is full ends the keeping, not the reading. */
+  /** Keeps a chunk. A disk that is full ends the keeping, not the reading. */
   async put(index: number, bytes: Uint8Array): Promise<void> {
-    const { shelf } = this;
-    if (!shelf.keeping || this.found.has(index)) return;
+    const { cache } = this;
+    if (!cache.keeping || this.found.has(index)) return;
     try {
-      await alone(shelf.name, async () => {
+      await exclusively(cache.name, async () => {
         // Another tab may have been faster, and what it wrote may be in use.
         if (!(await this.#look(index))) await write(this.folder, String(index), bytes);
       });
       this.found.add(index);
     } catch (cause) {
-      if ((cause as DOMException).name === "NotFoundError") shelf.keeping = false; // the user has just deleted it
-      else shelf.stop(failed(shelf.manifest.source, shelf.missing, cause));
+      // The user has just deleted it.
+      if ((cause as DOMException).name === "NotFoundError") cache.keeping = false;
+      else cache.stop(failed(cache.manifest.source, cache.missing, cause));
     }
   }
 }
@@ -165,7 +173,7 @@ async function write(folder: FileSystemDirectoryHandle, name: string, bytes: Uin
     }
     await handle.move(name);
   } catch (error) {
-    await remove(folder, part).catch(() => {}); // the error itself says more
+    await remove(folder, part).catch(() => {}); // the first error is the one to report
     throw error;
   }
 }

@@ -41,12 +41,14 @@ function hasFiles(event: DragEvent): boolean {
   return event.dataTransfer?.types.includes("Files") ?? false;
 }
 
-/** A text file dropped on a text field is a text, not a model; the field takes it itself. */
+/** A text file that is dropped on a text field is a text, not a model. */
 function onTextField(event: DragEvent): boolean {
   return event.target instanceof Element && event.target.closest("[data-drop-text]") !== null;
 }
 
-/** All files, also those inside of dropped folders. Entries must be taken before the first await. */
+/**
+ * All files, also those inside of dropped folders. Entries must be taken before the first await.
+ */
 async function collect(data: DataTransfer): Promise<File[]> {
   const entries = [...data.items].map((item) => item.webkitGetAsEntry());
   const plain = [...data.files];
@@ -59,7 +61,7 @@ async function walk(entry: FileSystemEntry): Promise<File[]> {
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
     const path = entry.fullPath.replace(/^\//, "");
-    // A file from a folder that was chosen in a dialog knows its path; one that was dropped must be told.
+    // A file of a folder that was chosen in a dialog has its path; one that was dropped has none.
     if (path.includes("/")) Object.defineProperty(file, "webkitRelativePath", { value: path });
     return [file];
   }

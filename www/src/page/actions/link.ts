@@ -1,6 +1,7 @@
 /**
- * The address of the page: it follows the state, and is taken at its word when the page is opened or the user goes back.
- * It stands behind the #, so no server is told what the user does; what stands behind a ? is read too.
+ * The address of the page: it follows the state, and sets it when the page is opened or the user
+ * goes back. The state is after the #, so that no server receives it; what is after a ? is read
+ * too.
  */
 import { HUB, type ModelFiles } from "#mka";
 import { defaults, format, type Kept, KEYS, keptOf, modelNamed, parse, type Parsed } from "../state/address";
@@ -13,19 +14,19 @@ import { T } from "../../ui/texts";
 import { setTheme } from "./theme";
 import { unfolded } from "./unfold";
 
-/** A browser lets an address change a hundred times in half a minute; a slider changes more often. */
+/** Browsers let an address change a hundred times in half a minute; a slider changes more often. */
 const WRITE_EVERY = 300;
 
-/** What the address says, as it was read or written last. */
+/** The address, as it was read or written last. */
 let current = "";
-/** The address is being taken at its word: until that is done, it does not follow. */
+/** The address is setting the state: until that is done, it does not follow. */
 let taking = 0;
 let timer: number | undefined;
-/** The next change is a place to come back to. */
+/** The next change is a new entry of the history. */
 let visiting = false;
-/** The model and the step of the tour that the address has: another one is a place to come back to. */
+/** Model and step of the tour in the address: another one is a new entry of the history. */
 let place = "";
-/** Named models that the user had opened: to come back to one needs no second word. */
+/** Named models that the user has agreed to open: they are opened again without asking. */
 const agreed = new Set<string>();
 
 /** Opens the state that the address keeps, and follows it from then on. */
@@ -42,7 +43,7 @@ export function followState(): void {
   timer = window.setTimeout(write, push ? 0 : WRITE_EVERY);
 }
 
-/** The next change of the state is a place to come back to. */
+/** Makes the next change of the state a new entry of the history. */
 export function visit(): void {
   visiting = true;
 }
@@ -52,7 +53,7 @@ export function link(autorun: boolean): string {
   return `${base()}#${stateText(autorun)}`;
 }
 
-/** Where the open model comes from, as an address has it; undefined for what an address can't name. */
+/** Where the open model comes from, as an address has it; undefined where it can't name it. */
 export function openAddress(): string | undefined {
   const { source } = state;
   // Another hub's model has the same name as one of the usual hub: a link would lead to that one.
@@ -76,7 +77,7 @@ function base(): string {
   return location.origin + location.pathname;
 }
 
-/** What the address has behind ? and #; a # with one word is the name of a part. */
+/** What the address has after ? and #; a # with one word is the name of a part. */
 function read(): string {
   const hash = location.hash.slice(1);
   const kept = hash.includes("=") ? hash : isPart(hash) ? `at=${hash}` : "";
@@ -134,15 +135,15 @@ async function take(text: string, first: boolean): Promise<void> {
       state.corrections = parsed.corrections;
       state.textMissing = ownText || ownTestText;
     }
-    // Of what opening a model sets, an address says only what is different.
+    // Of what opening a model sets, an address has only what is different.
     const settle = (): void => apply(parse(text, start()));
     if (model !== undefined && model === openAddress()) settle();
     else apply(parsed);
     const open = await openNamed(model, settle);
     if (!first) return;
-    // What is told above the panels is read first.
-    const told = state.wanted !== undefined || state.textMissing || state.corrections.length > 0;
-    if (part && !tour && !told) await unfolded.then(() => document.getElementById(part)?.scrollIntoView());
+    // Notices above the panels come first.
+    const noticed = state.wanted !== undefined || state.textMissing || state.corrections.length > 0;
+    if (part && !tour && !noticed) await unfolded.then(() => document.getElementById(part)?.scrollIntoView());
     if (autorun && open && isBuiltIn(model) && !ownText && !ownTestText) await merge();
   } finally {
     taking -= 1;

@@ -1,6 +1,6 @@
-/** Keeps the page for times without a network, by the service worker (src/offline/sw.ts). */
+/** Keeps the page for use without a network, by the service worker (offline/sw.ts). */
 
-/** On this name a page that was just built has to be seen at once. */
+/** On this host a page that was just built has to be seen at once. */
 const BUILDING = "localhost";
 
 export async function keepForOffline(): Promise<void> {
@@ -11,6 +11,6 @@ export async function keepForOffline(): Promise<void> {
     const { active } = await navigator.serviceWorker.ready;
     if (!navigator.serviceWorker.controller) active?.postMessage({ claim: build });
   } catch {
-    // Storage or workers of this kind may be forbidden. The page does without.
+    // Storage or workers of this kind may be forbidden. The page works without.
   }
 }

@@ -1,4 +1,4 @@
-/** What a job that ended well says: what there is now, and what can be done next. */
+/** The news of a job that ended well: what there is now, and what can be done next. */
 import { bytes, figure } from "../../ui/format";
 import { type JobName, state } from "../state/state";
 import { T } from "../../ui/texts";

@@ -3,7 +3,7 @@ import { state, type Theme } from "../state/state";
 
 const KEY = "mka-theme";
 
-/** `keep`: it is this user's choice, and no address's. */
+/** `keep`: the user chose it, and not an address. */
 export function setTheme(theme: Theme, keep = true): void {
   state.theme = theme;
   document.documentElement.dataset["theme"] = theme;

@@ -1,10 +1,10 @@
 /**
- * When the page is opened its panels come one after the other, so that what the user does can come in between, also on a slow
- * phone. Must not know what the panels are.
+ * When the page is opened its panels are added one after the other, so that it can react to the
+ * user in between, also on a slow phone. Must not know what the panels are.
  */
 import { update } from "../state/state";
 
-/** In the order in which they come; those in sight first. */
+/** In the order in which they are added; those in sight first. */
 const PANELS = ["look", "load", "manifold", "calibrate", "merge", "compare", "keep", "lineup"] as const;
 /** So many are there from the first moment. */
 let there = 2;
@@ -21,7 +21,7 @@ export function allThere(): boolean {
   return there === PANELS.length;
 }
 
-/** Brings the next panel, until all are there. */
+/** Adds the next panel, until all are there. */
 export function unfold(): void {
   if (allThere()) return done();
   setTimeout(() => {

@@ -20,11 +20,13 @@ export interface Difference {
   /** The largest difference; relative where a quantity has no scale of its own. */
   largest: number;
   relative: boolean;
-  /** Whether that is as little as two engines may differ by. */
+  /** Whether two engines may differ by that much. */
   agrees: boolean;
 }
 
-/** What two engines may differ by: sums of float32 in another order, and what a merge makes of that. */
+/**
+ * What two engines may differ by: sums of float32 in another order, and merges computed from them.
+ */
 const TOLERANCES: Record<Quantity, number> = {
   similarity: 0.002,
   influence: 0.001,
@@ -39,7 +41,7 @@ const TOLERANCES: Record<Quantity, number> = {
 };
 
 export function differences(a: Results, b: Results): Difference[] {
-  const told = (quantity: Quantity, relative: boolean, largest: number): Difference => ({
+  const difference = (quantity: Quantity, relative: boolean, largest: number): Difference => ({
     quantity,
     relative,
     largest,
@@ -48,16 +50,16 @@ export function differences(a: Results, b: Results): Difference[] {
   const steps = [a.merged?.steps ?? [], b.merged?.steps ?? []] as const;
   const same = steps[0].length === steps[1].length && steps[0].every(({ keep, gone }, at) => keep === steps[1][at]?.keep && gone === steps[1][at]?.gone);
   return [
-    told("similarity", false, Math.max(...[...a.matrices].map(([name, { values }]) => apart(values, b.matrices.get(name)?.values)))),
-    told("influence", false, apart(a.influence, b.influence)),
-    told("norms", true, apart(a.norms, b.norms, true)),
-    told("manifold", true, cloudsApart(a.clouds, b.clouds)),
-    told("layers", false, same ? 0 : 1),
-    told("alpha", false, apart(steps[0].map(({ alpha }) => alpha ?? 0), steps[1].map(({ alpha }) => alpha ?? 0))),
-    told("perplexity", true, apart(perplexities(a), perplexities(b), true)),
-    told("divergence", false, apart(a.comparison && [a.comparison.kl], b.comparison && [b.comparison.kl])),
-    told("depth", true, apart(depths(a), depths(b), true)),
-    told("texts", false, a.written.before === b.written.before && a.written.after === b.written.after ? 0 : 1),
+    difference("similarity", false, Math.max(...[...a.matrices].map(([name, { values }]) => apart(values, b.matrices.get(name)?.values)))),
+    difference("influence", false, apart(a.influence, b.influence)),
+    difference("norms", true, apart(a.norms, b.norms, true)),
+    difference("manifold", true, cloudsApart(a.clouds, b.clouds)),
+    difference("layers", false, same ? 0 : 1),
+    difference("alpha", false, apart(steps[0].map(({ alpha }) => alpha ?? 0), steps[1].map(({ alpha }) => alpha ?? 0))),
+    difference("perplexity", true, apart(perplexities(a), perplexities(b), true)),
+    difference("divergence", false, apart(a.comparison && [a.comparison.kl], b.comparison && [b.comparison.kl])),
+    difference("depth", true, apart(depths(a), depths(b), true)),
+    difference("texts", false, a.written.before === b.written.before && a.written.after === b.written.after ? 0 : 1),
   ];
 }
 
@@ -81,7 +83,10 @@ function apart(a: ArrayLike<number> | undefined, b: ArrayLike<number> | undefine
   return largest;
 }
 
-/** Of the clouds of two runs, each pair turned to fit: the largest root mean square distance, in sizes of the cloud. */
+/**
+ * Of the clouds of two runs, each pair turned to fit: the largest root mean square distance, in
+ * sizes of the cloud.
+ */
 function cloudsApart(a: readonly Cloud[] | undefined, b: readonly Cloud[] | undefined): number {
   if (!a || !b || a.length !== b.length) return a === b ? 0 : Infinity;
   return Math.max(...a.map((cloud, layer) => misfit(b[layer]!, cloud)));

@@ -1,8 +1,8 @@
 /**
- * A whole run as a file, and back. Arrays are base64: of little-endian float32, but for the coordinates of the points, which
- * have 12 bits each, and so two characters.
+ * A whole run as a file, and back. Arrays are base64: of little-endian float32, but for the
+ * coordinates of the points, which have 12 bits each, and so two characters.
  */
-import type { Preset, SimilarityName } from "#mka";
+import type { Preset, Measure } from "#mka";
 import type { Cloud } from "../../ui/charts/procrustes";
 import type { Results } from "./results";
 import type { Settings } from "./settings";
@@ -65,7 +65,7 @@ type Packed = Omit<Results, "rows" | "matrices" | "influence" | "norms" | "cloud
   settings: Settings;
   presets: Preset[];
   rows: { sequence: number[]; position: number[]; texts: string[]; before: string[]; after: string[] };
-  matrices: Partial<Record<SimilarityName, { layers: number; values: string; deviation?: string }>>;
+  matrices: Partial<Record<Measure, { layers: number; values: string; deviation?: string }>>;
   influence: string;
   norms: string;
   clouds: PackedCloud[];
@@ -80,7 +80,7 @@ export function fromFile(text: string): Example {
     rows: { ...rows, sequence: Uint32Array.from(rows.sequence), position: Uint32Array.from(rows.position) },
     matrices: new Map(
       Object.entries(matrices).map(([name, { layers, values, deviation }]) => [
-        name as SimilarityName,
+        name as Measure,
         { layers, values: toFloats(values), ...(deviation !== undefined && { deviation: toFloats(deviation) }) },
       ]),
     ),

@@ -1,5 +1,5 @@
-/** Everything that is measured of a model and of its merge: what the pictures show, computed here or earlier. */
-import type { CalibrationInfo, Comparison, SimilarityName, Summary } from "#mka";
+/** Everything that is measured of a model and of its merge, computed here or earlier. Data only. */
+import type { CalibrationInfo, Comparison, Measure, Summary } from "#mka";
 import type { Matrix } from "../../ui/charts/heatmap";
 import type { Step } from "../../ui/charts/lineage";
 import type { Series } from "../../ui/charts/perplexity";
@@ -10,7 +10,7 @@ export interface Results {
   summary: Summary | undefined;
   info: CalibrationInfo | undefined;
   rows: Rows | undefined;
-  matrices: ReadonlyMap<SimilarityName, Matrix>;
+  matrices: ReadonlyMap<Measure, Matrix>;
   influence: Float32Array | undefined;
   norms: Float32Array | undefined;
   /** The first coordinates of each layer's diffusion map, centred, as they came. */

@@ -1,5 +1,5 @@
-/** All that decides the numbers of a run. Data only; knows neither the page nor what was measured. */
-import type { SimilarityName } from "#mka";
+/** All that decides the numbers of a run. Data only; must not know the page or its results. */
+import type { Measure } from "#mka";
 
 export interface Settings {
   calibrate: { sequences: number; window: number; rows: number; seed: number; skip: number };
@@ -8,7 +8,7 @@ export interface Settings {
   /** Draws of rows that each measure is repeated over; above 1 there are error bars. */
   seeds: number;
   /** The measure that the map of the layers shows. */
-  measure: SimilarityName;
+  measure: Measure;
   /** Name of a preset, or "" for one's own choice. */
   preset: string;
   /** How many layers go. */

@@ -1,7 +1,8 @@
 /**
- * The state of the page as the end of an address, and back. Pure: what the browser does with an address is link.ts's.
- * People edit addresses, so whatever one says, what comes out is valid, and what had to be corrected is told.
- * To keep one more value, add its key to KEYS and a line to FIELDS.
+ * The state of the page as the end of an address, and back. Pure: what the browser does with an
+ * address is in actions/link.ts. People edit addresses, so whatever one contains, the parsed values
+ * are valid, and what had to be corrected is listed. To keep one more value, add its key to KEYS
+ * and a line to FIELDS.
  */
 import { BOUNDS, type Bounds, BUILT_IN_TOKENS } from "./bounds";
 import { PARTS } from "./part";
@@ -40,7 +41,7 @@ export type Kept = Pick<State, (typeof KEYS)[number]> & {
   /** A text of the user's own was used. The text itself is not kept. */
   ownText: boolean;
   ownTestText: boolean;
-  /** Who opens it has it computed at once. */
+  /** It is computed at once when the link is opened. */
   autorun: boolean;
 };
 
@@ -54,11 +55,14 @@ export interface Parsed {
 interface Field {
   name: string;
   read: (kept: Kept) => string;
-  /** False: the text says nothing that could be taken, and the value stays. A number out of its bounds is moved into them. */
+  /**
+   * False: the text has no value that could be taken, and the old one stays. A number out of its
+   * bounds is moved into them.
+   */
   take: (kept: Kept, text: string) => boolean;
 }
 
-/** No state needs more characters; what lies beyond is not read. */
+/** No state needs more characters; further ones are not read. */
 const LONGEST = 16_384;
 const LONGEST_TEXT = 1000;
 /** So much of a wrong value is shown. */
@@ -70,7 +74,7 @@ export function keptOf(page: State, model: string | undefined): Kept {
   return structuredClone({ ...own, ...texts, model, autorun: false });
 }
 
-/** What the page starts with: this is read before anything can have changed it. */
+/** What the page starts with: computed before anything can have changed it. */
 const START = keptOf(state, undefined);
 
 export function defaults(): Kept {
@@ -139,7 +143,7 @@ const MODEL: Field = {
   },
 };
 
-/** A name of a method is known when the engine runs; until then it must only look like one. */
+/** The methods are known when the engine runs; until then a name must only look like one. */
 const METHOD: Field = {
   name: "method",
   read: ({ preset }) => preset || "own",
@@ -204,7 +208,7 @@ const PROMPT: Field = {
   },
 };
 
-/** What a named method settles; of one's own choice each is kept. */
+/** What a named method sets; of one's own choice each is kept. */
 const CHOICES: Field[] = [
   word("selection", Object.keys(T.merge.selections), ({ selection }) => selection, (kept, value) => (kept.selection = value)),
   word("combination", Object.keys(T.merge.combinations), ({ combination }) => combination, (kept, value) => (kept.combination = value)),
@@ -259,7 +263,10 @@ export function format(kept: Kept, start: Kept = START): string {
   return query.toString().replace(/%(2C|2F|3A|40)/g, decodeURIComponent);
 }
 
-/** What an address says, `name=value&…`, of what else is as at `start`. Later values of one name are not read. */
+/**
+ * The values of an address, `name=value&…`; all others are as in `start`. Later values of one name
+ * are not read.
+ */
 export function parse(text: string, start: Kept = START): Parsed {
   const kept = structuredClone(start);
   const named = new Set<string>();
@@ -282,7 +289,7 @@ export function parse(text: string, start: Kept = START): Parsed {
   return { kept, named, corrections };
 }
 
-/** What values must be to each other. */
+/** Corrects values that do not go together. */
 function together({ calibrate, ownText }: Kept, correct: (name: string, given: string, taken: string) => void): void {
   const least = (name: "sequences" | "skip", most: number): void => {
     const given = calibrate[name];
@@ -303,7 +310,10 @@ function shown(text: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
-/** A model's name as an address may say it: undefined where nothing could be opened by it. Passwords and what stands behind ? are left out. */
+/**
+ * A model's name as an address may have it: undefined where nothing could be opened by it.
+ * Passwords and what is after a ? are left out.
+ */
 export function modelNamed(text: string): string | undefined {
   if (text === "" || text.length > LONGEST_TEXT) return undefined;
   if (T.load.models.some(({ id }) => id === text)) return text;

@@ -1,11 +1,15 @@
-/** The least and the most that each number of the page may be: for its field, and for the address. */
+/**
+ * The least and the most that each number of the page may be: for its field, and for the address.
+ */
 
 export interface Bounds {
   min: number;
   max: number;
 }
 
-/** The most tokens that calibration on the built-in texts may take: 22,000 of each, and each has 30,000 at least. */
+/**
+ * The most tokens to calibrate on of the built-in texts: 22,000 of each, which has 30,000 at least.
+ */
 export const BUILT_IN_TOKENS = 65_536;
 
 /** Every seed is a 32-bit number. */

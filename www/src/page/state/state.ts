@@ -1,19 +1,24 @@
 /** All that the page shows. Actions change it and call `update`; views only read it. */
 import type {
+  AlphaSource,
   Calibration,
+  Combination,
   Comparison,
   Estimate,
   Lab,
   LayerMatrix,
+  Measure,
   MergedModel,
   MkaError,
   Model,
   ModelFile,
   ModelFiles,
+  Norms,
   OpenOptions,
   Progress,
+  Repair,
+  Selection,
   Backend,
-  SimilarityName,
   StoredModel,
 } from "#mka";
 import type { Part } from "./part";
@@ -23,16 +28,13 @@ import type { Colouring, Rows } from "../../ui/charts/rows";
 import type { Difference } from "../run/agreement";
 import type { Example } from "../run/file";
 import type { Settings } from "../run/settings";
-import { mostAlike, mostRemovable, pairsOf, type Protection, protectionFor } from "../../ui/rules";
+import { mostRemovable, mostSimilar, pairsOf, type PreviewPair, type Protection, protectionFor } from "../../ui/rules";
 import { T } from "../../ui/texts";
 import type { TourStep } from "./tour-steps";
 
 export type JobName = keyof typeof T.status.jobs;
-export type Selection = keyof typeof T.merge.selections;
-export type Combination = keyof typeof T.merge.combinations;
-export type AlphaKind = keyof typeof T.merge.alphas;
-export type Norms = keyof typeof T.merge.normsOf;
-export type Repair = keyof typeof T.merge.repairs;
+/** Where the weight of an average comes from; `fixed`: the number beside it. */
+export type AlphaKind = AlphaSource | "fixed";
 export type Theme = "system" | "light" | "dark";
 /** What is drawn; the pictures' names on the page and in the files that are made of them. */
 export type PictureName = keyof typeof T.picture.names;
@@ -51,7 +53,7 @@ export interface TextChoice {
   text: string;
 }
 
-/** What an address said, and what was taken instead; undefined: nothing. */
+/** A value in an address, and what was taken instead; undefined: nothing. */
 export interface Correction {
   name: string;
   given: string;
@@ -64,18 +66,21 @@ export interface State extends Settings {
   lab: Lab | undefined;
   job: Job | undefined;
   error: { message: string; hint: string; code: MkaError["code"] | undefined; place: Place } | undefined;
-  /** Said by the polite live region. */
+  /** Read out by the polite live region. */
   news: string;
   dragging: boolean;
-  /** How models from the network are opened, whether one is just being opened, and why one is not kept any further. */
+  /**
+   * How models from the network are opened, whether one is just being opened, and why one is not
+   * kept any further.
+   */
   remote: { token: string; hub: string; keep: boolean; opening: boolean; warning: string | undefined };
   /** What is kept in this browser, and how many bytes may be. */
   kept: { models: readonly StoredModel[]; quota: number | undefined };
   /** Where the user is; undefined: at the top. */
   part: Part | undefined;
-  /** A model that the address names, and that is opened when the user says so. */
+  /** A model that the address names; it is opened only when the user agrees. */
   wanted: string | undefined;
-  /** What the address said and could not be taken as it was. */
+  /** What the address has that could not be taken as it is. */
   corrections: Correction[];
   /** The address is of a run on a text that is not in it. */
   textMissing: boolean;
@@ -86,7 +91,10 @@ export interface State extends Settings {
   /** Where the tour was left. */
   tourLeft: TourStep | undefined;
 
-  /** `options` may hold a token: they live here and nowhere else. `remote`: named by the user, on the network. */
+  /**
+   * `options` may hold a token: they are kept here and nowhere else. `remote`: named by the user,
+   * on the network.
+   */
   source: { files: ModelFiles; name: string; options: OpenOptions; remote: boolean } | undefined;
   model: Model | undefined;
   /** What a run on so many windows will take. */
@@ -95,9 +103,9 @@ export interface State extends Settings {
   calibrateText: TextChoice;
   calibration: Calibration | undefined;
 
-  matrices: ReadonlyMap<SimilarityName, LayerMatrix>;
+  matrices: ReadonlyMap<Measure, LayerMatrix>;
   influence: Float32Array | undefined;
-  /** Mean norms of the stream, in front of each block and behind the last. */
+  /** Mean norms of the residual stream, before each block and after the last. */
   streamNorms: Float32Array | undefined;
   rows: Rows | undefined;
   /** The first coordinates of each layer's diffusion map. */
@@ -125,7 +133,7 @@ export interface State extends Settings {
   norms: Norms;
   repair: Repair;
   /** The measure that pairs are chosen and weighed by. */
-  likeness: SimilarityName;
+  similarityMeasure: Measure;
   oneShot: boolean;
   protect: { first: boolean; last: boolean };
   /** Boundaries that were picked, in order: i stands for the one between the layers i and i + 1. */
@@ -145,7 +153,10 @@ export interface State extends Settings {
   /** The precomputed run, once it is loaded. */
   example: Example | undefined;
   exampleMissing: boolean;
-  /** How far the numbers of a run here are from the precomputed ones; empty without those; undefined: there was no run. */
+  /**
+   * How far the numbers of a run here are from the precomputed ones; empty without those;
+   * undefined: there was no run.
+   */
   agreement: Difference[] | undefined;
 
   /** The pictures whose values are shown as a table too. */
@@ -197,7 +208,7 @@ export const state: State = {
   alphaFixed: 0.5,
   norms: "fold",
   repair: "refit",
-  likeness: "npib",
+  similarityMeasure: "npib",
   oneShot: false,
   protect: { first: true, last: true },
   picked: [],
@@ -221,7 +232,7 @@ export const state: State = {
 let draw: () => void = () => {};
 let asked = false;
 
-/** Says what draws the page. */
+/** Sets what draws the page. */
 export function onUpdate(callback: () => void): void {
   draw = callback;
 }
@@ -236,7 +247,7 @@ export function update(): void {
   });
 }
 
-/** The protection as the engine is told it. */
+/** The protection as the engine takes it. */
 export function protection(): Protection {
   return protectionFor(state.selection, state.protect);
 }
@@ -246,29 +257,33 @@ export function removable(): number {
   return mostRemovable(state.model?.summary.layers ?? 0, state, state.protect);
 }
 
-/** Whether likeness decides which layers go, or how much each weighs. */
+/** Whether similarity decides which layers go, or how much each weighs. */
 export function comparesLayers(): boolean {
   const weighed = state.combination === "average" && (state.alpha === "similarity" || state.alpha === "published");
   return state.selection === "similarity" || state.selection === "loss" || weighed;
 }
 
-/** Whether merges are tried on the original model, so that likeness is measured once in any case. */
+/** Whether merges are tried on the original model: similarity is then measured once in any case. */
 export function triesOnOriginal(): boolean {
   return state.selection === "loss" && state.repair === "refit";
 }
 
-/** The pairs that would go by the map as it is; none where likeness does not choose, or is not measured yet. */
-export function foreseen(): { keep: number; gone: number; alike: number }[] {
-  const matrix = state.matrices.get(state.likeness);
+/**
+ * The pairs that would be merged by the map as it is; none where similarity does not choose, or is
+ * not measured yet.
+ */
+export function preview(): PreviewPair[] {
+  const measure = state.similarityMeasure;
+  const matrix = state.matrices.get(measure);
   if (state.selection !== "similarity" || !matrix) return [];
-  const alike = (gone: number): number => {
-    const value = matrix.values[(gone - 1) * matrix.layers + gone] ?? 0;
-    return Math.min(1, Math.max(0, state.likeness === "angular" ? 1 - value : value));
+  const similarityOf = (layer: number): number => {
+    const value = matrix.values[(layer - 1) * matrix.layers + layer] ?? 0;
+    return Math.min(1, Math.max(0, measure === "angular" ? 1 - value : value));
   };
-  return mostAlike(matrix.layers, removing(), protection(), state.combination !== "drop", alike);
+  return mostSimilar(matrix.layers, removing(), protection(), state.combination !== "drop", similarityOf);
 }
 
-/** The picked pairs as [keep, gone], in the original indices. */
+/** The picked pairs as [keep, removed], in the original indices. */
 export function pickedPairs(): [number, number][] {
   return pairsOf(state.picked);
 }

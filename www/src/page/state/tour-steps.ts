@@ -1,4 +1,7 @@
-/** The steps of the tour, in order, by the names that they have in the address, and the parts of the page that they are about. */
+/**
+ * The steps of the tour, in order, by their names in the address, and the parts of the page that
+ * they are about.
+ */
 
 /** What each step is about, by ids: the first that is on the page is shown. */
 export const TARGETS = {

@@ -1,4 +1,4 @@
-/** The formulas of the tour, as MathML, which browsers set themselves; the words beside each are for who can't see them. */
+/** The formulas of the tour as MathML, each with its text alternative. */
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { TourStep } from "../state/tour-steps";
 

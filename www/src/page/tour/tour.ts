@@ -1,7 +1,4 @@
-/**
- * Entering, leaving and resuming the tour. Its panel and its words are loaded when it is first entered. Must not know what
- * the steps say.
- */
+/** Entering, leaving and resuming the tour. Must not know what the steps are about. */
 import { state, update } from "../state/state";
 import { STEPS, type TourStep } from "../state/tour-steps";
 
@@ -17,7 +14,7 @@ export function goToStep(step: TourStep): void {
   update();
 }
 
-/** The step is kept for the next time; behind the last one the tour begins anew. */
+/** The step is kept for the next time; after the last one the tour begins anew. */
 export function leaveTour(done = false): void {
   keep(done ? undefined : state.tour);
   state.tour = undefined;

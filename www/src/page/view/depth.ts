@@ -43,7 +43,7 @@ export function depthCurves(): View {
   `;
 }
 
-/** What was measured with as many layers removed as the slider says: kept, not computed. */
+/** What was measured with as many layers removed as the slider has: kept, not computed. */
 function atDepth(): string {
   const here = shown().series.flatMap(({ title, points }) => {
     const point = points.find(({ removed }) => removed === state.remove);

@@ -1,4 +1,7 @@
-/** The line-up: methods side by side; and more evidence: questions, facts, a text at each depth, recipes. Loaded when it is opened. */
+/**
+ * The line-up: methods side by side; and more evidence: questions, facts, a text at each depth,
+ * recipes. Loaded when it is opened.
+ */
 import { html, nothing } from "lit-html";
 import type { LineupPoint, Recipe } from "#mka";
 import {
@@ -76,7 +79,7 @@ function shownText(): string {
 
 let drawn: { points: readonly LineupPoint[]; key: string; marks: LineupMark[] } = { points: [], key: "", marks: [] };
 
-/** The means over the seeds; the same array as long as nothing has changed, so that the picture stays. */
+/** The means over the seeds; the same array while nothing changes, so that the picture stays. */
 function marks(): LineupMark[] {
   const { points } = lineup;
   const key = `${lineup.measure} ${shownText()}`;

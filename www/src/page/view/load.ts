@@ -1,4 +1,4 @@
-/** Panel 1: choose a model; what its headers tell. */
+/** Panel 1: choose a model; what its headers contain. */
 import { html, nothing } from "lit-html";
 import { nameOf, openBuiltIn, openModel } from "../actions/load";
 import { bytes, parameters } from "../../ui/format";

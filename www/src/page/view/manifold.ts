@@ -104,7 +104,7 @@ function token(rows: Rows | undefined, lit: number | undefined): View {
   `;
 }
 
-/** The groups by colour; pressing one dims all others, so that colours need not be told apart. */
+/** The groups by colour; pressing one dims all others, for those who can't tell colours apart. */
 function legend(groups: Groups, only: number | undefined): View {
   return html`
     <div class="groups chart" role="group" aria-label=${T.manifold.groups}>

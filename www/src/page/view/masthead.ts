@@ -69,7 +69,10 @@ function openShare(): void {
 /** The parts that are steps of the way from a model to a smaller one. */
 const STEP_OF: Partial<Record<Part, number>> = { load: 1, calibrate: 2, merge: 3, compare: 4, keep: 5 };
 
-/** The parts in their order in the document; the one that the user is at is marked. The steps are numbered. */
+/**
+ * The parts in their order in the document; the one that the user is at is marked. The steps are
+ * numbered.
+ */
 export function partsNav(): View {
   return html`
     <nav class="parts" aria-label=${T.parts}>

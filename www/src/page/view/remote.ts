@@ -15,7 +15,7 @@ export function remoteForm(): View {
   const { remote } = state;
   const open = (event: SubmitEvent): void => {
     event.preventDefault();
-    // What stands behind a ? or # may be a secret: it must not get into a name or a link.
+    // What is after a ? or # may be a secret: it must not get into a name or a link.
     const address = String(new FormData(event.target as HTMLFormElement).get("address")).trim().replace(/[?#].*$/, "");
     void openModel(address, lastName(address));
   };

@@ -1,6 +1,7 @@
 /**
- * What all pictures have in common. A picture is made once and told what to show; it draws itself anew when that, or its
- * width, has changed, and keeps the focus where it is. Pictures know data and options, and nothing of the page.
+ * What all pictures have in common. A picture is made once; it is drawn anew when its input or its
+ * width has changed, and keeps the focus where it is. Pictures must not know the page, only data
+ * and options.
  */
 import { T } from "../texts";
 
@@ -9,13 +10,16 @@ export interface Chart<Input> {
   readonly element: HTMLElement;
   /** Shows something else; `undefined` empties it. Cheap where nothing has changed. */
   show(input: Input | undefined): void;
-  /** Waits until what is shown is drawn, also out of sight; ends at once where there is nothing to draw, or no room. */
+  /**
+   * Waits until the input is drawn, also out of sight; ends at once where there is nothing to draw,
+   * or no room.
+   */
   ready(): Promise<void>;
 }
 
 /**
- * `draw` may find `place` emptied since it last drew there.
- * The properties of `input` are compared one by one: arrays and functions must stay the same objects while they mean the same.
+ * `draw` may find `place` emptied since it last drew there. The properties of `input` are compared
+ * one by one: arrays and functions must stay the same objects while they mean the same.
  */
 export function chart<Input extends object>(
   kind: string,
@@ -26,7 +30,7 @@ export function chart<Input extends object>(
   let wanted: Input | undefined;
   let drawn: { input: Input; width: number } | undefined;
   let busy = false;
-  /** As of the last layout: to ask for it while the page changes would lay the page out again for each picture. */
+  /** As of the last layout: reading it while the page changes would cost a layout per picture. */
   let width = 0;
   let near = false;
 
@@ -37,7 +41,7 @@ export function chart<Input extends object>(
       return;
     }
     busy = true;
-    if (!drawn) await turn();
+    if (!drawn) await yieldNow();
     const input = wanted as Input | undefined; // it may have been emptied meanwhile
     if (!input) {
       busy = false;
@@ -60,7 +64,8 @@ export function chart<Input extends object>(
     }
     if (!wanted) clear();
     else if (wanted !== now.input) void redraw(); // what came in between
-    else requestAnimationFrame(() => void redraw()); // a picture that changes its own width must not stop the page
+    // Not at once: a picture that changes its own width must not stop the page.
+    else requestAnimationFrame(() => void redraw());
   };
   const clear = (): void => {
     element.replaceChildren();
@@ -99,7 +104,7 @@ export function chart<Input extends object>(
 let awake = true;
 const sleepers = new Set<() => Promise<void>>();
 
-/** Until the user does anything, only pictures in sight are drawn: a page that is just opened has little to do. */
+/** Until the user does anything, only pictures in sight are drawn: the page opens faster. */
 export function drawInSight(woken: () => void): void {
   awake = false;
   const kinds = ["pointerdown", "keydown", "wheel", "touchstart", "scroll"];
@@ -113,12 +118,14 @@ export function drawInSight(woken: () => void): void {
   for (const kind of kinds) addEventListener(kind, wake, { capture: true, passive: true });
 }
 
-let turns: Promise<void> = Promise.resolve();
+let queue: Promise<void> = Promise.resolve();
 
-/** Pictures that come at once are drawn one after the other, and what the user does comes in between. */
-function turn(): Promise<void> {
-  turns = turns.then(() => new Promise((resolve) => setTimeout(resolve)));
-  return turns;
+/**
+ * Yields between pictures, which are drawn one after the other: the user's input comes in between.
+ */
+function yieldNow(): Promise<void> {
+  queue = queue.then(() => new Promise((resolve) => setTimeout(resolve)));
+  return queue;
 }
 
 function same<T extends object>(a: T, b: T): boolean {

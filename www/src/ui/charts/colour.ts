@@ -1,6 +1,6 @@
 /**
- * The one colour scale of likeness: even steps of lightness from deep violet to pale green (after seaborn's "mako"), so
- * that the order of two values can be read without telling hues apart.
+ * The one colour scale of similarity: even steps of lightness from deep violet to pale green (after
+ * seaborn's "mako"), so that the order of two values can be read without telling hues apart.
  */
 const STOPS = [
   [0x21, 0x14, 0x23],

@@ -1,4 +1,7 @@
-/** One quantity along the depth, a value per layer, on a logarithmic scale: the ends differ from the middle by factors. */
+/**
+ * One quantity along the depth, a value per layer, on a logarithmic scale: the ends differ from the
+ * middle by factors.
+ */
 import { type Chart, chart, plot, set, ticks } from "./chart";
 
 export interface DepthInput {
@@ -44,7 +47,7 @@ export function depthChart(): Chart<DepthInput> {
         Plot.tip(data, Plot.pointerX({ x: "at", y: height, title })),
       ],
     });
-    // Plot names the kinds of its marks; in a picture that is told as a whole they have nothing to say.
+    // Plot names the kinds of its marks; this picture has one text alternative as a whole.
     for (const mark of element.querySelectorAll("g[aria-label]")) mark.removeAttribute("aria-label");
     set(element, { role: "img", "aria-label": `${label}. ${data.map(title).join(", ")}` });
     place.replaceChildren(element);

@@ -1,9 +1,9 @@
-/** Two texts that should be alike, with what only one of them says marked in it. */
+/** Two texts that should be alike, with what is in only one of them marked. */
 import { diffWordsWithSpace } from "diff";
 import { svg } from "./chart";
 import type { Table } from "./table";
 
-/** A piece of text that both say, or only one of them. */
+/** A piece of text that is in both, or in only one of them. */
 export interface Piece {
   text: string;
   side: "both" | "before" | "after";

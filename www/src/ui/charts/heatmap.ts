@@ -1,5 +1,5 @@
 /** The map of L x L layers: drawn by Observable Plot, read by pointer and keyboard. */
-import type { LayerMatrix, SimilarityName } from "#mka";
+import type { LayerMatrix, Measure } from "#mka";
 import { T } from "../texts";
 import { type Chart, chart, focusNear, plot, set, svg, ticks } from "./chart";
 import { darkTextOn, ramp } from "./colour";
@@ -8,7 +8,10 @@ import type { Table } from "./table";
 /** Up to this many layers the values fit into the cells. */
 const WRITTEN = 12;
 
-/** A matrix of likenesses; `deviation` is the standard deviation of each over several draws of rows, where that was measured. */
+/**
+ * A matrix of similarities; `deviation` is the standard deviation of each over several draws of
+ * rows, where that was measured.
+ */
 export type Matrix = Pick<LayerMatrix, "layers" | "values"> & { deviation?: Float32Array };
 
 interface Cell {
@@ -19,7 +22,7 @@ interface Cell {
 
 export interface HeatmapInput {
   matrix: Matrix;
-  measure: SimilarityName;
+  measure: Measure;
   /** Boundaries that are marked: i stands for the one between the layers i and i + 1. */
   picked: readonly number[];
   /** What the pointer or the focus is on. */
@@ -28,8 +31,10 @@ export interface HeatmapInput {
   onPick: (boundary: number) => void;
 }
 
-/** The values at the dark and at the bright end: the bright end is the likest, also for a distance. */
-export function mapDomain(measure: SimilarityName, { values }: Matrix): [number, number] {
+/**
+ * The values at the dark and at the bright end: bright is the most similar, also for a distance.
+ */
+export function mapDomain(measure: Measure, { values }: Matrix): [number, number] {
   const least = Math.min(...values);
   const most = Math.max(...values);
   return measure === "angular" ? [most, least] : [least, most];
@@ -43,7 +48,7 @@ export function cellValue({ layers, values, deviation }: Matrix, a: number, b: n
 }
 
 /** One row per pair of layers. */
-export function pairsTable(matrix: Matrix, measure: SimilarityName): Table {
+export function pairsTable(matrix: Matrix, measure: Measure): Table {
   const { layers, values, deviation } = matrix;
   const name = T.look.measures[measure];
   const head = [T.look.layer, T.look.layer, name, ...(deviation ? [T.look.deviation] : [])];
@@ -113,7 +118,7 @@ function cells({ layers, values }: Matrix): Cell[] {
   return Array.from(values, (value, at) => ({ a: Math.floor(at / layers), b: at % layers, value }));
 }
 
-/** The map as pointer and keyboard find it. */
+/** The map for pointer and keyboard. */
 interface Reader {
   /** The cell that Tab leads to. */
   current: () => number;
@@ -123,7 +128,10 @@ interface Reader {
   mark: (picked: readonly number[]) => void;
 }
 
-/** Lets each cell be pointed at, focused and chosen. One cell at a time can be reached by Tab, the arrows move on. */
+/**
+ * Lets each cell be pointed at, focused and chosen. One cell at a time can be reached by Tab, the
+ * arrows move on.
+ */
 function listen(element: Element, { matrix, onCell, onPick }: HeatmapInput, begin: number | undefined): Reader {
   const { layers } = matrix;
   const data = cells(matrix);

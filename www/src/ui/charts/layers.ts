@@ -1,4 +1,7 @@
-/** All layers' manifolds beside one another, small: the same colours, the same point lit in each, a click shows one large. */
+/**
+ * All layers' manifolds beside one another, small: the same colours, the same point lit in each, a
+ * click shows one large.
+ */
 import { type Chart, chart, focusNear, svg } from "./chart";
 import type { Cloud } from "./procrustes";
 import { colourOf, type Groups } from "./rows";

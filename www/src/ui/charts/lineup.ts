@@ -1,4 +1,6 @@
-/** The line-up as a picture: a line for each method against the layers removed, the spread over seeds as bars. */
+/**
+ * The line-up: a line for each method against the layers removed, the spread over seeds as bars.
+ */
 import { figure } from "../format";
 import { T } from "../texts";
 import { type Chart, chart, plot, set } from "./chart";
@@ -63,7 +65,7 @@ export function lineupChart(): Chart<LineupInput> {
     });
     for (const mark of picture.querySelectorAll("g[aria-label]")) mark.removeAttribute("aria-label");
     set(picture, { role: "img", "aria-label": `${label}. ${marks.map((mark) => title(mark).replace("\n", ": ")).join(", ")}` });
-    // The table below has a button for each point, for those who don't point.
+    // The table below has a button for each point, for those who use no pointer.
     picture.addEventListener("click", () => {
       const mark = (picture as { value?: LineupMark | null }).value;
       if (mark) onMark(mark);

@@ -1,4 +1,6 @@
-/** What each depth costs: perplexity against the number of layers removed, a line for each method. */
+/**
+ * What each depth costs: perplexity against the number of layers removed, a line for each method.
+ */
 import { figure } from "../format";
 import { T } from "../texts";
 import { type Chart, chart, plot, set } from "./chart";

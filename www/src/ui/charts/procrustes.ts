@@ -1,6 +1,7 @@
 /**
- * Lays clouds of points over one another: orthogonal Procrustes, so that what moves from layer to layer is what the layers
- * do, and not the free choice of signs and rotation that every diffusion map has.
+ * Lays clouds of points over one another: orthogonal Procrustes, so that what moves from layer to
+ * layer is what the layers do, and not the free choice of signs and rotation that every diffusion
+ * map has.
  */
 import { svd } from "./svd";
 
@@ -11,8 +12,8 @@ export interface Cloud {
 }
 
 /**
- * The orthogonal matrix R (d x d, row-major; a reflection is allowed) that makes |A R - B| (Frobenius) the least:
- * R = U V' with U S V' = A' B (Schönemann 1966).
+ * The orthogonal matrix R (d x d, row-major; a reflection is allowed) that makes |A R - B|
+ * (Frobenius) the least: R = U V' with U S V' = A' B (Schönemann 1966).
  */
 export function procrustes(a: Cloud, b: Cloud): Float64Array {
   const d = a.dimensions;

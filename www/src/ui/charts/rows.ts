@@ -1,12 +1,12 @@
-/** The tokens behind the points, and the groups that they are coloured by. */
+/** The tokens of the points, and the groups that they are coloured by. */
 
-/** Of each row of the activations: where its token stands, and what it says. */
+/** Of each row of the activations: the place of its token, and its text. */
 export interface Rows {
   sequence: Uint32Array;
   position: Uint32Array;
   /** The token's own text. */
   texts: readonly string[];
-  /** A few tokens in front of it, and behind. */
+  /** A few tokens before it, and after. */
   before: readonly string[];
   after: readonly string[];
 }
@@ -51,7 +51,7 @@ function byToken(texts: readonly string[], other: string): Groups {
   return { colouring: "token", names: [...common, other], of, rest: true };
 }
 
-/** A token as it can be shown: spaces around it do not count, a line break is told by its sign. */
+/** A token as it can be shown: without the spaces around it, a line break as its sign. */
 export function visible(text: string): string {
   return text.trim() || text.replace(/\n/g, "↵").replace(/\s/g, "␣") || "∅";
 }

@@ -1,6 +1,6 @@
 /**
- * The manifold of a layer: a point for each token, moving from layer to layer. The clouds are expected to be aligned, so
- * that a point moves because its layer moved it.
+ * The manifold of a layer: a point for each token, moving from layer to layer. The clouds are
+ * expected to be aligned, so that a point moves because its layer moved it.
  */
 import { type Chart, chart, focusNear, set, svg } from "./chart";
 import type { Cloud } from "./procrustes";
@@ -16,7 +16,7 @@ export interface ScatterInput {
   only: number | undefined;
   /** The row that is lit, with its way through all layers. */
   lit: number | undefined;
-  /** What the picture is called, for those who listen. */
+  /** The text alternative of the picture. */
   label: string;
   /** What a point is called. */
   nameOf: (row: number) => string;
@@ -50,9 +50,9 @@ export function scatter(): Chart<ScatterInput> {
 }
 
 /**
- * Where the points of aligned clouds lie in a frame, x, y, x, y … for each cloud; one scale for all of them. A diffusion map
- * has a few points far out, so the distance from the centre is drawn as its asinh: straight inside, logarithmic outside;
- * the very last points stand at the edge.
+ * Where the points of aligned clouds lie in a frame, x, y, x, y … for each cloud; one scale for all
+ * of them. A diffusion map has a few points far out, so the distance from the centre is drawn as
+ * its asinh: straight inside, logarithmic outside; the outermost points are at the edge.
  */
 export function placed(clouds: readonly Cloud[], width: number, height: number, margin: number): Float32Array[] {
   const radii: number[] = [];
@@ -251,7 +251,7 @@ class Moving {
     return this.input.only !== undefined && this.input.groups.of[row] !== this.input.only;
   }
 
-  /** The point that an arrow key leads to: the nearest one in its direction, where sideways counts double. */
+  /** The nearest point in the direction of an arrow key, where sideways counts double. */
   private towards(row: number, key: string): number | undefined {
     if (key === "Home") return 0;
     if (key === "End") return this.points.length - 1;

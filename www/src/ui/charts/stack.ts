@@ -1,8 +1,11 @@
-/** The layers before and after: which went into which, with which weight, and where a gap was repaired. */
+/**
+ * The layers before and after: which went into which, with which weight, and where a gap was
+ * repaired.
+ */
 import { figure } from "../format";
 import { T } from "../texts";
 import { type Chart, chart, set, svg } from "./chart";
-import { lineage, type Step, type Survivor } from "./lineage";
+import { lineage, type Step, type MergedLayer } from "./lineage";
 import type { Table } from "./table";
 
 export interface StackInput {
@@ -19,30 +22,30 @@ const HEIGHT = TOP + BOX + FLOW + TOP + BOX + 8;
 /** A box that is narrower than this has no number in it. */
 const NUMBERED = 15;
 
-/** A line per survivor. */
+/** A line per layer of the merged model. */
 export function stackTable({ layers, steps }: StackInput): Table {
   const words = T.stack;
   return {
     caption: words.title,
     head: words.head,
-    rows: lineage(layers, steps).map((survivor, at) => [
+    rows: lineage(layers, steps).map((layer, at) => [
       at,
-      survivor.parts.map(({ layer }) => layer).join(" + "),
-      survivor.parts.map(({ weight }) => figure(weight)).join(" + "),
-      kind(survivor),
-      survivor.repaired ? T.merge.repaired : "",
+      layer.parts.map(({ layer }) => layer).join(" + "),
+      layer.parts.map(({ weight }) => figure(weight)).join(" + "),
+      kind(layer),
+      layer.repaired ? T.merge.repaired : "",
     ]),
   };
 }
 
-function kind({ parts }: Survivor): string {
+function kind({ parts }: MergedLayer): string {
   if (parts.length === 1) return T.stack.kept;
   return parts.filter(({ weight }) => weight > 0).length > 1 ? T.stack.averaged : T.stack.dropped;
 }
 
 export function stackChart(): Chart<StackInput> {
   return chart<StackInput>("stack-chart", (place, input, width) => {
-    const survivors = lineage(input.layers, input.steps);
+    const merged = lineage(input.layers, input.steps);
     const gap = input.layers > 20 ? 2 : 4;
     const box = Math.min(64, (width - gap * (input.layers - 1)) / input.layers);
     const left = (count: number): number => (width - count * box - (count - 1) * gap) / 2;
@@ -54,8 +57,8 @@ export function stackChart(): Chart<StackInput> {
     const flows: SVGElement[] = [];
     const after: SVGElement[] = [];
     const weights: SVGElement[] = [];
-    survivors.forEach(({ parts, repaired }, at) => {
-      const x = xOf(at, survivors.length);
+    merged.forEach(({ parts, repaired }, at) => {
+      const x = xOf(at, merged.length);
       const averaged = parts.filter(({ weight }) => weight > 0).length > 1;
       const total = parts.reduce((sum, { weight }) => sum + Math.max(0, weight), 0);
       let used = 0;
@@ -84,21 +87,21 @@ export function stackChart(): Chart<StackInput> {
       ...after,
       ...weights,
       text(left(input.layers), TOP - 7, T.stack.before(input.layers), "row-name"),
-      text(left(survivors.length), bottom + BOX + 20, T.stack.after(survivors.length), "row-name"),
+      text(left(merged.length), bottom + BOX + 20, T.stack.after(merged.length), "row-name"),
     );
-    set(picture, { "aria-label": describe(input, survivors) });
+    set(picture, { "aria-label": describe(input, merged) });
     place.replaceChildren(picture);
   });
 }
 
 /** "Layers 3 and 4 become layer 3, …" */
-function describe({ layers }: StackInput, survivors: readonly Survivor[]): string {
-  const changed = survivors.flatMap((survivor, at) =>
-    survivor.parts.length > 1
-      ? [T.stack.became(survivor.parts.map(({ layer, weight }) => `${layer} × ${figure(weight)}`).join(" + "), at, survivor.repaired)]
+function describe({ layers }: StackInput, merged: readonly MergedLayer[]): string {
+  const changed = merged.flatMap((layer, at) =>
+    layer.parts.length > 1
+      ? [T.stack.became(layer.parts.map(({ layer, weight }) => `${layer} × ${figure(weight)}`).join(" + "), at, layer.repaired)]
       : [],
   );
-  return `${T.stack.label(layers, survivors.length)} ${changed.join(" ")}`;
+  return `${T.stack.label(layers, merged.length)} ${changed.join(" ")}`;
 }
 
 function cell(x: number, y: number, width: number, state: string, label: string): SVGElement {

@@ -1,9 +1,15 @@
-/** The singular value decomposition of a small square matrix, by one-sided Jacobi rotations (Hestenes 1958). */
+/**
+ * The singular value decomposition of a small square matrix, by one-sided Jacobi rotations
+ * (Hestenes 1958).
+ */
 
 /** Sweeps over all pairs of columns; a matrix of a few columns needs five. */
 const SWEEPS = 30;
 
-/** M = U diag(s) V', all d x d and row-major. U and V are orthogonal, also where M is singular; s is not sorted. */
+/**
+ * M = U diag(s) V', all d x d and row-major. U and V are orthogonal, also where M is singular; s is
+ * not sorted.
+ */
 export function svd(matrix: Float64Array, d: number): { u: Float64Array; s: Float64Array; v: Float64Array } {
   // The columns of M V become orthogonal; their lengths are s, their directions U.
   const u = Float64Array.from(matrix);

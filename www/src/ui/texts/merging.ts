@@ -1,4 +1,5 @@
 /** The words of merging, of comparing and keeping what came of it, and of the line-up. */
+import type { AlphaSource, Combination, Norms, Repair, Selection } from "../../api/choices";
 import { bytes, count, percent } from "../format";
 
 export const MERGING = {
@@ -14,9 +15,9 @@ export const MERGING = {
     result: "Result",
     resultOf: (layers: number, size: string, parameters: string, share: number) =>
       `${layers} layers, ${parameters} parameters, ${size} (${percent(-share)})`,
-    foreseenPair: (keep: number, gone: number, alike: string) => `${gone} into ${keep} (${alike})`,
-    foreseen: (pairs: string, anew: boolean) =>
-      `By the map as it is, in this order, with their likeness: ${pairs}.${anew ? " After each step it is measured anew, so later ones may differ." : ""}`,
+    previewPair: (keep: number, removed: number, similarity: string) => `${removed} into ${keep} (${similarity})`,
+    preview: (pairs: string, anew: boolean) =>
+      `By the map as it is, in this order, with their similarity: ${pairs}.${anew ? " After each step it is measured anew, so later ones may differ." : ""}`,
     options: "Choices",
     selection: "Which layers go",
     selections: {
@@ -26,28 +27,36 @@ export const MERGING = {
       window: "The most alike run of blocks",
       loss: "The cheapest of the most alike",
       manual: "Pairs that I pick",
-    },
+    } satisfies Record<Selection, string>,
     combination: "What the survivor becomes",
     combinations: {
       drop: "The first of the two (drop)",
       average: "Their weighted mean (average)",
       difference: "The first, and what the others have beyond it (difference)",
       concatenate: "The strongest parts of both (concatenate)",
-    },
+    } satisfies Record<Combination, string>,
     similarityMeasure: "Alike by",
-    oneShot: "Measure likeness once, before anything is merged",
+    oneShot: "Measure similarity once, before anything is merged",
     alpha: "Weight of the first",
     alphas: {
       similarity: "Their similarity",
       search: "The best of five, by loss",
       published: "As in the published code",
       fixed: "Fixed",
-    },
+    } satisfies Record<AlphaSource | "fixed", string>,
     alphaFixed: "Fixed weight",
     norms: "Norms",
-    normsOf: { fold: "Folded into the matrices", keep: "Kept from the first" },
+    normsOf: {
+      fold: "Folded into the matrices",
+      keep: "Kept from the first",
+    } satisfies Record<Norms, string>,
     repair: "Repair of the gap",
-    repairs: { none: "None", scale: "Scale, one factor", linear: "Linear map at each gap", refit: "All blocks behind, fitted anew" },
+    repairs: {
+      none: "None",
+      scale: "Scale, one factor",
+      linear: "Linear map at each gap",
+      refit: "All later blocks, fitted anew",
+    } satisfies Record<Repair, string>,
     repaired: "repaired",
     scaled: (factor: string) => `repaired by a scale of ${factor}`,
     protect: "Never touch",
@@ -55,18 +64,18 @@ export const MERGING = {
     protectLast: "the last block",
     pairs: "Picked pairs",
     noPairs: "None yet. Click cells next to the diagonal of the map.",
-    pair: (keep: number, gone: number) => `${gone} into ${keep}`,
+    pair: (keep: number, removed: number) => `${removed} into ${keep}`,
     undo: "Undo",
     reset: "Reset",
     measure: "Measure the cost right after",
     run: (n: number) => (n === 0 ? "Merge" : n === 1 ? "Merge 1 layer" : `Merge ${n} layers`),
     runFirst: (n: number) => `Calibrate and merge${n === 0 ? "" : n === 1 ? " 1 layer" : ` ${n} layers`}`,
     notYet: "Nothing is merged yet.",
-    dropped: (keep: number, gone: number) => `${gone} dropped behind ${keep}`,
-    replaced: (keep: number, gone: number) => `${keep} dropped in front of ${gone}`,
-    added: (keep: number, gone: number) => `${gone} added to ${keep} as a difference`,
-    concatenated: (keep: number, gone: number) => `the strongest parts of ${keep} and ${gone}`,
-    averaged: (keep: number, gone: number, alpha: string) => `${gone} into ${keep}, which weighs ${alpha}`,
+    dropped: (keep: number, removed: number) => `${removed} dropped after ${keep}`,
+    replaced: (keep: number, removed: number) => `${keep} dropped before ${removed}`,
+    added: (keep: number, removed: number) => `${removed} added to ${keep} as a difference`,
+    concatenated: (keep: number, removed: number) => `the strongest parts of ${keep} and ${removed}`,
+    averaged: (keep: number, removed: number, alpha: string) => `${removed} into ${keep}, which weighs ${alpha}`,
     proof: (n: number) => `Proof of change: ${n === 1 ? "1 new tensor" : `${count(n)} new tensors`}`,
     proofNone: "Proof of change: no tensor is new, layers were only dropped",
     proofNote: "How far each new tensor is from each layer that went into it, relative to that layer's tensor. Every other tensor is the input's, byte for byte.",
@@ -131,7 +140,7 @@ export const MERGING = {
     noPicker: "This browser can't write into a folder of yours: it gathers an archive in its temporary storage first. The single files below go straight to the disk.",
     full: "the disk is full",
     notWritten: (name: string, reason: string) => `${name} could not be written: ${reason}`,
-    notWrittenHint: "Make room or choose another place, then try again. Nothing of it was left behind.",
+    notWrittenHint: "Make room or choose another place, then try again. Nothing of it was left there.",
     total: (n: number, size: number) => `${n} files, ${bytes(size)}`,
   },
 
@@ -186,6 +195,6 @@ export const MERGING = {
     notRecipe: "This text is not a recipe.",
     comparedTitle: "The steps of each recipe",
     stepHead: "Step",
-    step: (keep: number, gone: number, how: string) => `${gone} into ${keep}, ${how}`,
+    step: (keep: number, removed: number, how: string) => `${removed} into ${keep}, ${how}`,
   },
 };

@@ -1,4 +1,5 @@
-/** The words of what is looked at: the maps, the manifolds, the layers, the depths, the finished run. */
+/** The words of the pictures: the maps, the manifolds, the layers, the depths, the finished run. */
+import type { Measure } from "../../api/choices";
 import { count, percent } from "../format";
 
 export const PICTURES = {
@@ -12,14 +13,14 @@ export const PICTURES = {
       cosine: "Cosine",
       angular: "Angular distance",
       cka: "Linear CKA",
-    },
+    } satisfies Record<Measure, string>,
     notes: {
       npib: "Information between the two layers' diffusion maps, 1 = the same. The measure of the MKA paper.",
       "npib-knn": "The same information, estimated from nearest neighbours as in the paper's first version.",
       cosine: "Mean cosine of the two layers' outputs at the same tokens.",
       angular: "Mean angle of the two layers' outputs: a distance, 0 = the same, so bright is small here.",
       cka: "Linear centred kernel alignment of the two layers' outputs.",
-    },
+    } satisfies Record<Measure, string>,
     options: "The diffusion map",
     dimensions: "Dimensions",
     sigma: "Kernel width",
@@ -29,7 +30,7 @@ export const PICTURES = {
     noBars: "1, no error bars",
     kept: "Computed anew from the rows that are kept; only further draws of rows run the text again.",
     needsModel: "These need the model: run it here, or load one.",
-    empty: "Calibrate, and the layers' likeness appears here.",
+    empty: "Calibrate, and the layers' similarity appears here.",
     cell: (a: number, b: number) => `Layers ${a} and ${b}`,
     cellAction: "press Enter to merge them",
     cellPicked: "chosen, press Enter to undo",
@@ -44,9 +45,9 @@ export const PICTURES = {
     influenceNote: "How much each block turns the stream it is given: 1 − cosine of its input and output. Small means that it does little. Logarithmic scale.",
     influenceAxis: "1 − cosine",
     norms: "Norm of the stream",
-    normsNote: "The mean length of the vectors in front of each block, and behind the last one. Logarithmic scale.",
+    normsNote: "The mean length of the vectors before each block, and after the last one. Logarithmic scale.",
     normsAxis: "Mean norm",
-    stream: (at: number) => `In front of layer ${at}`,
+    stream: (at: number) => `Before layer ${at}`,
   },
 
   manifold: {
