@@ -132,7 +132,7 @@ export class Connection {
       this.#pending.delete(id);
     }
     if (!signal?.aborted) return value;
-    // A call that ends just as it is cancelled counts as cancelled, and leaves nothing behind.
+    // A call that ends just as it is cancelled counts as cancelled, and leaves nothing.
     const made = (value as { handle?: number } | undefined)?.handle;
     if (made !== undefined) await this.#send("close", made, [], {});
     throw abortError();

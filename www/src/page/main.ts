@@ -3,6 +3,7 @@ import "./style/base.css";
 import "../ui/style/controls.css";
 import "./style/frame.css";
 import "../ui/style/sheet.css";
+import "./style/example.css";
 import "../ui/style/status.css";
 import "../ui/style/charts.css";
 import "./style/tour.css";

@@ -41,7 +41,7 @@ interface Access {
   commit?: string | undefined;
 }
 
-/** A folder behind a URL, which ends with "/". */
+/** The folder at a URL, which ends with "/". */
 export type FolderSource = Access & { folder: string };
 
 /** A model on a hub. */

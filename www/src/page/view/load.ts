@@ -16,7 +16,7 @@ export function loadPanel(): View {
     </div>
     ${trouble("load")}
     <h3>${words.builtIn}</h3>
-    <div class="shelf">
+    <div class="built-in">
       ${words.models.map(
         ({ id, name, facts, note }) => html`
           <button type="button" class="model" id="open-${id}" @click=${() => openBuiltIn(id)}>

@@ -22,7 +22,7 @@ export interface PerplexityInput {
 }
 
 const HEIGHT = 260;
-/** More lines can't be told apart. */
+/** More lines can't be distinguished. */
 export const MOST_SERIES = 6;
 
 export function perplexityTable(series: readonly Series[]): Table {

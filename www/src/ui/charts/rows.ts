@@ -13,7 +13,7 @@ export interface Rows {
 
 export type Colouring = "token" | "position" | "sequence";
 
-/** At most eight groups: more colours can't be told apart. */
+/** At most eight groups: more colours can't be distinguished. */
 export interface Groups {
   colouring: Colouring;
   names: readonly string[];

@@ -71,7 +71,7 @@ export const PICTURES = {
     point: (token: string, before: string, after: string, sequence: number, position: number) =>
       `“${token}” in “${before}${token}${after}”, sequence ${sequence}, position ${position}`,
     where: (sequence: number, position: number) => `sequence ${sequence}, position ${position}`,
-    hover: "Point at a dot, or move with the arrow keys: its token is told here, and it is lit in every layer.",
+    hover: "Point at a dot, or move with the arrow keys: its token is shown here, and it is lit in every layer.",
     moved: (layer: number, share: number) =>
       layer === 0 ? "The first layer." : `From layer ${layer - 1} to ${layer} the points move by ${percent(share).slice(1)} of the cloud's size.`,
     note: "The first coordinates of each layer's diffusion map. Its signs and rotation are free, so each layer is turned to lie as well as it can over the one before it (orthogonal Procrustes). One scale for all layers: straight in the middle, logarithmic further out.",
