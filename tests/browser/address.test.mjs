@@ -14,7 +14,7 @@ before(async () => {
   server = await serve({ "/": DIST });
   elsewhere = await serve({ "/model/": `${DIST}/models/stories260k` });
   browser = await launch();
-  address = await bundled("src/page/address.ts");
+  address = await bundled("src/page/state/address.ts");
 });
 
 after(async () => {
