@@ -1,4 +1,4 @@
-//! The table of families in the README: made of every miniature that there is.
+//! The table of families in the documentation: made of every miniature that there is.
 #![cfg(not(target_arch = "wasm32"))]
 
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::path::Path;
 #[test]
 fn the_table_of_families_has_every_miniature() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let (_, table) = readme.split_once("<!-- families: written by cargo xtask families -->").unwrap();
+    let page = std::fs::read_to_string(root.join("docs/families.md")).unwrap();
+    let (_, table) = page.split_once("<!-- families: written by cargo xtask families -->").unwrap();
     let (table, _) = table.split_once("<!-- end of families -->").unwrap();
     let mut folders = 0;
     for entry in std::fs::read_dir(root.join("tests/fixtures")).unwrap() {

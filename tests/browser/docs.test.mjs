@@ -4,6 +4,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { made } from "../../xtask/book/charts.mjs";
 import { DIST, launch } from "./chromium.mjs";
 import { faults, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
@@ -49,6 +50,13 @@ test("the summary names every page of docs/", async () => {
   const contents = await readFile(join(DOCS, "index.html"), "utf8");
   const sources = (await readdir(fileURLToPath(new URL("../../docs", import.meta.url)))).filter((name) => name.endsWith(".md") && name !== "SUMMARY.md");
   for (const name of sources) assert.ok(contents.includes(`href="${name.replace(/\.md$/, ".html")}"`), `docs/SUMMARY.md has no line for ${name}`);
+});
+
+test("the charts and tables are those of the figures in docs/data", async () => {
+  for (const [path, content] of made()) {
+    const found = await readFile(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8");
+    assert.equal(found, content, `${path}: run node xtask/book/charts.mjs`);
+  }
 });
 
 test("the policy in the documentation is that of the page", async () => {

@@ -64,7 +64,7 @@ await writeFile(
   [
     "# Lighthouse",
     "",
-    `The built page, before anything is asked of it. Lighthouse ${lighthouseVersion}, ${browser}, ${fetchTime.slice(0, 10)}, on the machine of the tests`,
+    `The built page, before any input. Lighthouse ${lighthouseVersion}, ${browser}, ${fetchTime.slice(0, 10)}, on the machine of the tests`,
     `with its usual throttling (a slow phone on 4G; a desktop), the middle of ${RUNS} runs. \`npm run lighthouse\` in \`www/\` makes this table.`,
     "",
     row("what", Object.keys(reports)),

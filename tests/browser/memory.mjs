@@ -1,7 +1,9 @@
-// The most memory that the page's process and its wasm take, against the size of the model: each model is opened, calibrated on 2 x 32
-// tokens, one pair merged and measured beside the original, in a browser of its own. Writes docs/memory.md and docs/memory.svg.
+// The most memory that the page's process and its wasm take, against the size of the model: each model is opened,
+// calibrated on 2 x 32 tokens, one pair merged and measured beside the original, in a browser of its own. Writes
+// docs/data/memory.csv, and from it the chart and the table of docs/memory.md.
 //
 //     node memory.mjs
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +14,6 @@ import { SHAPES, writeModel } from "./large.mjs";
 import { choose, watchRenderers } from "./renderer.mjs";
 import { serve } from "./server.mjs";
 
-const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
 const all = (layers) => Array.from({ length: layers }, (_, l) => l);
 /** Name, and how its files come about: all blocks real where they fit a disk well, a few otherwise. */
 const MODELS = [
@@ -42,20 +43,13 @@ for (const [name, make] of MODELS) {
 }
 await server.close();
 const version = JSON.parse(readFileSync(new URL("../../www/package.json", import.meta.url), "utf8")).version;
-writeFileSync(join(DOCS, "memory.svg"), picture(rows));
-writeFileSync(join(DOCS, "memory.md"), `# Memory against the size of the model
-
-Each model was opened, calibrated on 2 × 32 tokens, one pair of layers averaged, and the result measured beside the original, in a browser of
-its own on the CPU engine. The page's process is its largest resident set as Linux counts it; a bare page takes about 0.15 GB of it.
-The blocks of the 8B shape are zeros but for four. Made by \`cargo xtask bench\` with version ${version} on ${cpus().length} cores (${cpus()[0]?.model.trim()}),
-${new Date().toISOString().slice(0, 10)}.
-
-| model | weights | page's process | WebAssembly | weights and states outside of it | seconds |
-|---|---|---|---|---|---|
-${rows.map(line).join("\n")}
-
-![Peak memory against bytes of weights, both axes logarithmic: the process grows with the model until the budget for weights is full, then stays.](memory.svg)
-`);
+const made = `version ${version}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), ${new Date().toISOString().slice(0, 10)}`;
+const megabytes = (bytes) => (bytes ? Number((bytes / 1e6).toPrecision(bytes < 1e7 ? 2 : 4)) : "");
+const figures = rows.map(({ name, bytes, renderer, wasm, outside, seconds }) =>
+  [name, ...[bytes, renderer, wasm, outside].map(megabytes), seconds.toFixed(0), `"${made}"`].join(","));
+const head = "model,weights_mb,process_mb,wasm_mb,outside_mb,seconds,made";
+writeFileSync(new URL("../../docs/data/memory.csv", import.meta.url), [head, ...figures, ""].join("\n"));
+execFileSync(process.execPath, [fileURLToPath(new URL("../../xtask/book/charts.mjs", import.meta.url))], { stdio: "inherit" });
 
 function line({ name, bytes, renderer, wasm, outside, seconds }) {
   return `| ${name} | ${size(bytes)} | ${renderer ? size(renderer) : "unknown"} | ${size(wasm)} | ${size(outside)} | ${seconds.toFixed(0)} |`;
@@ -77,32 +71,4 @@ async function run(input) {
   await merged.files();
   const { wasmPeak, devicePeak } = lab.memory();
   return { bytes: model.summary.bytes, wasm: wasmPeak, outside: devicePeak, seconds: (performance.now() - begun) / 1000 };
-}
-
-/** Two lines over logarithmic axes. */
-function picture(rows) {
-  const [width, height, left, bottom] = [640, 320, 70, 40];
-  const scale = (value, [from, to], [start, end]) => start + ((Math.log10(value) - from) / (to - from)) * (end - start);
-  const x = (bytes) => scale(bytes, [6, 10.5], [left, width - 20]);
-  const y = (bytes) => scale(bytes, [7, 10], [height - bottom, 20]);
-  const ticks = (powers, draw) => powers.map((power) => draw(10 ** power, size(10 ** power))).join("");
-  const axis =
-    ticks([6, 7, 8, 9, 10], (v, label) => `<text x="${x(v)}" y="${height - 15}" text-anchor="middle">${label}</text>`) +
-    ticks([7, 8, 9, 10], (v, label) =>
-      `<path d="M${left} ${y(v)}H${width - 20}" stroke="#8884"/><text x="${left - 8}" y="${y(v) + 4}" text-anchor="end">${label}</text>`);
-  const curve = (key, colour, name) => {
-    const points = rows.filter((row) => row[key]).map((row) => [x(row.bytes), y(row[key])]);
-    const dots = points.map(([a, b]) => `<circle cx="${a.toFixed(1)}" cy="${b.toFixed(1)}" r="4" fill="${colour}"/>`).join("");
-    const [endX, endY] = points.at(-1);
-    return `<polyline points="${points.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" ")}" fill="none" stroke="${colour}" stroke-width="2"/>${dots}` +
-      `<text x="${endX}" y="${endY - 12}" text-anchor="end" fill="${colour}">${name}</text>`;
-  };
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="13" fill="#777">
-<title>Peak memory against bytes of weights</title>
-${axis}
-<path d="M${x(1e6)} ${y(1.5e9)}H${width - 20}" stroke="#c33" stroke-dasharray="4 4"/><text x="${left + 6}" y="${y(1.5e9) - 6}" fill="#c33">1.5 GB</text>
-${curve("renderer", "#3b6fb6", "page's process")}
-${curve("wasm", "#b5651d", "WebAssembly")}
-</svg>
-`;
 }

@@ -1,4 +1,5 @@
-"""Loads with transformers what `examples/families.rs` wrote, compares the losses, and puts a table of all differences into README.md.
+"""Loads with transformers what `examples/families.rs` wrote, compares the losses, and puts a table of all differences
+into docs/families.md.
 
 cargo xtask families            measures, and writes the table
 cargo xtask families --check    measures, and fails where the table says something else
@@ -14,7 +15,7 @@ import sys
 import torch
 import transformers
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/families.md"
 START, END = "<!-- families: written by cargo xtask families -->", "<!-- end of families -->"
 # What families are called, in the order of the table.
 NAMES = {
@@ -94,14 +95,14 @@ def main():
     for words, found in rows:
         if not all(value <= allowed for value, allowed in zip(found, ALLOWED)):
             raise SystemExit(f"{words[0]}: {found} is more than {ALLOWED}")
-    text = README.read_text()
+    text = PAGE.read_text()
     old = text[text.index(START) : text.index(END) + len(END)]
     new = table(rows)
     print(new)
     if check and differs(old, new):
-        raise SystemExit("the table in README.md is not current: run cargo xtask families")
+        raise SystemExit("the table in docs/families.md is not current: run cargo xtask families")
     if not check:
-        README.write_text(text.replace(old, new))
+        PAGE.write_text(text.replace(old, new))
 
 
 if __name__ == "__main__":

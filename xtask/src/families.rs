@@ -1,4 +1,5 @@
-//! `cargo xtask families`: every family against transformers, and the table of it in README.md. Must not know what is measured.
+//! `cargo xtask families`: every family against transformers, and the table of it in
+//! docs/families.md. Must not know what is measured.
 
 use std::env;
 use std::fs;
