@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, npm, root, run, target_dir};
 use crate::settings::Settings;
-use crate::{book, tools};
+use crate::{bindings, book, tools};
 
 /// The folder that gets hosted.
 pub fn folder() -> PathBuf {
@@ -47,9 +47,7 @@ fn wasm(settings: &Settings) -> Result<()> {
     // wasm-opt runs between the two folders, so that a build that failed half-way is never taken for a finished one.
     let bound = target_dir().join("bindings");
     remove(&bound)?;
-    let mut bind = command("wasm-bindgen")?;
-    bind.args(["--target", &build.bindings, "--out-name", &build.out_name, "--out-dir"]).arg(&bound).arg(&compiled);
-    run(&mut bind)?;
+    bindings::make(build, &compiled, &bound)?;
     remove(&out_dir)?;
     copy(&bound, &out_dir, &name)?;
     let mut optimise = command("node")?;
