@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use crate::command::target_dir;
 use crate::scope::Scope;
 use crate::settings::Settings;
+use crate::site::Compiling;
 use crate::steps;
 use crate::times::Times;
 
@@ -44,6 +45,8 @@ pub struct Run<'a> {
     pub settings: &'a Settings,
     pub scope: Scope,
     pub times: Times,
+    /// The crate is being compiled for the page while other steps run.
+    pub compiling: Option<Compiling>,
 }
 
 /// The steps' names, what they show and the smallest run that has them, for the help text.
@@ -58,8 +61,13 @@ pub fn test(settings: &Settings, scope: Scope, only: Option<&str>) -> Result<()>
     if chosen.is_empty() {
         bail!("there is no step of that name; the steps are:\n{}", steps());
     }
-    let mut run = Run { settings, scope, times: Times::default() };
+    let mut run = Run { settings, scope, times: Times::default(), compiling: None };
+    let has = |name| chosen.iter().any(|step| step.name == name);
     for (index, step) in chosen.iter().enumerate() {
+        // What is compiled for the page ends in minutes on one core, and tests in a browser take one: they go beside each other.
+        if step.name == "native" && has("wasm") && has("site") {
+            run.compiling = Some(Compiling::begin(settings)?);
+        }
         println!("\n== {}/{} {}: {}", index + 1, chosen.len(), step.name, step.about);
         let start = Instant::now();
         let result = (step.run)(&mut run);

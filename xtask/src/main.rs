@@ -74,10 +74,10 @@ fn perform(request: Request) -> Result<()> {
             Ok(())
         }
         Request::Start { port, open } => {
-            site::build(&settings)?;
+            site::build(&settings, site::Kind::Local)?;
             serve::serve(&site::folder(), port, open)
         }
-        Request::Build => site::build(&settings),
+        Request::Build => site::build(&settings, site::Kind::Hosted),
         Request::Test { scope, only } => checks::test(&settings, scope, only.as_deref()),
         Request::Record => record::record(&settings),
         Request::Bench => steps::bench(&settings),
@@ -89,7 +89,7 @@ fn perform(request: Request) -> Result<()> {
 /// The program is an example of the library, so that the page's build stays free of it.
 fn lineup(arguments: &[OsString]) -> Result<()> {
     let mut lineup =
-        command::cargo(["run", "--package", "mka-lab", "--profile", "native", "--example", "lineup", "--"])?;
+        command::cargo(["run", "--package", "mka-lab", "--profile", "local", "--example", "lineup", "--"])?;
     command::run(lineup.args(arguments))
 }
 

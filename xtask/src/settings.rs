@@ -24,8 +24,10 @@ pub struct Settings {
 pub struct Build {
     /// The compiler's target triple.
     pub target: String,
-    /// A profile of Cargo.toml.
+    /// The profile of Cargo.toml for what gets hosted.
     pub profile: String,
+    /// The one for who builds it to look at it.
+    pub local_profile: String,
     /// wasm-bindgen's kind of module.
     pub bindings: Bindings,
     /// Where the bindings and the .wasm file go, relative to the root.

@@ -12,6 +12,7 @@ use crate::checks::Run;
 use crate::command::{self, cargo, command, npm, root, target_dir};
 use crate::scope::Scope;
 use crate::settings::Settings;
+use crate::site::Compiling;
 use crate::{dependencies, site, system, tools};
 
 /// The test targets that are made for the browser.
@@ -122,7 +123,8 @@ fn browser_tests(target: &str) -> Result<Vec<String>> {
 }
 
 pub fn site(run: &mut Run<'_>) -> Result<()> {
-    site::build(run.settings)
+    run.compiling.take().map_or((), Compiling::end);
+    site::build(run.settings, site::Kind::Hosted)
 }
 
 /// Into a folder of its own: what the page uses is made by another step.
@@ -154,9 +156,7 @@ pub fn pages(run: &mut Run<'_>) -> Result<()> {
 }
 
 pub fn end_to_end(run: &mut Run<'_>) -> Result<()> {
-    if !site::folder().join("index.html").is_file() {
-        bail!("www/dist is missing: `cargo xtask build` makes it");
-    }
+    site::expect_hosted(run.settings)?;
     let files = if run.scope == Scope::All { "all" } else { "gate" };
     browser_files(run, "end-to-end", files)
 }
@@ -175,7 +175,7 @@ fn browser_files(run: &mut Run<'_>, step: &str, which: &str) -> Result<()> {
 /// `cargo xtask bench`: native benches, then the same figures in Chromium.
 pub fn bench(settings: &Settings) -> Result<()> {
     system::for_tests()?;
-    site::build(settings)?;
+    site::build(settings, site::Kind::Hosted)?;
     command::run(&mut cargo(["bench", "--package", "mka-lab", "--benches"])?)?;
     for script in ["bench.mjs", "memory.mjs"] {
         let script: PathBuf = root().join("tests/browser").join(script);
