@@ -11,8 +11,8 @@ use crate::command::{cargo, command, npm, root, run, target_dir};
 use crate::settings::Settings;
 use crate::{site, system, tools};
 
-/// The files of tests/ that are made for the browser.
-const BROWSER_TESTS: &str = "wasm_*";
+/// The test binary that runs in the browser too.
+const BROWSER_TESTS: &str = "suite";
 /// A hanging browser test is ended after so many seconds; nothing else looks at the clock.
 const BROWSER_TEST_SECONDS: &str = "1200";
 

@@ -1,7 +1,4 @@
 //! Recipes that an earlier version recorded are replayed to the same bytes by this one.
-#![cfg(not(target_arch = "wasm32"))]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +7,9 @@ use mka_lab::interface::MergeOptions;
 use mka_lab::task::Task;
 use pollster::block_on;
 use serde_json::Value;
-use support::recorded::{Exported, files, folder, open, sha256};
+
+use crate::support;
+use crate::support::recorded::{Exported, files, folder, open, sha256};
 
 /// The names of the recorded recipes.
 fn names() -> Vec<String> {
