@@ -15,8 +15,8 @@ use crate::settings::Settings;
 use crate::site::Compiling;
 use crate::{dependencies, site, system, tools};
 
-/// The test targets that are made for the browser.
-const BROWSER_TESTS: &str = "wasm_*";
+/// The test binary that runs in the browser too.
+const BROWSER_TESTS: &str = "suite";
 /// A hanging browser test is ended after so many seconds; nothing else looks at the clock.
 const BROWSER_TEST_SECONDS: &str = "1200";
 /// What the harness is told in the full run.

@@ -1,7 +1,4 @@
 //! The line-up: what it measures is what single runs measure, what is done is left out, and what fails says why.
-#![cfg(not(target_arch = "wasm32"))]
-
-mod support;
 
 use std::rc::Rc;
 
@@ -12,8 +9,10 @@ use mka_lab::interface::{
 use mka_lab::session::Model;
 use mka_lab::task::Task;
 use pollster::block_on;
-use support::TINYSTORIES;
-use support::native::{export, lab, merge, open, text};
+
+use crate::support;
+use crate::support::TINYSTORIES;
+use crate::support::native::{export, lab, merge, open, text};
 
 type Points = Vec<(LineupPoint, Option<Rc<Model>>)>;
 

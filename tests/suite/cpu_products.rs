@@ -1,12 +1,8 @@
 //! Large products of the CPU engine against their definition, natively and in a browser, where they are made by a module of their own.
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::dtype::Dtype;
-
-#[cfg(target_arch = "wasm32")]
-wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
 
 /// Reproducible values in [-1, 1).
 fn values(count: usize, seed: u32) -> Vec<f32> {

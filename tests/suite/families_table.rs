@@ -1,5 +1,4 @@
 //! The table of families in the documentation: made of every miniature that there is.
-#![cfg(not(target_arch = "wasm32"))]
 
 use std::path::Path;
 

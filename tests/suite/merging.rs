@@ -1,7 +1,4 @@
 //! Merging: what is exported, replayed, chosen, repaired and refused.
-#![cfg(not(target_arch = "wasm32"))]
-
-mod support;
 
 use mka_lab::interface::{AlphaOption, CalibrateOptions, ManifoldOptions, MergeOptions};
 use mka_lab::merge::recipe::Recipe;
@@ -10,8 +7,10 @@ use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
 use pollster::block_on;
 use safetensors::SafeTensors;
-use support::native::{calibrate, evaluate, export, lab, merge, open, pairs, text};
-use support::{TINYSTORIES, source};
+
+use crate::support;
+use crate::support::native::{calibrate, evaluate, export, lab, merge, open, pairs, text};
+use crate::support::{TINYSTORIES, source};
 
 #[test]
 fn an_export_is_the_input_but_for_what_changed() {

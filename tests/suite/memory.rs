@@ -1,7 +1,4 @@
 //! Models that do not fit: an engine with little room, weights that go and come again, a head larger than a binding.
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
-
-mod support;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -17,7 +14,9 @@ use mka_lab::evaluate::{Baseline, evaluate};
 use mka_lab::task::Task;
 use mka_lab::transformer::{Transformer, WeightStore};
 use pollster::block_on;
-use support::{demo, source, sources};
+
+use crate::support;
+use crate::support::{demo, source, sources};
 
 /// The CPU engine with room for so many bytes of matrices and streams.
 struct Narrow {

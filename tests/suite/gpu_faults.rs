@@ -1,13 +1,9 @@
 //! Failures of the device in a browser. The device is caught on its way to the engine, and made to fail from outside.
-#![cfg(target_arch = "wasm32")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use js_sys::Function;
 use mka_lab::compute::Compute;
 use mka_lab::compute::gpu::Gpu;
-use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-
-wasm_bindgen_test_configure!(run_in_dedicated_worker);
+use wasm_bindgen_test::wasm_bindgen_test;
 
 /// Runs a script, in which `device` is the one that was made last.
 fn script(body: &str) {

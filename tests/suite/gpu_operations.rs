@@ -1,7 +1,5 @@
-//! Every operation of the WebGPU engine against its CPU twin at awkward sizes: the bodies of `gpu_operations.rs`
-//! (Vulkan) and `wasm_gpu.rs` (a browser).
-
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+//! Every operation of the WebGPU engine against its CPU twin at awkward sizes: natively on Vulkan, and in a browser, in a worker, as the page runs
+//! it.
 
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::compute::gpu::Gpu;
@@ -13,7 +11,7 @@ use mka_lab::task::Task;
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 
 /// The engine under test. A machine without an adapter fails here, in words.
-pub async fn gpu() -> Gpu {
+async fn gpu() -> Gpu {
     Gpu::create().await.unwrap_or_else(|error| {
         panic!(
             "{error}\nThese tests need WebGPU: natively a Vulkan driver (on Debian `apt install mesa-vulkan-drivers \
@@ -71,7 +69,7 @@ async fn product(gpu: &Gpu, cpu: &Cpu, dtype: Dtype, (n, k, m): (usize, usize, u
     alike(cpu, &run(cpu), gpu, &run(gpu), 2e-5 * (k as f32).sqrt().max(1.0), &what).await;
 }
 
-pub async fn products(gpu: &Gpu) {
+async fn products(gpu: &Gpu) {
     let cpu = Cpu::default();
     for dtype in DTYPES {
         for k in [1, 3, 7, 127, 129] {
@@ -86,7 +84,7 @@ pub async fn products(gpu: &Gpu) {
 }
 
 /// Rows, and groups of rows, beyond the 65,535 workgroups of one direction.
-pub async fn many_rows(gpu: &Gpu) {
+async fn many_rows(gpu: &Gpu) {
     let cpu = Cpu::default();
     product(gpu, &cpu, Dtype::Bf16, (1, 8, 300_007), false).await;
     product(gpu, &cpu, Dtype::F16, (5, 3, 70_001), true).await;
@@ -111,7 +109,7 @@ pub async fn many_rows(gpu: &Gpu) {
 }
 
 /// Numbers that differ by orders of magnitude, and the smallest that the formats hold, are decoded exactly.
-pub async fn decoding(gpu: &Gpu) {
+async fn decoding(gpu: &Gpu) {
     let stored = [1.0, -2.5, 65_504.0, -6.1e-5, 3.1e-5, 5.960_464_5e-8, -0.0, 0.333_333_34];
     let columns = stored.len() - 1;
     for dtype in DTYPES {
@@ -134,7 +132,7 @@ pub async fn decoding(gpu: &Gpu) {
     }
 }
 
-pub async fn norms_gates_and_sums(gpu: &Gpu) {
+async fn norms_gates_and_sums(gpu: &Gpu) {
     let cpu = Cpu::default();
     for (n, d) in [(1, 1), (1, 4), (3, 7), (5, 64), (2, 129), (7, 576), (67, 260)] {
         let run = |engine: &dyn Compute| {
@@ -170,7 +168,7 @@ pub async fn norms_gates_and_sums(gpu: &Gpu) {
     }
 }
 
-pub async fn soft_caps(gpu: &Gpu) {
+async fn soft_caps(gpu: &Gpu) {
     let cpu = Cpu::default();
     let mut inputs: Vec<f32> = values(67, 3).iter().enumerate().map(|(i, x)| x * (i * i) as f32 / 9.0).collect();
     inputs.extend([-1.0e9, 1.0e9, 0.0, 1.0e-6]);
@@ -186,7 +184,7 @@ pub async fn soft_caps(gpu: &Gpu) {
     gpu.soft_cap(&mut gpu.zeros(0, 3).unwrap(), 1.0).unwrap();
 }
 
-pub async fn rotation(gpu: &Gpu) {
+async fn rotation(gpu: &Gpu) {
     let cpu = Cpu::default();
     for (rows, heads, head_size, half, first, length) in
         [(1, 1, 2, 1, 0, 1), (6, 3, 7, 2, 4, 3), (10, 2, 64, 32, 0, 5), (3, 5, 12, 6, 100, 3), (9, 1, 6, 0, 0, 9)]
@@ -210,7 +208,7 @@ pub async fn rotation(gpu: &Gpu) {
     }
 }
 
-pub async fn attention(gpu: &Gpu) {
+async fn attention(gpu: &Gpu) {
     let cpu = Cpu::default();
     for (heads, kv_heads, head_size, sequences, past, length, room, window, cap) in [
         (1, 1, 1, 1, 0, 1, 1, None, None),
@@ -249,7 +247,7 @@ pub async fn attention(gpu: &Gpu) {
     }
 }
 
-pub async fn statistics(gpu: &Gpu) {
+async fn statistics(gpu: &Gpu) {
     let cpu = Cpu::default();
     let (n, vocabulary) = (5, 1_003);
     let mut first: Vec<f32> = values(n * vocabulary, 1).iter().map(|value| value * 20.0).collect();
@@ -276,7 +274,7 @@ pub async fn statistics(gpu: &Gpu) {
     }
 }
 
-pub async fn rows_and_copies(gpu: &Gpu) {
+async fn rows_and_copies(gpu: &Gpu) {
     let x = gpu.upload(3, &values(9, 1)).unwrap();
     let kept = gpu.offload(x).unwrap();
     let mut changed = gpu.copy_to_engine(&kept).unwrap();
@@ -312,7 +310,7 @@ pub async fn rows_and_copies(gpu: &Gpu) {
 }
 
 /// Rows as columns, their norms, and tensors as matrices: widths that are whole fours and others, more than one invocation's share.
-pub async fn transposes(gpu: &Gpu) {
+async fn transposes(gpu: &Gpu) {
     let cpu = Cpu::default();
     for (n, d) in [(1, 1), (3, 4), (4, 3), (17, 31), (64, 65), (130, 260)] {
         let run = |engine: &dyn Compute| {
@@ -340,7 +338,7 @@ pub async fn transposes(gpu: &Gpu) {
 }
 
 /// Fits of one size below and one above that of a block: what is found on either engine.
-pub async fn fits(gpu: &Gpu) {
+async fn fits(gpu: &Gpu) {
     let (cpu, task, rows, outputs) = (Cpu::default(), Task::silent(), 150, 7);
     for inputs in [13, 300] {
         let run = async |engine: &dyn Compute| {
@@ -363,7 +361,7 @@ pub async fn fits(gpu: &Gpu) {
 }
 
 /// Rewriting a matrix while a product that is not submitted yet needs the old rows.
-pub async fn order(gpu: &Gpu) {
+async fn order(gpu: &Gpu) {
     let x = gpu.upload(5, &[1.0; 5 * 4]).unwrap();
     let mut w = gpu.matrix(1, 4, Dtype::F32).unwrap();
     let mut out = gpu.zeros(5, 1).unwrap();
@@ -381,7 +379,7 @@ pub async fn order(gpu: &Gpu) {
 }
 
 /// What is dropped is no longer counted, and reading gives more than one piece back.
-pub async fn memory(gpu: &Gpu) {
+async fn memory(gpu: &Gpu) {
     let (before, _) = gpu.memory();
     let count = (5 << 20) / 4 + 3;
     let large = gpu.upload(1, &values(count, 1)).unwrap();
@@ -393,10 +391,38 @@ pub async fn memory(gpu: &Gpu) {
 }
 
 /// Too much is an error, and the engine goes on.
-pub async fn limits(gpu: &Gpu) {
+async fn limits(gpu: &Gpu) {
     let rows = (gpu.info().max_matrix_bytes / 4 + 4) as usize;
     assert_eq!(gpu.zeros(rows, 1).unwrap_err().code(), "out-of-memory");
     assert_eq!(gpu.matrix(rows, 1, Dtype::F32).unwrap_err().code(), "out-of-memory");
     gpu.yield_now().await.unwrap();
     assert_eq!(gpu.read(&gpu.upload(1, &[7.0]).unwrap()).await.unwrap(), [7.0]);
 }
+
+/// One test for each body, each with an engine of its own.
+macro_rules! on_webgpu {
+    ($($name:ident),+ $(,)?) => {
+        mod on_webgpu {
+            crate::everywhere! {$(
+                $name: async { super::$name(&super::gpu().await).await };
+            )+}
+        }
+    };
+}
+
+on_webgpu!(
+    products,
+    many_rows,
+    decoding,
+    norms_gates_and_sums,
+    soft_caps,
+    rotation,
+    attention,
+    statistics,
+    rows_and_copies,
+    transposes,
+    fits,
+    order,
+    memory,
+    limits,
+);

@@ -1,7 +1,4 @@
 //! What a session does besides merging: predicting, cancelling, warning, and refusing wrong models.
-#![cfg(not(target_arch = "wasm32"))]
-
-mod support;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,8 +13,10 @@ use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
 use pollster::block_on;
 use safetensors::SafeTensors;
-use support::native::{calibrate, evaluate, lab, merge, open, pairs, text};
-use support::{TINYSTORIES, source};
+
+use crate::support;
+use crate::support::native::{calibrate, evaluate, lab, merge, open, pairs, text};
+use crate::support::{TINYSTORIES, source};
 
 #[test]
 fn the_same_seed_gives_the_same_bits() {

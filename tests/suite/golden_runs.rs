@@ -1,8 +1,5 @@
 //! Whole runs against the golden records and the miniatures, on both engines, natively and in a browser: records that transformers, SciPy
 //! and NumPy made.
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
-
-mod support;
 
 use std::rc::Rc;
 
@@ -13,10 +10,8 @@ use mka_lab::session::{Calibration, Model};
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
 
-use support::{Files, Golden, Surgery, lab, open, sources};
-
-#[cfg(target_arch = "wasm32")]
-wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+use crate::support;
+use crate::support::{Files, Golden, Surgery, lab, open, sources};
 
 /// What differs between the engines: how close they must come.
 struct Tolerance {
@@ -135,7 +130,7 @@ async fn surgery(model: &Rc<Model>, calibration: &Calibration, golden: &Golden, 
     }
 }
 
-everywhere! {
+crate::everywhere! {
     stories260k_on_the_cpu: run("cpu", support::stories260k(), Golden::stories260k(), CPU, 1e-3);
     stories260k_on_webgpu: run("webgpu", support::stories260k(), Golden::stories260k(), WEBGPU, 1e-3);
     demo_on_the_cpu: run("cpu", support::demo(), Golden::demo(), CPU, 2e-3);

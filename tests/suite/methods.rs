@@ -1,8 +1,4 @@
 //! Selection, combination and repair: any with any other, for every family; and each new one against its definition.
-#![cfg(not(target_arch = "wasm32"))]
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,8 +16,10 @@ use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
 use pollster::block_on;
 use safetensors::SafeTensors;
-use support::native::{calibrate, export, lab, merge, open, pairs};
-use support::{Files, content, miniature, source};
+
+use crate::support;
+use crate::support::native::{calibrate, export, lab, merge, open, pairs};
+use crate::support::{Files, content, miniature, source};
 
 fn families() -> Vec<(&'static str, Files)> {
     vec![
@@ -286,7 +284,7 @@ fn a_scale_behind_the_gap_is_the_inverse_of_one_in_front_of_it() {
 
 #[test]
 fn a_repair_solves_what_numpy_solves() {
-    let bytes = include_bytes!("fixtures/repair.safetensors");
+    let bytes = include_bytes!("../fixtures/repair.safetensors");
     let file = SafeTensors::deserialize(bytes).unwrap();
     let values = |name: &str| bytemuck::pod_collect_to_vec::<u8, f32>(file.tensor(name).unwrap().data());
     let (stream, mlp, target) = (values("stream"), values("mlp"), values("target"));

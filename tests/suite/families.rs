@@ -1,8 +1,5 @@
 //! Every family against what transformers computes for a miniature of it, and its merges from files to files; on both engines, natively and in a
 //! browser.
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,11 +10,10 @@ use mka_lab::merge::recipe::Recipe;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
 use serde_json::Value;
-use support::oracle::{Differences, differences, ids, input, numbers, off, streams};
-use support::{Files, content, lab, open, source, sources};
 
-#[cfg(target_arch = "wasm32")]
-wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
+use crate::support;
+use crate::support::oracle::{Differences, differences, ids, input, numbers, off, streams};
+use crate::support::{Files, content, lab, open, source, sources};
 
 async fn loss(model: &Model, ids: &[u32]) -> f64 {
     support::oracle::loss(model, ids).await.unwrap()
@@ -262,7 +258,7 @@ async fn limits(learned: Files) {
     assert_eq!(model.generate(&options, |_| (), &task).await.err().unwrap().code(), "bad-argument");
 }
 
-everywhere! {
+crate::everywhere! {
     kinds_of_blocks: kinds(support::miniature::gemma3());
     what_a_family_rules_out: limits(support::miniature::gpt2());
     gpt2_repaired: repaired(support::miniature::gpt2(), "h.1.mlp.c_proj.weight", Some("h.1.mlp.c_proj.bias"), true);
@@ -277,7 +273,7 @@ everywhere! {
 macro_rules! on_both_engines {
     ($($name:ident),+ $(,)?) => {$(
         mod $name {
-            use crate::{miniature, support};
+            use super::{miniature, support};
 
             crate::everywhere! {
                 on_the_cpu: miniature("cpu", support::miniature::$name());
