@@ -4,7 +4,7 @@ use super::gather::{Gather, gather_of};
 use super::parents::{Blend, Fold, Parent, product, repaired_columns, repaired_rows};
 use super::{Kind, Norms, ParentDistance, Part, Repaired};
 use crate::architecture::{Description, Projection, Role, readable_dtype};
-use crate::checkpoint::fresh::Fresh;
+use crate::checkpoint::tensor_writer::Fresh;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
