@@ -27,7 +27,7 @@ use crate::checkpoint::config::Config;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-pub use description::{Description, Learned, Narrow, Norm, NormKind, Projection, Role};
+pub use description::{Description, Learned, EmbeddingProjection, Norm, NormKind, Projection, Role};
 pub use layers::{LayerKind, LayerList, LayerOptions};
 
 /// What a family's file gets to read.

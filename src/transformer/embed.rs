@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::block::product;
 use super::stream::{Chunk, Stream, windows_per_chunk};
 use super::{Transformer, read_values};
-use crate::architecture::{Learned, Narrow, readable_dtype};
+use crate::architecture::{Learned, EmbeddingProjection, readable_dtype};
 use crate::compute::Tensor;
 use crate::error::{Error, Result};
 use crate::task::Task;
@@ -81,7 +81,7 @@ impl Transformer {
             values.iter_mut().for_each(|value| *value *= self.description.embedding_scale);
         }
         let mut states = self.engine.upload(ids.len(), &values)?;
-        if let Some(Narrow { into, .. }) = &self.description.narrow {
+        if let Some(EmbeddingProjection { into, .. }) = &self.description.embedding_projection {
             states = self.project(&states, into).await?;
         }
         if let Some(Learned { name, offset }) = &self.description.learned {
