@@ -168,7 +168,7 @@ pub struct Learned {
 
 /// An embedding that is narrower than the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Narrow {
+pub struct EmbeddingProjection {
     /// Its channels.
     pub columns: usize,
     /// The full name of the matrix into the stream, `[hidden, columns]`.
@@ -199,7 +199,7 @@ pub struct Description {
     /// Factor of the embedding.
     pub embedding_scale: f32,
     /// What stands between the embedding and the stream, where they differ in width.
-    pub narrow: Option<Narrow>,
+    pub embedding_projection: Option<EmbeddingProjection>,
     /// Learned positions, added to the embedding.
     pub learned: Option<Learned>,
     /// How it normalises.
@@ -232,7 +232,7 @@ pub struct Description {
     pub norms: Vec<Norm>,
     /// The projections of a block.
     pub projections: Vec<Projection>,
-    /// The embedding, `[vocabulary, hidden]`, or as wide as `narrow` says.
+    /// The embedding, `[vocabulary, hidden]`, or as wide as `embedding_projection` says.
     pub embedding: String,
     /// The last norm, if there is one: `{final_norm}.weight` and, of [`NormKind::Layer`], `.bias`, `[hidden]`.
     pub final_norm: Option<String>,
@@ -257,7 +257,7 @@ impl Default for Description {
             vocabulary: 0,
             positions: 0,
             embedding_scale: 1.0,
-            narrow: None,
+            embedding_projection: None,
             learned: None,
             norm: NormKind::Rms,
             gain_offset: 0.0,
@@ -324,7 +324,7 @@ impl Description {
 
     /// Channels of the embedding and of the head.
     pub fn embedding_columns(&self) -> usize {
-        self.narrow.as_ref().map_or(self.hidden, |narrow| narrow.columns)
+        self.embedding_projection.as_ref().map_or(self.hidden, |projection| projection.columns)
     }
 
     /// The factor of the scores of block `layer`.
@@ -367,7 +367,7 @@ impl Description {
         let (vocabulary, hidden, columns) =
             (self.vocabulary as u64, self.hidden as u64, self.embedding_columns() as u64);
         let mut tensors = vec![(self.embedding.clone(), vec![vocabulary, columns])];
-        if let Some(Narrow { into, out, .. }) = &self.narrow {
+        if let Some(EmbeddingProjection { into, out, .. }) = &self.embedding_projection {
             tensors.push((into.clone(), vec![hidden, columns]));
             tensors.push((out.clone(), vec![columns, hidden]));
         }

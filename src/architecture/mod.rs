@@ -4,13 +4,13 @@
 //! a line to [`FAMILIES`].
 
 mod description;
-mod disguise;
 mod gemma;
 mod gpt2;
 mod gpt_neo;
 mod gpt_neox;
 mod layers;
 mod llama;
+mod llama_fallback;
 mod mistral;
 mod olmo2;
 mod opt;
@@ -24,7 +24,7 @@ mod smollm3;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
 use crate::error::{Error, Result};
-pub use description::{Description, Learned, Narrow, Norm, NormKind, Projection, Role};
+pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection, Role};
 pub use layers::{LayerKind, LayerList, LayerOptions};
 
 /// What a family's file gets to read.
@@ -72,7 +72,7 @@ pub fn describe(checkpoint: &Checkpoint) -> Result<(Description, Vec<String>)> {
     match FAMILIES.iter().find(|(name, _)| *name == family) {
         Some((_, describe)) => Ok((describe(&files)?, Vec::new())),
         None if family.is_empty() => Err(Error::config("model_type is missing, so the family is not known")),
-        None => disguise::as_llama(&files, family),
+        None => llama_fallback::as_llama(&files, family),
     }
 }
 

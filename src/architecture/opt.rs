@@ -1,7 +1,7 @@
 //! OPT: learned positions that begin at row 2, biases everywhere; the one of 350 M has norms on the stream and an embedding that is narrower than it.
 
 use super::options::{Heads, activation, head, refuse_flag};
-use super::{Description, Files, LayerOptions, Learned, Narrow, Norm, NormKind, Projection, Role};
+use super::{Description, EmbeddingProjection, Files, LayerOptions, Learned, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
 /// Rows of the table of positions in front of position 0.
@@ -35,7 +35,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
         positions: config.size_or("max_position_embeddings", Some(2048))?,
-        narrow: (columns != hidden).then(|| Narrow {
+        embedding_projection: (columns != hidden).then(|| EmbeddingProjection {
             columns,
             into: format!("{root}project_in.weight"),
             out: format!("{root}project_out.weight"),

@@ -5,11 +5,11 @@
 
 pub mod config;
 pub mod content_hash;
-pub mod fresh;
+pub mod file_type;
 pub mod header;
-pub mod kind;
 pub mod read;
 pub mod source;
+pub mod tensor_writer;
 pub mod write;
 
 use indexmap::IndexMap;
@@ -80,7 +80,7 @@ impl Checkpoint {
         let find = |name: &str| files.iter().find(|file| file.name() == name);
         let weights = find_weights(files).await?;
         let config_file = find("config.json").ok_or_else(|| Error::MissingFile { file: "config.json".into() })?;
-        kind::refuse_wrong_kind(config_file.as_ref()).await?;
+        file_type::refuse_other_types(config_file.as_ref()).await?;
         let config_bytes = read_small(config_file.as_ref(), MAX_JSON).await?;
         let config = Config::parse(&config_bytes)?;
 
@@ -88,7 +88,7 @@ impl Checkpoint {
         digest.update(&config_bytes);
         let mut tensors = IndexMap::new();
         for (file, expected) in &weights {
-            kind::refuse_wrong_kind(file.as_ref()).await?;
+            file_type::refuse_other_types(file.as_ref()).await?;
             let header = read_header(file.as_ref()).await?;
             sample(file, &header, &mut digest).await?;
             collect(file, header, expected.as_deref(), &mut tensors)?;
@@ -96,7 +96,7 @@ impl Checkpoint {
 
         let tokenizer = match find("tokenizer.json") {
             Some(file) => {
-                kind::refuse_wrong_kind(file.as_ref()).await?;
+                file_type::refuse_other_types(file.as_ref()).await?;
                 Some(read_small(file.as_ref(), MAX_TOKENIZER).await?)
             }
             None => None,
@@ -135,7 +135,7 @@ async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Option<Vec<String
         [] => {
             // Say what was dropped instead of weights, if it is something well known.
             for file in files.iter().filter(|file| !file.name().ends_with(".json")) {
-                kind::refuse_wrong_kind(file.as_ref()).await?;
+                file_type::refuse_other_types(file.as_ref()).await?;
             }
             Err(Error::MissingFile { file: SINGLE.into() })
         }
@@ -145,7 +145,7 @@ async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Option<Vec<String
 
 /// Follows the index of a sharded checkpoint.
 async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Option<Vec<String>>)>> {
-    kind::refuse_wrong_kind(index.as_ref()).await?;
+    file_type::refuse_other_types(index.as_ref()).await?;
     let bad = |reason: String| Error::BadIndex { file: INDEX.into(), reason };
     let bytes = read_small(index.as_ref(), MAX_JSON).await?;
     let Index { weight_map } = serde_json::from_slice(&bytes).map_err(|e| bad(format!("it is not an index: {e}")))?;

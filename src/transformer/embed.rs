@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::model::Transformer;
 use super::stream::{Chunk, Stream, windows_per_chunk};
-use crate::architecture::{Learned, Narrow};
+use crate::architecture::{EmbeddingProjection, Learned};
 use crate::checkpoint::read::{read_values, readable_dtype};
 use crate::compute::Tensor;
 use crate::compute::sliced::product;
@@ -82,7 +82,7 @@ impl Transformer {
             values.iter_mut().for_each(|value| *value *= self.description.embedding_scale);
         }
         let mut states = self.engine.upload(ids.len(), &values)?;
-        if let Some(Narrow { into, .. }) = &self.description.narrow {
+        if let Some(EmbeddingProjection { into, .. }) = &self.description.embedding_projection {
             states = self.project(&states, into).await?;
         }
         if let Some(Learned { name, offset }) = &self.description.learned {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::block::{Linear, NormWeights};
 use super::model::Transformer;
 use super::stream::Stream;
-use crate::architecture::Narrow;
+use crate::architecture::EmbeddingProjection;
 use crate::compute::Tensor;
 use crate::compute::sliced::product;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ impl Transformer {
             let norm = NormWeights::load(&self.weights, &self.checkpoint, &self.description, name).await?;
             states = norm.apply(self.engine.as_ref(), &states, self.description.epsilon)?;
         }
-        if let Some(Narrow { out, .. }) = &self.description.narrow {
+        if let Some(EmbeddingProjection { out, .. }) = &self.description.embedding_projection {
             states = self.project(&states, out).await?;
         }
         Ok(states)

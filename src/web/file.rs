@@ -7,8 +7,8 @@ use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::checkpoint::fresh::BlobSource;
 use crate::checkpoint::source::{ByteSource, Source, check_range};
+use crate::checkpoint::tensor_writer::BlobSource;
 use crate::checkpoint::write::{OutputFile, Segment};
 use crate::error::{Error, Pending, Result};
 use crate::platform::off_heap::release;

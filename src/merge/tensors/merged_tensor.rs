@@ -5,8 +5,8 @@ use super::gather::{Gather, gather_of};
 use super::parts::{Kind, Part, Repaired};
 use super::weighted_sum::{Blend, CHUNK_VALUES, Fold, Parent, product, repaired_columns, repaired_rows};
 use crate::architecture::{Description, Projection, Role};
-use crate::checkpoint::fresh::Fresh;
 use crate::checkpoint::read::{read_values, readable_dtype};
+use crate::checkpoint::tensor_writer::TensorWriter;
 use crate::checkpoint::{Checkpoint, StoredTensor};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl Merger<'_> {
         task: &Task,
     ) -> Result<(StoredTensor, Vec<ParentDistance>)> {
         let dtype = readable_dtype(name, place)?;
-        let mut out = Fresh::new(name, place.bytes, self.meter)?;
+        let mut out = TensorWriter::new(name, place.bytes, self.meter)?;
         let parents = match self.part.kind {
             Kind::Norm(Some(folded)) if self.folds() => {
                 let mut bytes = Vec::new();
@@ -115,7 +115,7 @@ impl Merger<'_> {
         name: &str,
         place: &StoredTensor,
         dtype: Dtype,
-        out: &mut Fresh,
+        out: &mut TensorWriter,
         task: &Task,
     ) -> Result<Vec<ParentDistance>> {
         let rows = place.shape.first().copied().unwrap_or(1).max(1) as usize;

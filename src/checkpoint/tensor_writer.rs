@@ -13,7 +13,7 @@ use crate::platform::off_heap::{Meter, OffHeapBuffer};
 const BLOB_BYTES: u64 = 16 << 20;
 
 /// A tensor that is being written, from its first byte to its last.
-pub struct Fresh {
+pub struct TensorWriter {
     name: String,
     at: usize,
     place: Place,
@@ -25,7 +25,7 @@ enum Place {
     Blob(blob::Pieces),
 }
 
-impl Fresh {
+impl TensorWriter {
     /// Room for `length` bytes; what is parked is counted by `meter`.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Fresh {
     /// The source of all that was written.
     ///
     /// # Errors
-    /// As [`Fresh::push`].
+    /// As [`TensorWriter::push`].
     pub fn finish(self) -> Result<Source> {
         match self.place {
             Place::OffHeapBuffer(parked) => Ok(Rc::new(MemorySource::from_parked(self.name, parked))),

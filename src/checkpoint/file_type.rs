@@ -13,7 +13,7 @@ const ZIP_HINT: &str =
 const EMPTY_HINT: &str = "The download stopped before it began; download the file again.";
 
 /// What the file is, in words, with what to do about it, when its first bytes tell that it is a well-known other thing.
-pub async fn wrong_kind(source: &dyn ByteSource) -> Result<Option<Error>> {
+pub async fn file_type(source: &dyn ByteSource) -> Result<Option<Error>> {
     let start = source.read(0, source.len().min(64) as usize).await?;
     let trimmed = start.trim_ascii_start().to_ascii_lowercase();
     let (found, hint) = match &start[..] {
@@ -33,6 +33,6 @@ pub async fn wrong_kind(source: &dyn ByteSource) -> Result<Option<Error>> {
 }
 
 /// Fails when the file is a well-known other thing.
-pub async fn refuse_wrong_kind(source: &dyn ByteSource) -> Result<()> {
-    wrong_kind(source).await?.map_or(Ok(()), Err)
+pub async fn refuse_other_types(source: &dyn ByteSource) -> Result<()> {
+    file_type(source).await?.map_or(Ok(()), Err)
 }
