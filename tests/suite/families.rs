@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::support;
 use crate::support::oracle::{Differences, differences, ids, input, numbers, off, streams};
 use crate::support::{Files, content, lab, open, source, sources};
+use crate::support::{everywhere, in_the_full_run_of_a_browser};
 
 async fn loss(model: &Model, ids: &[u32]) -> f64 {
     support::oracle::loss(model, ids).await.unwrap()
@@ -30,7 +31,9 @@ fn reference(files: &Files) -> Value {
 async fn miniature(backend: &str, files: Files) {
     let (reference, lab) = (reference(&files), lab(backend).await);
     let ids = ids(&reference);
-    for style in ["config.json", "config.v4.json"] {
+    // How the older style is read is the same code in a browser.
+    let styles = if cfg!(target_arch = "wasm32") { &["config.json"][..] } else { &["config.json", "config.v4.json"] };
+    for &style in styles {
         let mut opened = sources(&files);
         opened.retain(|file| !file.name().starts_with("config"));
         opened.push(source("config.json", content(&files, style)));
@@ -258,33 +261,42 @@ async fn limits(learned: Files) {
     assert_eq!(model.generate(&options, |_| (), &task).await.err().unwrap().code(), "bad-argument");
 }
 
-crate::everywhere! {
+everywhere! {
     kinds_of_blocks: kinds(support::miniature::gemma3());
     what_a_family_rules_out: limits(support::miniature::gpt2());
     gpt2_repaired: repaired(support::miniature::gpt2(), "h.1.mlp.c_proj.weight", Some("h.1.mlp.c_proj.bias"), true);
+    gemma3_repaired: repaired_behind_a_norm(support::miniature::gemma3(), "1.post_feedforward_layernorm.weight", 1.0);
+}
+
+in_the_full_run_of_a_browser! {
     phi_repaired: repaired(support::miniature::phi(), "layers.1.mlp.fc2.weight", Some("layers.1.mlp.fc2.bias"), false);
     qwen3_repaired: repaired(support::miniature::qwen3(), "layers.1.mlp.down_proj.weight", None, false);
     gemma2_repaired: repaired_behind_a_norm(support::miniature::gemma2(), "1.post_feedforward_layernorm.weight", 1.0);
-    gemma3_repaired: repaired_behind_a_norm(support::miniature::gemma3(), "1.post_feedforward_layernorm.weight", 1.0);
     olmo2_repaired: repaired_behind_a_norm(support::miniature::olmo2(), "1.post_feedforward_layernorm.weight", 0.0);
 }
 
-/// The miniatures of [`support::miniature`], each on both engines.
-macro_rules! on_both_engines {
-    ($($name:ident),+ $(,)?) => {$(
+/// The miniatures of [`support::miniature`], each on both engines, and where WebGPU runs them in a browser.
+macro_rules! miniatures {
+    ($on_webgpu:ident: $($name:ident),+ $(,)?) => {$(
         mod $name {
             use super::{miniature, support};
 
-            crate::everywhere! {
+            crate::support::everywhere! {
                 on_the_cpu: miniature("cpu", support::miniature::$name());
+            }
+
+            crate::support::$on_webgpu! {
                 on_webgpu: miniature("webgpu", support::miniature::$name());
             }
         }
     )+};
 }
 
-on_both_engines!(
-    llama,
+// Each kernel, each stored dtype, and each order of a block's parts, through the browser's compiler of shaders.
+miniatures!(everywhere: llama, qwen2_bf16, gpt2, gpt_neox_f16, opt_post, gemma3_capped);
+
+miniatures!(
+    in_the_full_run_of_a_browser:
     llama_sharded,
     llama_linear,
     llama_dynamic,
@@ -292,12 +304,10 @@ on_both_engines!(
     mistral,
     mistral_window,
     qwen2,
-    qwen2_bf16,
     qwen2_f16,
     qwen2_window,
     qwen3,
     qwen3_window,
-    gpt2,
     gpt2_hubnames,
     gpt2_f16,
     gpt2_scaled,
@@ -305,19 +315,16 @@ on_both_engines!(
     gpt_neo_untied,
     gpt_neox,
     gpt_neox_buffers,
-    gpt_neox_f16,
     phi,
     phi_normed,
     phi3,
     phi3_longrope,
     phi3_partial,
     opt,
-    opt_post,
     opt_untied,
     gemma2,
     gemma2_bf16,
     gemma3,
-    gemma3_capped,
     olmo2,
     olmo2_biased,
     smollm3,

@@ -8,6 +8,8 @@ use mka_lab::dtype::Dtype;
 use mka_lab::merge::repair::{Read, Rows, Sums};
 use mka_lab::task::Task;
 
+use crate::support::values;
+
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 
 /// The engine under test. A machine without an adapter fails here, in words.
@@ -18,16 +20,6 @@ async fn gpu() -> Gpu {
              libvulkan1` gives one in software), in Chromium the arguments of webdriver.json."
         )
     })
-}
-
-/// Reproducible values in about [-1, 1].
-fn values(n: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
 }
 
 /// Fails unless the two tensors agree to `tolerance` x (1 + |value|).
@@ -209,8 +201,7 @@ async fn rotation(gpu: &Gpu) {
 }
 
 async fn attention(gpu: &Gpu) {
-    let cpu = Cpu::default();
-    for (heads, kv_heads, head_size, sequences, past, length, room, window, cap) in [
+    for case in [
         (1, 1, 1, 1, 0, 1, 1, None, None),
         (4, 2, 5, 3, 0, 7, 7, None, None),
         (9, 3, 64, 2, 0, 67, 67, None, Some(2.0)),
@@ -224,27 +215,39 @@ async fn attention(gpu: &Gpu) {
         (2, 1, 16, 2, 0, 131, 131, Some(50), None),
         (2, 1, 16, 1, 0, 9, 9, Some(1), None),
         (2, 1, 16, 1, 0, 9, 9, Some(100), None),
-        // More work than one slice has on a software adapter: cut by rows.
-        (8, 1, 256, 1, 0, 450, 450, None, None),
     ] {
-        let scale = 1.0 / (head_size as f32).sqrt();
-        let shape = Attention { heads, kv_heads, head_size, scale, sequences, past, window, cap };
-        let (n, keys) = (sequences * length, sequences * room);
-        let run = |engine: &dyn Compute| {
-            // Large scores, so that the weights are far from even.
-            let q: Vec<f32> = values(n * heads * head_size, 1).iter().map(|value| value * 9.0).collect();
-            let q = engine.upload(n, &q).unwrap();
-            let k = engine.upload(keys, &values(keys * kv_heads * head_size, 2)).unwrap();
-            let v = engine.upload(keys, &values(keys * kv_heads * head_size, 3)).unwrap();
-            let mut out = engine.upload(n, &values(n * heads * head_size, 4)).unwrap();
-            // The last key head is left out: its columns must stay as they are.
-            for kv_head in 0..kv_heads.max(2) - 1 {
-                engine.attention(&q, &k, &v, &shape, kv_head..kv_head + 1, &mut out).unwrap();
-            }
-            out
-        };
-        alike(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
+        attended(gpu, case).await;
     }
+}
+
+/// More work than one slice has on a software adapter: cut by rows.
+async fn long_attention(gpu: &Gpu) {
+    attended(gpu, (8, 1, 256, 1, 0, 450, 450, None, None)).await;
+}
+
+/// Heads, key heads, head size, sequences, keys before the first query, queries, rows of keys, window, cap.
+type AttentionCase = (usize, usize, usize, usize, usize, usize, usize, Option<usize>, Option<f32>);
+
+async fn attended(gpu: &Gpu, case: AttentionCase) {
+    let (heads, kv_heads, head_size, sequences, past, length, room, window, cap) = case;
+    let cpu = Cpu::default();
+    let scale = 1.0 / (head_size as f32).sqrt();
+    let shape = Attention { heads, kv_heads, head_size, scale, sequences, past, window, cap };
+    let (n, keys) = (sequences * length, sequences * room);
+    let run = |engine: &dyn Compute| {
+        // Large scores, so that the weights are far from even.
+        let q: Vec<f32> = values(n * heads * head_size, 1).iter().map(|value| value * 9.0).collect();
+        let q = engine.upload(n, &q).unwrap();
+        let k = engine.upload(keys, &values(keys * kv_heads * head_size, 2)).unwrap();
+        let v = engine.upload(keys, &values(keys * kv_heads * head_size, 3)).unwrap();
+        let mut out = engine.upload(n, &values(n * heads * head_size, 4)).unwrap();
+        // The last key head is left out: its columns must stay as they are.
+        for kv_head in 0..kv_heads.max(2) - 1 {
+            engine.attention(&q, &k, &v, &shape, kv_head..kv_head + 1, &mut out).unwrap();
+        }
+        out
+    };
+    alike(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
 }
 
 async fn statistics(gpu: &Gpu) {
@@ -401,17 +404,17 @@ async fn limits(gpu: &Gpu) {
 
 /// One test for each body, each with an engine of its own.
 macro_rules! on_webgpu {
-    ($($name:ident),+ $(,)?) => {
-        mod on_webgpu {
-            crate::everywhere! {$(
-                $name: async { super::$name(&super::gpu().await).await };
-            )+}
+    ($where:ident: $($name:ident),+ $(,)?) => {$(
+        mod $name {
+            crate::support::$where! {
+                on_webgpu: async { super::$name(&super::gpu().await).await };
+            }
         }
-    };
+    )+};
 }
 
 on_webgpu!(
-    products,
+    everywhere: products,
     many_rows,
     decoding,
     norms_gates_and_sums,
@@ -426,3 +429,6 @@ on_webgpu!(
     memory,
     limits,
 );
+
+// How a long operation is cut into submissions is the same code in a browser.
+on_webgpu!(in_the_full_run_of_a_browser: long_attention);

@@ -14,9 +14,13 @@ mod golden_runs;
 mod gpu_operations;
 
 #[cfg(not(target_arch = "wasm32"))]
+mod combinations;
+#[cfg(not(target_arch = "wasm32"))]
 mod families_table;
 #[cfg(not(target_arch = "wasm32"))]
 mod golden_similarity;
+#[cfg(not(target_arch = "wasm32"))]
+mod known_issues;
 #[cfg(not(target_arch = "wasm32"))]
 mod lineup;
 #[cfg(not(target_arch = "wasm32"))]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 #[cfg(not(target_arch = "wasm32"))]
+pub mod counting;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 pub mod oracle;
 #[cfg(not(target_arch = "wasm32"))]
@@ -67,6 +69,32 @@ pub mod miniature {
         )
     }
 
+    /// A model of each family, and of what some families do in two ways.
+    pub fn of_each_family() -> Vec<(&'static str, Files)> {
+        macro_rules! list {
+            ($($name:ident),+ $(,)?) => { vec![$((stringify!($name), $name())),+] };
+        }
+        list!(
+            llama,
+            mistral,
+            qwen2,
+            qwen3,
+            gpt2,
+            gpt_neox,
+            phi,
+            opt,
+            gemma3,
+            olmo2,
+            smollm3,
+            phi3,
+            gpt_neo,
+            gemma2,
+            opt_post,
+            gpt2_scaled,
+            phi_normed,
+        )
+    }
+
     miniatures! {
         llama: "llama",
         llama_linear: "llama-linear",
@@ -106,6 +134,16 @@ pub mod miniature {
         smollm3: "smollm3",
         smollm3_window: "smollm3-window",
     }
+}
+
+/// Reproducible values in [-1, 1); another seed, other values.
+pub fn values(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 /// A held-out text.
@@ -165,6 +203,23 @@ impl Golden {
         )
     }
 
+    /// Number of blocks.
+    pub fn layers(&self) -> usize {
+        self.json["layers"].as_u64().unwrap() as usize
+    }
+
+    /// An entry of a list of figures.
+    pub fn figure(&self, name: &str, at: usize) -> f64 {
+        self.json[name][at].as_f64().unwrap()
+    }
+
+    /// `x[layer]` `[rows, columns]` at the chosen rows, and its shape.
+    pub fn hidden(&self, layer: usize) -> (Vec<f32>, usize, usize) {
+        let values: Vec<f32> = self.floats(&format!("hidden.{layer}")).into_iter().map(|value| value as f32).collect();
+        let (rows, columns) = (self.rows.len(), values.len() / self.rows.len());
+        (values, rows, columns)
+    }
+
     fn read(json: &str, bytes: &'static [u8]) -> Self {
         let tensors = SafeTensors::deserialize(bytes).unwrap();
         let integers = |name: &str| bytemuck::pod_collect_to_vec::<u8, i32>(tensors.tensor(name).unwrap().data());
@@ -213,20 +268,49 @@ pub fn surgery_line(line: &str, layers: usize) -> Surgery {
     Surgery { pair: (keep.parse().unwrap(), gone.parse().unwrap()), alpha: Some(alpha.parse().unwrap()), ridge }
 }
 
-/// An async test that runs natively, and in a dedicated worker of a real browser.
-#[macro_export]
-macro_rules! everywhere {
-    ($($name:ident: $body:expr;)+) => {$(
+/// An async test with its attributes natively and in a browser.
+macro_rules! async_test {
+    ([$($native:tt)*] [$($browser:tt)*] $name:ident: $body:expr) => {
         #[cfg(not(target_arch = "wasm32"))]
         #[test]
+        $($native)*
         fn $name() {
             pollster::block_on($body);
         }
 
         #[cfg(target_arch = "wasm32")]
         #[wasm_bindgen_test::wasm_bindgen_test]
+        $($browser)*
         async fn $name() {
             $body.await;
         }
+    };
+}
+
+/// Async tests that run natively, and in a dedicated worker of a real browser.
+macro_rules! everywhere {
+    ($($name:ident: $body:expr;)+) => {$(
+        $crate::support::async_test!([] [] $name: $body);
     )+};
 }
+
+/// Async tests that run natively, and in a browser in the full run only.
+macro_rules! in_the_full_run_of_a_browser {
+    ($($name:ident: $body:expr;)+) => {$(
+        $crate::support::async_test!(
+            [] [#[ignore = "full run: the same code as natively, and as another test in the browser"]] $name: $body
+        );
+    )+};
+}
+
+/// Async tests that only the full run has, natively and in a browser.
+macro_rules! in_the_full_run {
+    ($($name:ident: $body:expr;)+) => {$(
+        $crate::support::async_test!(
+            [#[ignore = "full run: a minute, and what is computed is the same as in a smaller test"]]
+            [#[ignore = "full run: a minute, and what is computed is the same as in a smaller test"]] $name: $body
+        );
+    )+};
+}
+
+pub(crate) use {async_test, everywhere, in_the_full_run, in_the_full_run_of_a_browser};
