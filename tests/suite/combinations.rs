@@ -1,8 +1,9 @@
 //! Selection, combination and repair: any with any other, for every family.
 //!
-//! One family has the whole product of the three in every run. The others have a covering array each: every two words of different
-//! lists meet in it, and so do the three of every named method and of the points below. The arrays differ between the families, so that
-//! together they are the whole product as well. `--include-ignored` runs the product for every family.
+//! One family has the whole product of the three in every run. The others have a covering array
+//! each: every two words of different lists meet in it, and so do the three of every named method
+//! and of the points below. The arrays differ between the families, so that together they are the
+//! whole product as well. `--include-ignored` runs the product for every family.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,8 @@ const REPAIRS: [&str; 4] = ["none", "scale", "linear", "refit"];
 
 /// Points where three words do together what no two of them do.
 const TOGETHER: [[&str; 3]; 3] = [
-    // Merges are tried on the original model with their block refitted, the neurons chosen by what the fit loses without them.
+    // Merges are tried on the original model with their block refitted, the neurons chosen by what
+    // the fit loses without them.
     ["loss", "concatenate", "refit"],
     // The same, after which a later merge replaces a block that was fitted already.
     ["manual", "concatenate", "refit"],
@@ -41,8 +43,9 @@ fn twos(point: Point) -> [(usize, &'static str, &'static str); 3] {
     [(0, point[0], point[1]), (1, point[0], point[2]), (2, point[1], point[2])]
 }
 
-/// A covering array for each of `count` families: the named points, then again and again the point that brings together the most words that
-/// have not met; of several, the one that the arrays before have the least often. What no array has is dealt out in the end.
+/// A covering array for each of `count` families: the named points, then again and again the point
+/// that brings together the most words that have not met; of several, the one that the arrays
+/// before have the least often. What no array has is dealt out in the end.
 fn coverings(count: usize) -> Vec<Vec<Point>> {
     let product = product();
     let preset = PRESETS.map(|preset| [preset.options.selection, preset.options.combination, preset.options.repair]);

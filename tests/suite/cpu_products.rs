@@ -1,4 +1,5 @@
-//! Large products of the CPU engine against their definition, natively and in a browser, where they are made by a module of their own.
+//! Large products of the CPU engine against their definition, natively and in a browser, where they
+//! are made by a module of their own.
 
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
@@ -6,7 +7,8 @@ use mka_lab::dtype::Dtype;
 
 use crate::support::{everywhere, values};
 
-/// Rows of x, products of a sum, rows of w: at the size from which on it pays to pack, and primes over the limits of what is packed at once.
+/// Rows of x, products of a sum, rows of w: at the size from which on it pays to pack, and primes
+/// over the limits of what is packed at once.
 const SIZES: [[usize; 3]; 5] = [[32, 1024, 32], [33, 1009, 37], [521, 67, 131], [67, 577, 139], [37, 1601, 41]];
 
 async fn check(engine: &Cpu) {

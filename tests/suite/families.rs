@@ -1,5 +1,5 @@
-//! Every family against what transformers computes for a miniature of it, and its merges from files to files; on both engines, natively and in a
-//! browser.
+//! Every family against what transformers computes for a miniature of it, and its merges from files
+//! to files; on both engines, natively and in a browser.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -55,7 +55,8 @@ async fn generated(model: &Model, prompt: &str, tokens: usize) -> Vec<u32> {
     drawn
 }
 
-/// Tokens that are drawn one by one are those that transformers draws, or, where there is no record of that, those that whole passes predict.
+/// Tokens that are drawn one by one are those that transformers draws, or, where there is no record
+/// of that, those that whole passes predict.
 async fn continued(model: &Model, reference: &Value) {
     if let Some(record) = reference.get("continued") {
         let expected = numbers(&record["ids"]);
@@ -104,7 +105,8 @@ async fn merges(lab: &Rc<Lab>, model: &Rc<Model>, ids: &[u32]) {
             Some(_) => assert!(!merged.summary().tensors.unwrap().is_empty()),
         }
     }
-    // An average in which the second block has no weight is the first with its norms folded: another spelling of the same function.
+    // An average in which the second block has no weight is the first with its norms folded:
+    // another spelling of the same function.
     let rounding = match model.summary().dtype.as_str() {
         "F32" => 1e-5,
         _ => 2e-2,
@@ -153,7 +155,8 @@ fn floats(bytes: &[u8], name: &str) -> Vec<f32> {
     bytemuck::pod_collect_to_vec::<u8, f32>(view.data())
 }
 
-/// A linear repair is folded into what writes the MLP's part of the stream, however that is stored: the export has T' W and T' b.
+/// A linear repair is folded into what writes the MLP's part of the stream, however that is stored:
+/// the export has T' W and T' b.
 async fn repaired(files: Files, weight: &str, bias: Option<&str>, transposed: bool) {
     let (model, _, written) = repair(&files).await;
     let map = floats(&written["repair.safetensors"], "");
@@ -174,9 +177,10 @@ async fn repaired(files: Files, weight: &str, bias: Option<&str>, transposed: bo
     bias.into_iter().for_each(|bias| check(bias, false));
 }
 
-/// Where a norm stands between the MLP and the stream, a linear repair is a diagonal T behind it: the export has T g where gains g are 1 + what is
-/// stored in it, or g. T is what its definition says of the streams in front of and behind the gap, and the export predicts what was measured.
-async fn repaired_behind_a_norm(files: Files, norm: &str, offset: f32) {
+/// Where a norm stands between the MLP and the stream, a linear repair is a diagonal T after it:
+/// the export has T g where gains g are 1 + what is stored in it, or g. T is what its definition
+/// says of the streams before and after the gap, and the export predicts what was measured.
+async fn repaired_after_a_norm(files: Files, norm: &str, offset: f32) {
     let (model, merged, written) = repair(&files).await;
     let map = floats(&written["repair.safetensors"], "");
     assert_eq!(map.len(), model.summary().hidden);
@@ -220,7 +224,8 @@ async fn repaired_behind_a_norm(files: Files, norm: &str, offset: f32) {
     assert_ne!(loss(&merged, &all).await, loss(&plain, &all).await);
 }
 
-/// A rule for the kinds of blocks gives way to a list once blocks are missing, and merging blocks of two kinds is said.
+/// A rule for the kinds of blocks gives way to a list once blocks are missing, and merging blocks
+/// of two kinds is said.
 async fn kinds(files: Files) {
     let text = String::from_utf8(content(&files, "config.v4.json").to_vec()).unwrap();
     let mut config: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
@@ -265,17 +270,18 @@ everywhere! {
     kinds_of_blocks: kinds(support::miniature::gemma3());
     what_a_family_rules_out: limits(support::miniature::gpt2());
     gpt2_repaired: repaired(support::miniature::gpt2(), "h.1.mlp.c_proj.weight", Some("h.1.mlp.c_proj.bias"), true);
-    gemma3_repaired: repaired_behind_a_norm(support::miniature::gemma3(), "1.post_feedforward_layernorm.weight", 1.0);
+    gemma3_repaired: repaired_after_a_norm(support::miniature::gemma3(), "1.post_feedforward_layernorm.weight", 1.0);
 }
 
 in_the_full_run_of_a_browser! {
     phi_repaired: repaired(support::miniature::phi(), "layers.1.mlp.fc2.weight", Some("layers.1.mlp.fc2.bias"), false);
     qwen3_repaired: repaired(support::miniature::qwen3(), "layers.1.mlp.down_proj.weight", None, false);
-    gemma2_repaired: repaired_behind_a_norm(support::miniature::gemma2(), "1.post_feedforward_layernorm.weight", 1.0);
-    olmo2_repaired: repaired_behind_a_norm(support::miniature::olmo2(), "1.post_feedforward_layernorm.weight", 0.0);
+    gemma2_repaired: repaired_after_a_norm(support::miniature::gemma2(), "1.post_feedforward_layernorm.weight", 1.0);
+    olmo2_repaired: repaired_after_a_norm(support::miniature::olmo2(), "1.post_feedforward_layernorm.weight", 0.0);
 }
 
-/// The miniatures of [`support::miniature`], each on both engines, and where WebGPU runs them in a browser.
+/// The miniatures of [`support::miniature`], each on both engines, and where WebGPU runs them in a
+/// browser.
 macro_rules! miniatures {
     ($on_webgpu:ident: $($name:ident),+ $(,)?) => {$(
         mod $name {
@@ -292,7 +298,8 @@ macro_rules! miniatures {
     )+};
 }
 
-// Each kernel, each stored dtype, and each order of a block's parts, through the browser's compiler of shaders.
+// Each kernel, each stored dtype, and each order of a block's parts, through the browser's compiler
+// of shaders.
 miniatures!(everywhere: llama, qwen2_bf16, gpt2, gpt_neox_f16, opt_post, gemma3_capped);
 
 miniatures!(

@@ -1,5 +1,5 @@
-//! Whole runs against the golden records and the miniatures, on both engines, natively and in a browser: records that transformers, SciPy
-//! and NumPy made.
+//! Whole runs against the golden records and the miniatures, on both engines, natively and in a
+//! browser: records that transformers, SciPy and NumPy made.
 
 use std::rc::Rc;
 
@@ -115,7 +115,8 @@ async fn measures(model: &Model, golden: &Golden, tolerance: Tolerance) -> Calib
     calibration
 }
 
-/// Which lines of a record's surgery are repeated, all where none are named, and how close the results must come, as a share.
+/// Which lines of a record's surgery are repeated, all where none are named, and how close the
+/// results must come, as a share.
 struct Surgeries {
     tolerance: f64,
     lines: Option<&'static [&'static str]>,

@@ -1,12 +1,13 @@
-//! Diffusion maps and similarity matrices against the golden records, which the NumPy reference made (see
-//! `fixtures/golden/README.md`). Expected values are f64, hidden states f32.
+//! Diffusion maps and similarity matrices against the golden records, which the NumPy reference
+//! made (see `fixtures/golden/README.md`). Expected values are f64, hidden states f32.
 
 use mka_lab::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map};
 use mka_lab::similarity::{Measure, cosine, matrix};
 
 use crate::support::Golden;
 
-/// The largest difference of a column from the expected one up to sign, over the expected one's largest entry.
+/// The largest difference of a column from the expected one up to sign, over the expected one's
+/// largest entry.
 fn worst_column(map: &DiffusionMap, expected: &[f64]) -> f64 {
     let m = map.dimensions;
     assert_eq!(map.values.len(), expected.len());

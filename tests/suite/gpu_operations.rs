@@ -1,5 +1,5 @@
-//! Every operation of the WebGPU engine against its CPU twin at awkward sizes: natively on Vulkan, and in a browser, in a worker, as the page runs
-//! it.
+//! Every operation of the WebGPU engine against its CPU twin at awkward sizes: natively on Vulkan,
+//! and in a browser, in a worker, as the page runs it.
 
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::compute::gpu::Gpu;
@@ -8,19 +8,9 @@ use mka_lab::dtype::Dtype;
 use mka_lab::merge::repair::{Read, Rows, Sums};
 use mka_lab::task::Task;
 
-use crate::support::values;
+use crate::support::{on_webgpu, values};
 
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
-
-/// The engine under test. A machine without an adapter fails here, in words.
-async fn gpu() -> Gpu {
-    Gpu::create().await.unwrap_or_else(|error| {
-        panic!(
-            "{error}\nThese tests need WebGPU: natively a Vulkan driver (on Debian `apt install mesa-vulkan-drivers \
-             libvulkan1` gives one in software), in Chromium the arguments of webdriver.json."
-        )
-    })
-}
 
 /// Fails unless the two tensors agree to `tolerance` x (1 + |value|).
 async fn alike(cpu: &Cpu, expected: &Tensor, gpu: &Gpu, found: &Tensor, tolerance: f32, what: &str) {
@@ -100,7 +90,8 @@ async fn many_rows(gpu: &Gpu) {
     alike(&cpu, &wide(&cpu), gpu, &wide(gpu), 0.0, "65,647 workgroups").await;
 }
 
-/// Numbers that differ by orders of magnitude, and the smallest that the formats hold, are decoded exactly.
+/// Numbers that differ by orders of magnitude, and the smallest that the formats hold, are decoded
+/// exactly.
 async fn decoding(gpu: &Gpu) {
     let stored = [1.0, -2.5, 65_504.0, -6.1e-5, 3.1e-5, 5.960_464_5e-8, -0.0, 0.333_333_34];
     let columns = stored.len() - 1;
@@ -225,7 +216,8 @@ async fn long_attention(gpu: &Gpu) {
     attended(gpu, (8, 1, 256, 1, 0, 450, 450, None, None)).await;
 }
 
-/// Heads, key heads, head size, sequences, keys before the first query, queries, rows of keys, window, cap.
+/// Heads, key heads, head size, sequences, keys before the first query, queries, rows of keys,
+/// window, cap.
 type AttentionCase = (usize, usize, usize, usize, usize, usize, usize, Option<usize>, Option<f32>);
 
 async fn attended(gpu: &Gpu, case: AttentionCase) {
@@ -277,42 +269,8 @@ async fn statistics(gpu: &Gpu) {
     }
 }
 
-async fn rows_and_copies(gpu: &Gpu) {
-    let x = gpu.upload(3, &values(9, 1)).unwrap();
-    let kept = gpu.park(x).unwrap();
-    let mut changed = gpu.unpark(&kept).unwrap();
-    gpu.add(&mut changed, 1.0, &kept).unwrap();
-    let doubled: Vec<f32> = values(9, 1).iter().map(|value| value * 2.0).collect();
-    assert_eq!(gpu.read(&changed).await.unwrap(), doubled, "a copy may be changed");
-    assert_eq!(gpu.read(&kept).await.unwrap(), values(9, 1), "the parked tensor stays");
-
-    let mut target = gpu.zeros(5, 3).unwrap();
-    gpu.copy_rows(&mut target, 2, &kept).unwrap();
-    let mut expected = vec![0.0; 15];
-    expected[6..].copy_from_slice(&values(9, 1));
-    assert_eq!(gpu.read(&target).await.unwrap(), expected);
-    assert!(gpu.copy_rows(&mut target, 3, &kept).is_err());
-    assert!(gpu.gather(&kept, &[3]).is_err());
-
-    for (rows, columns) in [(0, 5), (5, 0), (0, 0)] {
-        let mut nothing = gpu.zeros(rows, columns).unwrap();
-        let w = gpu.matrix(2, columns, Dtype::Bf16).unwrap();
-        let mut out = gpu.zeros(rows, 2).unwrap();
-        gpu.matmul(&nothing, &w, 0..2, None, &mut out).unwrap();
-        assert_eq!(gpu.read(&out).await.unwrap(), vec![0.0; rows * 2]);
-        let other = gpu.rms_norm(&nothing, &gpu.zeros(1, columns).unwrap(), 1e-5).unwrap();
-        gpu.add(&mut nothing, 1.0, &other).unwrap();
-        gpu.gated(&mut nothing, &other, Activation::Silu).unwrap();
-        gpu.activate(&mut nothing, Activation::Gelu).unwrap();
-        assert_eq!(gpu.read(&nothing).await.unwrap(), Vec::<f32>::new());
-        assert_eq!(gpu.gather(&nothing, &[]).unwrap().rows, 0);
-    }
-
-    let on_cpu = Cpu::default().zeros(1, 1).unwrap();
-    assert!(gpu.read(&on_cpu).await.is_err(), "tensors of another engine are refused");
-}
-
-/// Rows as columns, their norms, and tensors as matrices: widths that are whole fours and others, more than one invocation's share.
+/// Rows as columns, their norms, and tensors as matrices: widths that are whole fours and others,
+/// more than one invocation's share.
 async fn transposes(gpu: &Gpu) {
     let cpu = Cpu::default();
     for (n, d) in [(1, 1), (3, 4), (4, 3), (17, 31), (64, 65), (130, 260)] {
@@ -363,56 +321,6 @@ async fn fits(gpu: &Gpu) {
     }
 }
 
-/// Rewriting a matrix while a product that is not submitted yet needs the old rows.
-async fn order(gpu: &Gpu) {
-    let x = gpu.upload(5, &[1.0; 5 * 4]).unwrap();
-    let mut w = gpu.matrix(1, 4, Dtype::F32).unwrap();
-    let mut out = gpu.zeros(5, 1).unwrap();
-    let mut sum = gpu.zeros(5, 1).unwrap();
-    for i in 0..300u16 {
-        let row = [f32::from(i); 4];
-        gpu.write_rows(&mut w, 0, bytemuck::cast_slice(&row)).unwrap();
-        gpu.matmul(&x, &w, 0..1, None, &mut out).unwrap();
-        gpu.add(&mut sum, 1.0, &out).unwrap();
-        if i % 50 == 0 {
-            gpu.pace().await.unwrap();
-        }
-    }
-    assert_eq!(gpu.read(&sum).await.unwrap(), [4.0 * 300.0 * 299.0 / 2.0; 5]);
-}
-
-/// What is dropped is no longer counted, and reading gives more than one piece back.
-async fn memory(gpu: &Gpu) {
-    let (before, _) = gpu.memory();
-    let count = (5 << 20) / 4 + 3;
-    let large = gpu.upload(1, &values(count, 1)).unwrap();
-    assert_eq!(gpu.memory().0 - before, (count as u64 * 4).next_multiple_of(16));
-    assert_eq!(gpu.read(&large).await.unwrap(), values(count, 1));
-    drop(large);
-    assert_eq!(gpu.memory().0, before);
-    assert!(gpu.memory().1 >= before + count as u64 * 4);
-}
-
-/// Too much is an error, and the engine goes on.
-async fn limits(gpu: &Gpu) {
-    let rows = (gpu.info().max_matrix_bytes / 4 + 4) as usize;
-    assert_eq!(gpu.zeros(rows, 1).unwrap_err().code(), "out-of-memory");
-    assert_eq!(gpu.matrix(rows, 1, Dtype::F32).unwrap_err().code(), "out-of-memory");
-    gpu.pace().await.unwrap();
-    assert_eq!(gpu.read(&gpu.upload(1, &[7.0]).unwrap()).await.unwrap(), [7.0]);
-}
-
-/// One test for each body, each with an engine of its own.
-macro_rules! on_webgpu {
-    ($where:ident: $($name:ident),+ $(,)?) => {$(
-        mod $name {
-            crate::support::$where! {
-                on_webgpu: async { super::$name(&super::gpu().await).await };
-            }
-        }
-    )+};
-}
-
 on_webgpu!(
     everywhere: products,
     many_rows,
@@ -422,12 +330,8 @@ on_webgpu!(
     rotation,
     attention,
     statistics,
-    rows_and_copies,
     transposes,
     fits,
-    order,
-    memory,
-    limits,
 );
 
 // How a long operation is cut into submissions is the same code in a browser.

@@ -1,4 +1,5 @@
-//! The line-up: what it measures is what single runs measure, what is done is left out, and what fails says why.
+//! The line-up: what it measures is what single runs measure, what is done is left out, and what
+//! fails says why.
 
 use std::rc::Rc;
 
@@ -26,7 +27,7 @@ fn calibrate() -> CalibrateOptions {
 }
 
 fn options(presets: &[&str], budgets: &[usize]) -> LineupOptions {
-    let texts = [("front", &TINYSTORIES[40_000..50_000]), ("back", &TINYSTORIES[50_000..])];
+    let texts = [("earlier", &TINYSTORIES[40_000..50_000]), ("later", &TINYSTORIES[50_000..])];
     LineupOptions {
         presets: Some(presets.iter().map(|name| (*name).into()).collect()),
         budgets: budgets.to_vec(),

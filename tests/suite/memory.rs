@@ -1,4 +1,5 @@
-//! Models that do not fit: an engine with little room, weights that go and come again, a head larger than a binding.
+//! Models that do not fit: an engine with little room, weights that go and come again, a head
+//! larger than a binding.
 
 use std::rc::Rc;
 
@@ -6,7 +7,6 @@ use mka_lab::architecture;
 use mka_lab::checkpoint::Checkpoint;
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
-use mka_lab::compute::gpu::Gpu;
 use mka_lab::evaluate::{Baseline, evaluate};
 use mka_lab::task::Task;
 use mka_lab::transformer::{Transformer, WeightStore};
@@ -37,7 +37,8 @@ fn when_memory_runs_out_the_budget_is_halved_and_the_result_is_the_same() {
     let files = sources(&demo());
     let (roomy, _) = transformer(Rc::new(Cpu::default()), &files, 1 << 30);
     let expected = block_on(evaluate(&roomy, None, &windows(2048), &Task::silent())).unwrap();
-    // The model has 4.9 MB of weights, a block 0.4 MB; the engine has room for 3 MB, states included.
+    // The model has 4.9 MB of weights, a block 0.4 MB; the engine has room for 3 MB, states
+    // included.
     let engine = Rc::new(Counting::with_room(Rc::new(Cpu::default()), 3_000_000));
     let (model, store) = transformer(engine.clone(), &files, 8 << 20);
     let found = block_on(evaluate(&model, None, &windows(2048), &Task::silent())).unwrap();
@@ -83,7 +84,7 @@ fn a_comparison_that_may_keep_no_stream_finds_the_same() {
 }
 
 #[test]
-fn a_comparison_runs_only_the_blocks_behind_those_that_are_shared() {
+fn a_comparison_runs_only_the_blocks_after_those_that_are_shared() {
     let engine = Rc::new(Counting::new(Rc::new(Cpu::default())));
     let (model, _) = transformer(engine.clone(), &sources(&demo()), 1 << 30);
     let baseline = block_on(Baseline::new(&model, windows(2048), 1 << 30, &Task::silent())).unwrap();
@@ -132,8 +133,8 @@ fn an_emptied_block_passes_and_a_zeroed_matrix_does_not() {
     assert_eq!(zeroed(&|name| name.contains(".layers.")).unwrap_err().code(), "not-finite");
 }
 
-/// A Llama of one block whose embedding, which is also its head, has 70,001 rows of 512 f32: 143 MB, more than the 128 MiB that WebGPU
-/// guarantees for a binding, with a prime number of rows.
+/// A Llama of one block whose embedding, which is also its head, has 70,001 rows of 512 f32: 143
+/// MB, more than the 128 MiB that WebGPU guarantees for a binding, with a prime number of rows.
 #[test]
 fn a_vocabulary_larger_than_a_binding_is_split_by_rows() {
     const VOCABULARY: usize = 70_001;
@@ -173,7 +174,7 @@ fn a_vocabulary_larger_than_a_binding_is_split_by_rows() {
     let files = [source("config.json", config.as_bytes()), source("model.safetensors", &weights)];
     let embedding: &[f32] = bytemuck::cast_slice(&tensors[0].2);
 
-    let engines: [Rc<dyn Compute>; 2] = [Rc::new(Cpu::default()), Rc::new(block_on(Gpu::create()).unwrap())];
+    let engines: [Rc<dyn Compute>; 2] = [Rc::new(Cpu::default()), Rc::new(block_on(support::gpu()))];
     let ids = [3, 69_999, 41, 70_000];
     let mut all = Vec::new();
     for engine in engines {
@@ -184,7 +185,8 @@ fn a_vocabulary_larger_than_a_binding_is_split_by_rows() {
     for (a, b) in all[0].iter().zip(&all[1]) {
         assert!((a - b).abs() <= 1e-3 * largest, "{a} and {b}");
     }
-    // Whatever the state in front of the head is, it explains all logits: solve for it on the first rows, check it on the last.
+    // Whatever the state before the head is, it explains all logits: solve for it on the first
+    // rows, check it on the last.
     let rows =
         |first: usize| faer::Mat::<f64>::from_fn(HIDDEN, HIDDEN, |i, j| f64::from(embedding[(first + i) * HIDDEN + j]));
     let logits = |first: usize| faer::Mat::<f64>::from_fn(HIDDEN, 1, |i, _| f64::from(all[0][first + i]));

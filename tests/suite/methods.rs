@@ -2,7 +2,6 @@
 
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
-use mka_lab::compute::gpu::Gpu;
 use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input, ManifoldOptions, MergeOptions};
 use mka_lab::merge::recipe::Recipe;
 use mka_lab::merge::repair::{Read, Rows, Sums};
@@ -17,7 +16,8 @@ use crate::support::native::{calibrate, changed, export, lab, logits, merge, ope
 use crate::support::oracle::off;
 use crate::support::{content, miniature};
 
-/// Half of a block and the other half of its twin are the block: whatever family it is, however its tensors are stored.
+/// Half of a block and the other half of its twin are the block: whatever family it is, however its
+/// tensors are stored.
 #[test]
 fn a_block_and_its_twin_concatenate_to_the_block() {
     let lab = lab();
@@ -25,13 +25,13 @@ fn a_block_and_its_twin_concatenate_to_the_block() {
     for (family, files) in miniature::of_each_family().into_iter().filter(|(family, _)| *family != "gpt2_scaled") {
         let twin = changed(&files, |name, values, read| {
             let written = ["o_proj", "out_proj", "c_proj", "dense", "fc2", "down_proj", "dense_4h_to_h"];
-            let Some(front) = name.replacen(".2.", ".1.", 1).into() else { return values };
+            let Some(earlier) = name.replacen(".2.", ".1.", 1).into() else { return values };
             match name.contains(".2.") {
                 // What both add to the stream is added, so one of the two adds nothing.
                 true if name.ends_with("bias") && written.iter().any(|part| name.contains(&format!("{part}.bias"))) => {
                     vec![0.0; values.len()]
                 }
-                true => read(&front),
+                true => read(&earlier),
                 false => values,
             }
         });
@@ -45,12 +45,12 @@ fn a_block_and_its_twin_concatenate_to_the_block() {
         let kept: mka_lab::merge::Kept = serde_json::from_value(kept).unwrap();
         let count = |lists: &[Vec<u32>; 2]| lists[0].len() + lists[1].len();
         let (neurons, heads) = (count(&kept.neurons), count(&kept.heads));
-        // Every other neuron of the first half from the front, and what is missing of the rest from the twin.
-        let front: Vec<u32> = (0..neurons as u32 / 2).collect();
-        let back: Vec<u32> = (neurons as u32 / 2..neurons as u32).collect();
+        // The first half of the neurons from the earlier block, the rest from its twin.
+        let earlier: Vec<u32> = (0..neurons as u32 / 2).collect();
+        let later: Vec<u32> = (neurons as u32 / 2..neurons as u32).collect();
         let kept = mka_lab::merge::Kept {
-            neurons: [front, back],
-            // A single one stays that of the front, whose bias comes with it.
+            neurons: [earlier, later],
+            // A single one stays that of the earlier block, whose bias comes with it.
             heads: [(0..heads.div_ceil(2) as u32).collect(), (heads.div_ceil(2) as u32..heads as u32).collect()],
         };
         recipe["steps"][0]["kept"] = serde_json::to_value(&kept).unwrap();
@@ -95,9 +95,10 @@ fn a_difference_is_the_sum_of_what_the_others_have_beyond_the_first() {
     assert_eq!(values(&after, 1, "input_layernorm"), values(&before, 1, "input_layernorm"));
 }
 
-/// Dividing what is written behind a gap is multiplying all in front of it: norms do not see the common factor.
+/// Dividing what is written after a gap is multiplying all before it: norms do not see the
+/// common factor.
 #[test]
-fn a_scale_behind_the_gap_is_the_inverse_of_one_in_front_of_it() {
+fn a_scale_after_the_gap_is_the_inverse_of_one_before_it() {
     let lab = lab();
     let factor = 1.5;
     for (family, files) in [("llama", miniature::llama()), ("gemma3", miniature::gemma3()), ("opt", miniature::opt())] {
@@ -111,11 +112,11 @@ fn a_scale_behind_the_gap_is_the_inverse_of_one_in_front_of_it() {
         assert!((0.2..5.0).contains(&measured), "{family}: {measured}");
         recipe.steps[0].scale = Some(factor);
         let options = MergeOptions { recipe: Some(recipe), ..MergeOptions::default() };
-        let behind = merge(&model, &options, None).unwrap();
+        let scaled_after = merge(&model, &options, None).unwrap();
 
         let normed = family == "gemma3";
         let offset = if family == "gemma3" { 1.0 } else { 0.0 };
-        let in_front = changed(&files, |name, values, _| {
+        let scaled_before = changed(&files, |name, values, _| {
             let part = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
             let early = [".0.", ".1."].iter().any(|layer| name.contains(&format!("layers{layer}")));
             let times = |value: f32| value * factor as f32;
@@ -130,11 +131,11 @@ fn a_scale_behind_the_gap_is_the_inverse_of_one_in_front_of_it() {
                 _ => values,
             }
         });
-        let in_front = merge(&open(&lab, &in_front), &pairs(&[(1, 2)], "drop"), None).unwrap();
+        let scaled_before = merge(&open(&lab, &scaled_before), &pairs(&[(1, 2)], "drop"), None).unwrap();
         // Where the head is the embedding, it was multiplied too.
         let tied = if model.summary().tied { factor } else { 1.0 };
-        let expected: Vec<f64> = logits(&in_front, &ids).into_iter().map(|logit| logit / tied).collect();
-        let difference = off(&logits(&behind, &ids), &expected);
+        let expected: Vec<f64> = logits(&scaled_before, &ids).into_iter().map(|logit| logit / tied).collect();
+        let difference = off(&logits(&scaled_after, &ids), &expected);
         assert!(difference < 2e-3, "{family}: {difference:e}");
     }
 }
@@ -147,7 +148,7 @@ fn a_repair_solves_what_numpy_solves() {
     let (stream, mlp, target) = (values("stream"), values("mlp"), values("target"));
     let expected = bytemuck::pod_collect_to_vec::<u8, f64>(file.tensor("map").unwrap().data());
     let hidden = file.tensor("map").unwrap().shape()[0];
-    let engines: [Box<dyn Compute>; 2] = [Box::new(Cpu::default()), Box::new(block_on(Gpu::create()).unwrap())];
+    let engines: [Box<dyn Compute>; 2] = [Box::new(Cpu::default()), Box::new(block_on(support::gpu()))];
     for engine in engines {
         let engine = engine.as_ref();
         let mut sums = Sums::whole(engine, hidden, hidden).unwrap();
@@ -275,7 +276,8 @@ fn the_own_method_costs_no_more_where_all_pairs_were_tried() {
     tried(&[1, 3, 12]);
 }
 
-/// The own method's first step where so many pairs are tried: what it costs never rises, and falls from the first to the last.
+/// The own method's first step where so many pairs are tried: what it costs never rises, and falls
+/// from the first to the last.
 fn tried(candidates: &[usize]) {
     let model = open(&lab(), &support::demo());
     let calibration = stories(&model, 8);

@@ -1,4 +1,5 @@
-//! An engine around another that counts what is asked of it, and that refuses matrices beyond its room.
+//! An engine around another that counts what is asked of it, and that refuses matrices beyond its
+//! room.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,7 +23,8 @@ impl Counting {
         Self::with_room(inner, u64::MAX)
     }
 
-    /// Around `inner`; a matrix that makes it hold more than `room` bytes is [`Error::OutOfMemory`].
+    /// Around `inner`; a matrix that makes it hold more than `room` bytes is
+    /// [`Error::OutOfMemory`].
     pub fn with_room(inner: Rc<dyn Compute>, room: u64) -> Self {
         Self { inner, room, calls: RefCell::default() }
     }

@@ -1,6 +1,6 @@
-//! What the integration tests share: the fixtures, embedded so that they are there in a browser too, and how a golden record is read.
-#![allow(dead_code, reason = "every test file compiles its own copy and uses a part of it")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
+//! What the integration tests share: the fixtures, embedded so that they are there in a browser
+//! too, and how a golden record is read.
+#![allow(dead_code, reason = "a browser runs a part of the tests, which use a part of it")]
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod counting;
@@ -13,6 +13,7 @@ pub mod recorded;
 use std::rc::Rc;
 
 use mka_lab::checkpoint::source::{MemorySource, Source};
+use mka_lab::compute::gpu::Gpu;
 use mka_lab::parked::Meter;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
@@ -37,7 +38,8 @@ pub fn stories260k() -> Files {
     embed!("www/public/models/stories260k": "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 }
 
-/// Miniatures of the families: random weights, both styles of the configuration, and what transformers makes of them.
+/// Miniatures of the families: random weights, both styles of the configuration, and what
+/// transformers makes of them.
 pub mod miniature {
     use super::Files;
 
@@ -169,6 +171,16 @@ pub async fn lab(backend: &str) -> Rc<Lab> {
     Lab::create(backend).await.unwrap_or_else(|error| panic!("{error}. {}", error.hint()))
 }
 
+/// The WebGPU engine. A machine without an adapter fails here, in words.
+pub async fn gpu() -> Gpu {
+    Gpu::create().await.unwrap_or_else(|error| {
+        panic!(
+            "{error}\nThese tests need WebGPU: natively a Vulkan driver (on Debian `apt install mesa-vulkan-drivers \
+             libvulkan1` gives one in software), in Chromium the arguments of webdriver.json."
+        )
+    })
+}
+
 /// Opens files that must open.
 pub async fn open(lab: &Rc<Lab>, files: &[Source]) -> Rc<Model> {
     lab.open(files, &Task::silent()).await.unwrap_or_else(|error| panic!("{error}"))
@@ -253,7 +265,8 @@ pub struct Surgery {
     pub ridge: Option<f64>,
 }
 
-/// Reads a line of `surgery`: `drop 3`, `average 2,3 alpha 0.5`, `drop 3, repair 2 ridge 0.3`, `drop last`…
+/// Reads a line of `surgery`: `drop 3`, `average 2,3 alpha 0.5`, `drop 3, repair 2 ridge 0.3`,
+/// `drop last`…
 pub fn surgery_line(line: &str, layers: usize) -> Surgery {
     let (what, ridge) = match line.split_once(", repair") {
         Some((what, repair)) => (what, repair.rsplit(' ').next().map(|ridge| ridge.parse().unwrap())),
@@ -313,4 +326,15 @@ macro_rules! in_the_full_run {
     )+};
 }
 
-pub(crate) use {async_test, everywhere, in_the_full_run, in_the_full_run_of_a_browser};
+/// Tests of functions that take the WebGPU engine, each with one of its own, and where they run.
+macro_rules! on_webgpu {
+    ($where:ident: $($name:ident),+ $(,)?) => {$(
+        mod $name {
+            $crate::support::$where! {
+                on_webgpu: async { super::$name(&$crate::support::gpu().await).await };
+            }
+        }
+    )+};
+}
+
+pub(crate) use {async_test, everywhere, in_the_full_run, in_the_full_run_of_a_browser, on_webgpu};

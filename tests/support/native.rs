@@ -1,4 +1,5 @@
-//! Short ways to say what the native tests say again and again: the CPU engine, waited for, and what must not fail.
+//! Short ways to say what the native tests say again and again: the CPU engine, waited for, and
+//! what must not fail.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
