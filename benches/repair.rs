@@ -1,5 +1,6 @@
-//! Times of a fit on the CPU engine, one thread: its sums over rows, the solution for them, and what it would lose with each input. The sizes are those of
-//! SmolLM2-135M's stream, of its neurons, and the largest that a fit may have. Run it with `cargo bench --bench repair`.
+//! Times of a fit on the CPU engine, one thread: its sums over rows, the solution for them, and
+//! what it would lose with each input. The sizes are those of SmolLM2-135M's stream, of its
+//! neurons, and the largest that a fit may have. Run it with `cargo bench --bench repair`.
 
 use std::time::Instant;
 

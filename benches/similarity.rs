@@ -1,5 +1,6 @@
-//! Times of the measures for a model of 30 layers, 512 rows and 576 columns, on one thread. Plain `std::time`: what is
-//! asked here is seconds against a budget, not the last percent. Run it with `cargo bench --bench similarity`.
+//! Times of the measures for a model of 30 layers, 512 rows and 576 columns, on one thread. Plain
+//! `std::time`: what is asked here is seconds against a budget, not the last percent. Run it with
+//! `cargo bench --bench similarity`.
 
 use std::time::Instant;
 
@@ -13,8 +14,8 @@ const LAYERS: usize = 30;
 const ROWS: usize = 512;
 const COLUMNS: usize = 576;
 
-/// A residual stream: each layer adds a little to the one before. `slope` is the fall of the variances of its
-/// directions.
+/// A residual stream: each layer adds a little to the one before. `slope` is the fall of the
+/// variances of its directions.
 fn stream(slope: f32) -> Vec<Vec<f32>> {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let mut normal = || (0..4).map(|_| random.next_u32() as f32 / u32::MAX as f32 - 0.5).sum::<f32>();

@@ -1,8 +1,9 @@
-//! Measures every miniature of `tests/fixtures` against what transformers recorded of it, on both engines and with both styles of its configuration,
-//! and writes merges of it for transformers to load.
+//! Measures every miniature of `tests/fixtures` against what transformers recorded of it, on both
+//! engines and with both styles of its configuration, and writes merges of it for transformers to
+//! load.
 //!
-//! `cargo run --example families -- OUT` writes the folders `OUT/<miniature>/<merge>` and `OUT/measured.json`; `cargo xtask families` makes a table
-//! of it.
+//! `cargo run --example families -- OUT` writes the folders `OUT/<miniature>/<merge>` and
+//! `OUT/measured.json`; `cargo xtask families` makes a table of it.
 
 use std::error::Error;
 use std::path::Path;
@@ -21,7 +22,8 @@ mod oracle;
 
 type Done<T> = Result<T, Box<dyn Error>>;
 
-/// What is done to blocks 1 and 2 of each: the name of its folder, the combination, the weight of block 1 where it is an average, and the repair.
+/// What is done to blocks 1 and 2 of each: the name of its folder, the combination, the weight of
+/// block 1 where it is an average, and the repair.
 const MERGES: [(&str, &str, Option<f64>, &str); 9] = [
     ("drop", "drop", None, "none"),
     ("average", "average", Some(0.5), "none"),
@@ -57,7 +59,8 @@ fn main() -> Done<()> {
     Ok(std::fs::write(out.join("measured.json"), Value::from(measured).to_string())?)
 }
 
-/// The largest differences of a miniature on each engine, and the losses that its merges are measured to have.
+/// The largest differences of a miniature on each engine, and the losses that its merges are
+/// measured to have.
 async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
     let reference: Value = serde_json::from_slice(&std::fs::read(folder.join("reference.json"))?)?;
     let mut record = json!({ "transformers": reference["transformers"], "ids": reference["input_ids"] });
@@ -71,7 +74,8 @@ async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
         let Differences { logits, hidden, loss } = worst;
         record[engine] = json!({ "logits": logits, "hidden": hidden, "loss": loss });
     }
-    // The older style has other keys for the kinds of blocks: what is merged shows them, how does not.
+    // The older style has other keys for the kinds of blocks: what is merged shows them, how does
+    // not.
     for (style, suffix, merges) in [("config.json", "", &MERGES[..]), ("config.v4.json", "-v4", &MERGES[..2])] {
         let model = open(&labs[0], folder, style).await?;
         for &(name, combination, alpha, repair) in merges {
@@ -87,7 +91,8 @@ async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
             };
             match merge(&model, &ids(&reference), &options, &out.join(&name)).await {
                 Ok(loss) => record["merges"][name] = loss.into(),
-                // Not for blocks that read the stream without a norm in front, and not for those that write to it through one.
+                // Not for blocks that read the stream without a norm before them, and not for those
+                // that write to it through one.
                 Err(error) if repair == "scale" || repair == "refit" => println!("  {error}"),
                 Err(error) => return Err(error),
             }

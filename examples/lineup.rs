@@ -1,6 +1,8 @@
-//! The line-up from the command line; `cargo xtask lineup` builds it with optimisations and runs it.
+//! The line-up from the command line; `cargo xtask lineup` builds it with optimisations and runs
+//! it.
 //!
-//! Writes `OUT.json`, which has every point with its recipe and is gone on from when the command is repeated, and `OUT.md`, the tables.
+//! Writes `OUT.json`, which has every point with its recipe and is gone on from when the command is
+//! repeated, and `OUT.md`, the tables.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -235,7 +237,8 @@ fn line(point: &LineupPoint) -> String {
     line
 }
 
-/// One table for each text: perplexity as a multiple of the original's, mean and, with several seeds, standard deviation; then KL and top-1 agreement.
+/// One table for each text: perplexity as a multiple of the original's, mean and, with several
+/// seeds, standard deviation; then KL and top-1 agreement.
 fn tables(points: &[LineupPoint]) -> String {
     let mut texts: Vec<&str> = Vec::new();
     let (mut presets, mut budgets): (Vec<&str>, Vec<usize>) = (Vec::new(), Vec::new());

@@ -2,8 +2,8 @@
 //! fixtures that later versions must replay to the same bytes.
 //!
 //! `cargo run --example record_recipes -- OUT` writes a folder for each recipe. Those in
-//! `tests/fixtures/recipes` were made by an earlier version and are not to be replaced: a recipe that
-//! a user has kept is not replaced either. Add to them when the format grows.
+//! `tests/fixtures/recipes` were made by an earlier version and are not to be replaced: a recipe
+//! that a user has kept is not replaced either. Add to them when the format grows.
 
 use std::fs;
 use std::path::Path;

@@ -1,20 +1,14 @@
-//! Large products of the CPU engine against their definition, natively and in a browser, where they are made by a module of their own.
+//! Large products of the CPU engine against their definition, natively and in a browser, where they
+//! are made by a module of their own.
 
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::dtype::Dtype;
 
-/// Reproducible values in [-1, 1).
-fn values(count: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
+use crate::support::{everywhere, values};
 
-/// Rows of x, products of a sum, rows of w: at the size from which on it pays to pack, and primes over the limits of what is packed at once.
+/// Rows of x, products of a sum, rows of w: at the size from which on it pays to pack, and primes
+/// over the limits of what is packed at once.
 const SIZES: [[usize; 3]; 5] = [[32, 1024, 32], [33, 1009, 37], [521, 67, 131], [67, 577, 139], [37, 1601, 41]];
 
 async fn check(engine: &Cpu) {
@@ -48,14 +42,6 @@ async fn large_products() {
     }
 }
 
-#[cfg(target_arch = "wasm32")]
-#[wasm_bindgen_test::wasm_bindgen_test]
-async fn large_products_agree_with_their_definition() {
-    large_products().await;
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-#[test]
-fn large_products_agree_with_their_definition() {
-    pollster::block_on(large_products());
+everywhere! {
+    large_products_agree_with_their_definition: large_products();
 }

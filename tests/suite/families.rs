@@ -1,5 +1,5 @@
-//! Every family against what transformers computes for a miniature of it, and its merges from files to files; on both engines, natively and in a
-//! browser.
+//! Every family against what transformers computes for a miniature of it, and its merges from files
+//! to files; on both engines, natively and in a browser.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::support;
 use crate::support::oracle::{Differences, differences, ids, input, numbers, off, streams};
 use crate::support::{Files, content, lab, open, source, sources};
+use crate::support::{everywhere, in_the_full_run_of_a_browser};
 
 async fn loss(model: &Model, ids: &[u32]) -> f64 {
     support::oracle::loss(model, ids).await.unwrap()
@@ -30,7 +31,9 @@ fn reference(files: &Files) -> Value {
 async fn miniature(backend: &str, files: Files) {
     let (reference, lab) = (reference(&files), lab(backend).await);
     let ids = ids(&reference);
-    for style in ["config.json", "config.v4.json"] {
+    // How the older style is read is the same code in a browser.
+    let styles = if cfg!(target_arch = "wasm32") { &["config.json"][..] } else { &["config.json", "config.v4.json"] };
+    for &style in styles {
         let mut opened = sources(&files);
         opened.retain(|file| !file.name().starts_with("config"));
         opened.push(source("config.json", content(&files, style)));
@@ -52,7 +55,8 @@ async fn generated(model: &Model, prompt: &str, tokens: usize) -> Vec<u32> {
     drawn
 }
 
-/// Tokens that are drawn one by one are those that transformers draws, or, where there is no record of that, those that whole passes predict.
+/// Tokens that are drawn one by one are those that transformers draws, or, where there is no record
+/// of that, those that whole passes predict.
 async fn continued(model: &Model, reference: &Value) {
     if let Some(record) = reference.get("continued") {
         let expected = numbers(&record["ids"]);
@@ -101,7 +105,8 @@ async fn merges(lab: &Rc<Lab>, model: &Rc<Model>, ids: &[u32]) {
             Some(_) => assert!(!merged.summary().tensors.unwrap().is_empty()),
         }
     }
-    // An average in which the second block has no weight is the first with its norms folded: another spelling of the same function.
+    // An average in which the second block has no weight is the first with its norms folded:
+    // another spelling of the same function.
     let rounding = match model.summary().dtype.as_str() {
         "F32" => 1e-5,
         _ => 2e-2,
@@ -150,7 +155,8 @@ fn floats(bytes: &[u8], name: &str) -> Vec<f32> {
     bytemuck::pod_collect_to_vec::<u8, f32>(view.data())
 }
 
-/// A linear repair is folded into what writes the MLP's part of the stream, however that is stored: the export has T' W and T' b.
+/// A linear repair is folded into what writes the MLP's part of the stream, however that is stored:
+/// the export has T' W and T' b.
 async fn repaired(files: Files, weight: &str, bias: Option<&str>, transposed: bool) {
     let (model, _, written) = repair(&files).await;
     let map = floats(&written["repair.safetensors"], "");
@@ -171,9 +177,10 @@ async fn repaired(files: Files, weight: &str, bias: Option<&str>, transposed: bo
     bias.into_iter().for_each(|bias| check(bias, false));
 }
 
-/// Where a norm stands between the MLP and the stream, a linear repair is a diagonal T behind it: the export has T g where gains g are 1 + what is
-/// stored in it, or g. T is what its definition says of the streams in front of and behind the gap, and the export predicts what was measured.
-async fn repaired_behind_a_norm(files: Files, norm: &str, offset: f32) {
+/// Where a norm stands between the MLP and the stream, a linear repair is a diagonal T after it:
+/// the export has T g where gains g are 1 + what is stored in it, or g. T is what its definition
+/// says of the streams before and after the gap, and the export predicts what was measured.
+async fn repaired_after_a_norm(files: Files, norm: &str, offset: f32) {
     let (model, merged, written) = repair(&files).await;
     let map = floats(&written["repair.safetensors"], "");
     assert_eq!(map.len(), model.summary().hidden);
@@ -217,7 +224,8 @@ async fn repaired_behind_a_norm(files: Files, norm: &str, offset: f32) {
     assert_ne!(loss(&merged, &all).await, loss(&plain, &all).await);
 }
 
-/// A rule for the kinds of blocks gives way to a list once blocks are missing, and merging blocks of two kinds is said.
+/// A rule for the kinds of blocks gives way to a list once blocks are missing, and merging blocks
+/// of two kinds is said.
 async fn kinds(files: Files) {
     let text = String::from_utf8(content(&files, "config.v4.json").to_vec()).unwrap();
     let mut config: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
@@ -258,33 +266,44 @@ async fn limits(learned: Files) {
     assert_eq!(model.generate(&options, |_| (), &task).await.err().unwrap().code(), "bad-argument");
 }
 
-crate::everywhere! {
+everywhere! {
     kinds_of_blocks: kinds(support::miniature::gemma3());
     what_a_family_rules_out: limits(support::miniature::gpt2());
     gpt2_repaired: repaired(support::miniature::gpt2(), "h.1.mlp.c_proj.weight", Some("h.1.mlp.c_proj.bias"), true);
-    phi_repaired: repaired(support::miniature::phi(), "layers.1.mlp.fc2.weight", Some("layers.1.mlp.fc2.bias"), false);
-    qwen3_repaired: repaired(support::miniature::qwen3(), "layers.1.mlp.down_proj.weight", None, false);
-    gemma2_repaired: repaired_behind_a_norm(support::miniature::gemma2(), "1.post_feedforward_layernorm.weight", 1.0);
-    gemma3_repaired: repaired_behind_a_norm(support::miniature::gemma3(), "1.post_feedforward_layernorm.weight", 1.0);
-    olmo2_repaired: repaired_behind_a_norm(support::miniature::olmo2(), "1.post_feedforward_layernorm.weight", 0.0);
+    gemma3_repaired: repaired_after_a_norm(support::miniature::gemma3(), "1.post_feedforward_layernorm.weight", 1.0);
 }
 
-/// The miniatures of [`support::miniature`], each on both engines.
-macro_rules! on_both_engines {
-    ($($name:ident),+ $(,)?) => {$(
+in_the_full_run_of_a_browser! {
+    phi_repaired: repaired(support::miniature::phi(), "layers.1.mlp.fc2.weight", Some("layers.1.mlp.fc2.bias"), false);
+    qwen3_repaired: repaired(support::miniature::qwen3(), "layers.1.mlp.down_proj.weight", None, false);
+    gemma2_repaired: repaired_after_a_norm(support::miniature::gemma2(), "1.post_feedforward_layernorm.weight", 1.0);
+    olmo2_repaired: repaired_after_a_norm(support::miniature::olmo2(), "1.post_feedforward_layernorm.weight", 0.0);
+}
+
+/// The miniatures of [`support::miniature`], each on both engines, and where WebGPU runs them in a
+/// browser.
+macro_rules! miniatures {
+    ($on_webgpu:ident: $($name:ident),+ $(,)?) => {$(
         mod $name {
             use super::{miniature, support};
 
-            crate::everywhere! {
+            crate::support::everywhere! {
                 on_the_cpu: miniature("cpu", support::miniature::$name());
+            }
+
+            crate::support::$on_webgpu! {
                 on_webgpu: miniature("webgpu", support::miniature::$name());
             }
         }
     )+};
 }
 
-on_both_engines!(
-    llama,
+// Each kernel, each stored dtype, and each order of a block's parts, through the browser's compiler
+// of shaders.
+miniatures!(everywhere: llama, qwen2_bf16, gpt2, gpt_neox_f16, opt_post, gemma3_capped);
+
+miniatures!(
+    in_the_full_run_of_a_browser:
     llama_sharded,
     llama_linear,
     llama_dynamic,
@@ -292,12 +311,10 @@ on_both_engines!(
     mistral,
     mistral_window,
     qwen2,
-    qwen2_bf16,
     qwen2_f16,
     qwen2_window,
     qwen3,
     qwen3_window,
-    gpt2,
     gpt2_hubnames,
     gpt2_f16,
     gpt2_scaled,
@@ -305,19 +322,16 @@ on_both_engines!(
     gpt_neo_untied,
     gpt_neox,
     gpt_neox_buffers,
-    gpt_neox_f16,
     phi,
     phi_normed,
     phi3,
     phi3_longrope,
     phi3_partial,
     opt,
-    opt_post,
     opt_untied,
     gemma2,
     gemma2_bf16,
     gemma3,
-    gemma3_capped,
     olmo2,
     olmo2_biased,
     smollm3,

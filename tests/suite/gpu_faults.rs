@@ -1,4 +1,5 @@
-//! Failures of the device in a browser. The device is caught on its way to the engine, and made to fail from outside.
+//! Failures of the device in a browser. The device is caught on its way to the engine, and made to
+//! fail from outside.
 
 use js_sys::Function;
 use mka_lab::compute::Compute;

@@ -1,5 +1,5 @@
-//! Every operation of the WebGPU engine against its CPU twin at awkward sizes: natively on Vulkan, and in a browser, in a worker, as the page runs
-//! it.
+//! Every operation of the WebGPU engine against its CPU twin at awkward sizes: natively on Vulkan,
+//! and in a browser, in a worker, as the page runs it.
 
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::compute::gpu::Gpu;
@@ -8,27 +8,9 @@ use mka_lab::dtype::Dtype;
 use mka_lab::merge::repair::{Read, Rows, Sums};
 use mka_lab::task::Task;
 
+use crate::support::{on_webgpu, values};
+
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
-
-/// The engine under test. A machine without an adapter fails here, in words.
-async fn gpu() -> Gpu {
-    Gpu::create().await.unwrap_or_else(|error| {
-        panic!(
-            "{error}\nThese tests need WebGPU: natively a Vulkan driver (on Debian `apt install mesa-vulkan-drivers \
-             libvulkan1` gives one in software), in Chromium the arguments of webdriver.json."
-        )
-    })
-}
-
-/// Reproducible values in about [-1, 1].
-fn values(n: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
-}
 
 /// Fails unless the two tensors agree to `tolerance` x (1 + |value|).
 async fn alike(cpu: &Cpu, expected: &Tensor, gpu: &Gpu, found: &Tensor, tolerance: f32, what: &str) {
@@ -108,7 +90,8 @@ async fn many_rows(gpu: &Gpu) {
     alike(&cpu, &wide(&cpu), gpu, &wide(gpu), 0.0, "65,647 workgroups").await;
 }
 
-/// Numbers that differ by orders of magnitude, and the smallest that the formats hold, are decoded exactly.
+/// Numbers that differ by orders of magnitude, and the smallest that the formats hold, are decoded
+/// exactly.
 async fn decoding(gpu: &Gpu) {
     let stored = [1.0, -2.5, 65_504.0, -6.1e-5, 3.1e-5, 5.960_464_5e-8, -0.0, 0.333_333_34];
     let columns = stored.len() - 1;
@@ -209,8 +192,7 @@ async fn rotation(gpu: &Gpu) {
 }
 
 async fn attention(gpu: &Gpu) {
-    let cpu = Cpu::default();
-    for (heads, kv_heads, head_size, sequences, past, length, room, window, cap) in [
+    for case in [
         (1, 1, 1, 1, 0, 1, 1, None, None),
         (4, 2, 5, 3, 0, 7, 7, None, None),
         (9, 3, 64, 2, 0, 67, 67, None, Some(2.0)),
@@ -224,27 +206,40 @@ async fn attention(gpu: &Gpu) {
         (2, 1, 16, 2, 0, 131, 131, Some(50), None),
         (2, 1, 16, 1, 0, 9, 9, Some(1), None),
         (2, 1, 16, 1, 0, 9, 9, Some(100), None),
-        // More work than one slice has on a software adapter: cut by rows.
-        (8, 1, 256, 1, 0, 450, 450, None, None),
     ] {
-        let scale = 1.0 / (head_size as f32).sqrt();
-        let shape = Attention { heads, kv_heads, head_size, scale, sequences, past, window, cap };
-        let (n, keys) = (sequences * length, sequences * room);
-        let run = |engine: &dyn Compute| {
-            // Large scores, so that the weights are far from even.
-            let q: Vec<f32> = values(n * heads * head_size, 1).iter().map(|value| value * 9.0).collect();
-            let q = engine.upload(n, &q).unwrap();
-            let k = engine.upload(keys, &values(keys * kv_heads * head_size, 2)).unwrap();
-            let v = engine.upload(keys, &values(keys * kv_heads * head_size, 3)).unwrap();
-            let mut out = engine.upload(n, &values(n * heads * head_size, 4)).unwrap();
-            // The last key head is left out: its columns must stay as they are.
-            for kv_head in 0..kv_heads.max(2) - 1 {
-                engine.attention(&q, &k, &v, &shape, kv_head..kv_head + 1, &mut out).unwrap();
-            }
-            out
-        };
-        alike(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
+        attended(gpu, case).await;
     }
+}
+
+/// More work than one slice has on a software adapter: cut by rows.
+async fn long_attention(gpu: &Gpu) {
+    attended(gpu, (8, 1, 256, 1, 0, 450, 450, None, None)).await;
+}
+
+/// Heads, key heads, head size, sequences, keys before the first query, queries, rows of keys,
+/// window, cap.
+type AttentionCase = (usize, usize, usize, usize, usize, usize, usize, Option<usize>, Option<f32>);
+
+async fn attended(gpu: &Gpu, case: AttentionCase) {
+    let (heads, kv_heads, head_size, sequences, past, length, room, window, cap) = case;
+    let cpu = Cpu::default();
+    let scale = 1.0 / (head_size as f32).sqrt();
+    let shape = Attention { heads, kv_heads, head_size, scale, sequences, past, window, cap };
+    let (n, keys) = (sequences * length, sequences * room);
+    let run = |engine: &dyn Compute| {
+        // Large scores, so that the weights are far from even.
+        let q: Vec<f32> = values(n * heads * head_size, 1).iter().map(|value| value * 9.0).collect();
+        let q = engine.upload(n, &q).unwrap();
+        let k = engine.upload(keys, &values(keys * kv_heads * head_size, 2)).unwrap();
+        let v = engine.upload(keys, &values(keys * kv_heads * head_size, 3)).unwrap();
+        let mut out = engine.upload(n, &values(n * heads * head_size, 4)).unwrap();
+        // The last key head is left out: its columns must stay as they are.
+        for kv_head in 0..kv_heads.max(2) - 1 {
+            engine.attention(&q, &k, &v, &shape, kv_head..kv_head + 1, &mut out).unwrap();
+        }
+        out
+    };
+    alike(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
 }
 
 async fn statistics(gpu: &Gpu) {
@@ -274,49 +269,15 @@ async fn statistics(gpu: &Gpu) {
     }
 }
 
-async fn rows_and_copies(gpu: &Gpu) {
-    let x = gpu.upload(3, &values(9, 1)).unwrap();
-    let kept = gpu.offload(x).unwrap();
-    let mut changed = gpu.copy_to_engine(&kept).unwrap();
-    gpu.add(&mut changed, 1.0, &kept).unwrap();
-    let doubled: Vec<f32> = values(9, 1).iter().map(|value| value * 2.0).collect();
-    assert_eq!(gpu.read(&changed).await.unwrap(), doubled, "a copy may be changed");
-    assert_eq!(gpu.read(&kept).await.unwrap(), values(9, 1), "the parked tensor stays");
-
-    let mut target = gpu.zeros(5, 3).unwrap();
-    gpu.copy_rows(&mut target, 2, &kept).unwrap();
-    let mut expected = vec![0.0; 15];
-    expected[6..].copy_from_slice(&values(9, 1));
-    assert_eq!(gpu.read(&target).await.unwrap(), expected);
-    assert!(gpu.copy_rows(&mut target, 3, &kept).is_err());
-    assert!(gpu.gather(&kept, &[3]).is_err());
-
-    for (rows, columns) in [(0, 5), (5, 0), (0, 0)] {
-        let mut nothing = gpu.zeros(rows, columns).unwrap();
-        let w = gpu.matrix(2, columns, Dtype::Bf16).unwrap();
-        let mut out = gpu.zeros(rows, 2).unwrap();
-        gpu.matmul(&nothing, &w, 0..2, None, &mut out).unwrap();
-        assert_eq!(gpu.read(&out).await.unwrap(), vec![0.0; rows * 2]);
-        let other = gpu.rms_norm(&nothing, &gpu.zeros(1, columns).unwrap(), 1e-5).unwrap();
-        gpu.add(&mut nothing, 1.0, &other).unwrap();
-        gpu.gated(&mut nothing, &other, Activation::Silu).unwrap();
-        gpu.activate(&mut nothing, Activation::Gelu).unwrap();
-        assert_eq!(gpu.read(&nothing).await.unwrap(), Vec::<f32>::new());
-        assert_eq!(gpu.gather(&nothing, &[]).unwrap().rows, 0);
-    }
-
-    let on_cpu = Cpu::default().zeros(1, 1).unwrap();
-    assert!(gpu.read(&on_cpu).await.is_err(), "tensors of another engine are refused");
-}
-
-/// Rows as columns, their norms, and tensors as matrices: widths that are whole fours and others, more than one invocation's share.
+/// Rows as columns, their norms, and tensors as matrices: widths that are whole fours and others,
+/// more than one invocation's share.
 async fn transposes(gpu: &Gpu) {
     let cpu = Cpu::default();
     for (n, d) in [(1, 1), (3, 4), (4, 3), (17, 31), (64, 65), (130, 260)] {
         let run = |engine: &dyn Compute| {
             let x = engine.upload(n, &values(n * d, 1)).unwrap();
             let factors: Vec<f32> = (0..n).map(|i| (i % 3) as f32 * 0.5 + 0.5).collect();
-            let weights = engine.inverse_row_norms(&x, &factors).unwrap();
+            let weights = engine.over_norms(&x, &factors).unwrap();
             let weighted = engine.transpose(&x, Some(&weights)).unwrap();
             let mut gram = engine.zeros(d, d).unwrap();
             engine.matmul(&weighted, &engine.to_matrix(&weighted).unwrap(), 0..d, None, &mut gram).unwrap();
@@ -331,7 +292,7 @@ async fn transposes(gpu: &Gpu) {
         }
     }
     let x = gpu.zeros(3, 2).unwrap();
-    assert!(gpu.inverse_row_norms(&x, &[1.0]).is_err());
+    assert!(gpu.over_norms(&x, &[1.0]).is_err());
     assert!(gpu.transpose(&x, Some(&gpu.zeros(2, 1).unwrap())).is_err());
     assert_eq!(gpu.transpose(&gpu.zeros(0, 3).unwrap(), None).unwrap().rows, 3);
     assert_eq!(gpu.to_matrix(&gpu.zeros(0, 3).unwrap()).unwrap().columns, 3);
@@ -360,58 +321,8 @@ async fn fits(gpu: &Gpu) {
     }
 }
 
-/// Rewriting a matrix while a product that is not submitted yet needs the old rows.
-async fn order(gpu: &Gpu) {
-    let x = gpu.upload(5, &[1.0; 5 * 4]).unwrap();
-    let mut w = gpu.matrix(1, 4, Dtype::F32).unwrap();
-    let mut out = gpu.zeros(5, 1).unwrap();
-    let mut sum = gpu.zeros(5, 1).unwrap();
-    for i in 0..300u16 {
-        let row = [f32::from(i); 4];
-        gpu.write_rows(&mut w, 0, bytemuck::cast_slice(&row)).unwrap();
-        gpu.matmul(&x, &w, 0..1, None, &mut out).unwrap();
-        gpu.add(&mut sum, 1.0, &out).unwrap();
-        if i % 50 == 0 {
-            gpu.yield_now().await.unwrap();
-        }
-    }
-    assert_eq!(gpu.read(&sum).await.unwrap(), [4.0 * 300.0 * 299.0 / 2.0; 5]);
-}
-
-/// What is dropped is no longer counted, and reading gives more than one piece back.
-async fn memory(gpu: &Gpu) {
-    let (before, _) = gpu.memory();
-    let count = (5 << 20) / 4 + 3;
-    let large = gpu.upload(1, &values(count, 1)).unwrap();
-    assert_eq!(gpu.memory().0 - before, (count as u64 * 4).next_multiple_of(16));
-    assert_eq!(gpu.read(&large).await.unwrap(), values(count, 1));
-    drop(large);
-    assert_eq!(gpu.memory().0, before);
-    assert!(gpu.memory().1 >= before + count as u64 * 4);
-}
-
-/// Too much is an error, and the engine goes on.
-async fn limits(gpu: &Gpu) {
-    let rows = (gpu.info().max_matrix_bytes / 4 + 4) as usize;
-    assert_eq!(gpu.zeros(rows, 1).unwrap_err().code(), "out-of-memory");
-    assert_eq!(gpu.matrix(rows, 1, Dtype::F32).unwrap_err().code(), "out-of-memory");
-    gpu.yield_now().await.unwrap();
-    assert_eq!(gpu.read(&gpu.upload(1, &[7.0]).unwrap()).await.unwrap(), [7.0]);
-}
-
-/// One test for each body, each with an engine of its own.
-macro_rules! on_webgpu {
-    ($($name:ident),+ $(,)?) => {
-        mod on_webgpu {
-            crate::everywhere! {$(
-                $name: async { super::$name(&super::gpu().await).await };
-            )+}
-        }
-    };
-}
-
 on_webgpu!(
-    products,
+    everywhere: products,
     many_rows,
     decoding,
     norms_gates_and_sums,
@@ -419,10 +330,9 @@ on_webgpu!(
     rotation,
     attention,
     statistics,
-    rows_and_copies,
     transposes,
     fits,
-    order,
-    memory,
-    limits,
 );
+
+// How a long operation is cut into submissions is the same code in a browser.
+on_webgpu!(in_the_full_run_of_a_browser: long_attention);

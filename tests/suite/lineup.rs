@@ -1,4 +1,5 @@
-//! The line-up: what it measures is what single runs measure, what is done is left out, and what fails says why.
+//! The line-up: what it measures is what single runs measure, what is done is left out, and what
+//! fails says why.
 
 use std::rc::Rc;
 
@@ -11,8 +12,8 @@ use mka_lab::task::Task;
 use pollster::block_on;
 
 use crate::support;
-use crate::support::TINYSTORIES;
 use crate::support::native::{export, lab, merge, open, text};
+use crate::support::{Files, TINYSTORIES};
 
 type Points = Vec<(LineupPoint, Option<Rc<Model>>)>;
 
@@ -26,7 +27,7 @@ fn calibrate() -> CalibrateOptions {
 }
 
 fn options(presets: &[&str], budgets: &[usize]) -> LineupOptions {
-    let texts = [("front", &TINYSTORIES[40_000..50_000]), ("back", &TINYSTORIES[50_000..])];
+    let texts = [("earlier", &TINYSTORIES[40_000..50_000]), ("later", &TINYSTORIES[50_000..])];
     LineupOptions {
         presets: Some(presets.iter().map(|name| (*name).into()).collect()),
         budgets: budgets.to_vec(),
@@ -50,9 +51,19 @@ fn lineup(model: &Rc<Model>, options: &LineupOptions, task: &Task) -> (Points, R
 
 #[test]
 fn points_are_what_single_runs_measure() {
-    let model = open(&lab(), &support::demo());
+    points_and_single_runs(&support::stories260k(), &[2, 1]);
+}
+
+#[test]
+#[ignore = "full run: a minute of trials on twelve layers, where five show the same"]
+fn points_of_twelve_layers_are_what_single_runs_measure() {
+    points_and_single_runs(&support::demo(), &[4, 2]);
+}
+
+fn points_and_single_runs(files: &Files, budgets: &[usize]) {
+    let model = open(&lab(), files);
     let calibration = block_on(model.calibrate(&calibrate(), &Task::silent())).unwrap();
-    let options = options(&["mka", "replaceme", "loss-guided", "published-code"], &[4, 2]);
+    let options = options(&["mka", "replaceme", "loss-guided", "published-code"], budgets);
     let (points, done) = lineup(&model, &options, &Task::silent());
     done.unwrap();
     assert_eq!(points.len(), 8);
@@ -83,8 +94,8 @@ fn points_are_what_single_runs_measure() {
 
 #[test]
 fn seeds_differ_and_what_is_done_is_left_out() {
-    let model = open(&lab(), &support::demo());
-    let all = LineupOptions { seeds: Some(vec![0, 1]), ..options(&["mka", "sleb"], &[1, 3]) };
+    let model = open(&lab(), &support::stories260k());
+    let all = LineupOptions { seeds: Some(vec![0, 1]), ..options(&["mka", "sleb"], &[1, 2]) };
     let (points, done) = lineup(&model, &all, &Task::silent());
     done.unwrap();
     let keys: Vec<LineupKey> = points.iter().map(|(point, _)| point.key.clone()).collect();

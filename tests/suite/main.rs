@@ -1,8 +1,10 @@
-//! All integration tests, in one binary: linking the crate with its dependencies costs as much as many of the tests.
+//! All integration tests, in one binary: linking the crate with its dependencies costs as much as
+//! many of the tests.
 //!
-//! Natively all modules but `gpu_faults` run. In a browser, in a dedicated worker as on the page, those run whose code differs there: kernels
-//! through the browser's compiler, the CPU engine on WebAssembly's SIMD, every family. `#[ignore]` marks what only the full run has
-//! (`-- --include-ignored`, in both places), with its reason.
+//! Natively all modules but `gpu_faults` run. In a browser, in a dedicated worker as on the page,
+//! those run whose code differs there: kernels through the browser's compiler, the CPU engine on
+//! WebAssembly's SIMD, every family. `#[ignore]` marks what only the full run has (`--
+//! --include-ignored`, in both places), with its reason.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
 
 #[path = "../support/mod.rs"]
@@ -11,12 +13,17 @@ mod support;
 mod cpu_products;
 mod families;
 mod golden_runs;
+mod gpu_engine;
 mod gpu_operations;
 
+#[cfg(not(target_arch = "wasm32"))]
+mod combinations;
 #[cfg(not(target_arch = "wasm32"))]
 mod families_table;
 #[cfg(not(target_arch = "wasm32"))]
 mod golden_similarity;
+#[cfg(not(target_arch = "wasm32"))]
+mod known_issues;
 #[cfg(not(target_arch = "wasm32"))]
 mod lineup;
 #[cfg(not(target_arch = "wasm32"))]

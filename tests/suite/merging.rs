@@ -270,7 +270,8 @@ fn going_on_from_a_kept_stream_measures_what_a_whole_pass_measures() {
     let lab = lab();
     let model = open(&lab, &support::demo());
     let calibration = calibrate(&model);
-    // The alphas of the second and third step were measured on models that were run from a kept stream on.
+    // The alphas of the second and third step were measured on models that were run from a kept
+    // stream on.
     for pairs_in_order in [[(7, 8), (4, 5), (9, 10)], [(2, 3), (2, 4), (6, 7)]] {
         let options = pairs(&pairs_in_order, "average");
         let merged = merge(&model, &options, Some(&calibration)).unwrap();

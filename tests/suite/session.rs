@@ -305,7 +305,8 @@ fn a_uniform_text_is_an_error_that_names_the_layer() {
     assert!(error.to_string().contains("layer 0"), "{error}");
 }
 
-/// Where layers cannot be embedded, MKA cannot go on; what only orders its candidates by likeness can.
+/// Where layers cannot be embedded, MKA cannot go on; what only orders its candidates by likeness
+/// can.
 #[test]
 fn a_layer_that_no_map_embeds_does_not_stop_the_own_method() {
     const FAR: usize = 2047;
@@ -340,7 +341,8 @@ fn a_layer_that_no_map_embeds_does_not_stop_the_own_method() {
     assert_eq!(merged.recipe().unwrap().measure.as_deref(), Some("cosine"));
 }
 
-/// The own method tries and fits a hundred times; its user sees trials, then blocks, and no step inside them.
+/// The own method tries and fits a hundred times; its user sees trials, then blocks, and no step
+/// inside them.
 #[test]
 fn progress_is_that_of_trials_and_of_blocks() {
     let model = open(&lab(), &support::demo());

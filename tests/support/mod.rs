@@ -1,7 +1,9 @@
-//! What the integration tests share: the fixtures, embedded so that they are there in a browser too, and how a golden record is read.
-#![allow(dead_code, reason = "every test file compiles its own copy and uses a part of it")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
+//! What the integration tests share: the fixtures, embedded so that they are there in a browser
+//! too, and how a golden record is read.
+#![allow(dead_code, reason = "a browser runs a part of the tests, which use a part of it")]
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod counting;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 pub mod oracle;
@@ -11,6 +13,7 @@ pub mod recorded;
 use std::rc::Rc;
 
 use mka_lab::checkpoint::source::{MemorySource, Source};
+use mka_lab::compute::gpu::Gpu;
 use mka_lab::parked::Meter;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
@@ -35,7 +38,8 @@ pub fn stories260k() -> Files {
     embed!("www/public/models/stories260k": "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 }
 
-/// Miniatures of the families: random weights, both styles of the configuration, and what transformers makes of them.
+/// Miniatures of the families: random weights, both styles of the configuration, and what
+/// transformers makes of them.
 pub mod miniature {
     use super::Files;
 
@@ -64,6 +68,32 @@ pub mod miniature {
             "tests/fixtures/llama-sharded": "config.json", "config.v4.json", "model.safetensors.index.json", "model-00001-of-00004.safetensors",
             "model-00002-of-00004.safetensors", "model-00003-of-00004.safetensors", "model-00004-of-00004.safetensors",
             "tokenizer.json", "tokenizer_config.json", "reference.json",
+        )
+    }
+
+    /// A model of each family, and of what some families do in two ways.
+    pub fn of_each_family() -> Vec<(&'static str, Files)> {
+        macro_rules! list {
+            ($($name:ident),+ $(,)?) => { vec![$((stringify!($name), $name())),+] };
+        }
+        list!(
+            llama,
+            mistral,
+            qwen2,
+            qwen3,
+            gpt2,
+            gpt_neox,
+            phi,
+            opt,
+            gemma3,
+            olmo2,
+            smollm3,
+            phi3,
+            gpt_neo,
+            gemma2,
+            opt_post,
+            gpt2_scaled,
+            phi_normed,
         )
     }
 
@@ -108,6 +138,16 @@ pub mod miniature {
     }
 }
 
+/// Reproducible values in [-1, 1); another seed, other values.
+pub fn values(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
 /// A held-out text.
 pub const TINYSTORIES: &str = include_str!("../fixtures/val_tinystories.txt");
 
@@ -129,6 +169,16 @@ pub fn source(name: &str, bytes: &[u8]) -> Source {
 /// An engine that must start.
 pub async fn lab(backend: &str) -> Rc<Lab> {
     Lab::create(backend).await.unwrap_or_else(|error| panic!("{error}. {}", error.hint()))
+}
+
+/// The WebGPU engine. A machine without an adapter fails here, in words.
+pub async fn gpu() -> Gpu {
+    Gpu::create().await.unwrap_or_else(|error| {
+        panic!(
+            "{error}\nThese tests need WebGPU: natively a Vulkan driver (on Debian `apt install mesa-vulkan-drivers \
+             libvulkan1` gives one in software), in Chromium the arguments of webdriver.json."
+        )
+    })
 }
 
 /// Opens files that must open.
@@ -165,6 +215,23 @@ impl Golden {
         )
     }
 
+    /// Number of blocks.
+    pub fn layers(&self) -> usize {
+        self.json["layers"].as_u64().unwrap() as usize
+    }
+
+    /// An entry of a list of figures.
+    pub fn figure(&self, name: &str, at: usize) -> f64 {
+        self.json[name][at].as_f64().unwrap()
+    }
+
+    /// `x[layer]` `[rows, columns]` at the chosen rows, and its shape.
+    pub fn hidden(&self, layer: usize) -> (Vec<f32>, usize, usize) {
+        let values: Vec<f32> = self.floats(&format!("hidden.{layer}")).into_iter().map(|value| value as f32).collect();
+        let (rows, columns) = (self.rows.len(), values.len() / self.rows.len());
+        (values, rows, columns)
+    }
+
     fn read(json: &str, bytes: &'static [u8]) -> Self {
         let tensors = SafeTensors::deserialize(bytes).unwrap();
         let integers = |name: &str| bytemuck::pod_collect_to_vec::<u8, i32>(tensors.tensor(name).unwrap().data());
@@ -198,7 +265,8 @@ pub struct Surgery {
     pub ridge: Option<f64>,
 }
 
-/// Reads a line of `surgery`: `drop 3`, `average 2,3 alpha 0.5`, `drop 3, repair 2 ridge 0.3`, `drop last`…
+/// Reads a line of `surgery`: `drop 3`, `average 2,3 alpha 0.5`, `drop 3, repair 2 ridge 0.3`,
+/// `drop last`…
 pub fn surgery_line(line: &str, layers: usize) -> Surgery {
     let (what, ridge) = match line.split_once(", repair") {
         Some((what, repair)) => (what, repair.rsplit(' ').next().map(|ridge| ridge.parse().unwrap())),
@@ -213,20 +281,60 @@ pub fn surgery_line(line: &str, layers: usize) -> Surgery {
     Surgery { pair: (keep.parse().unwrap(), gone.parse().unwrap()), alpha: Some(alpha.parse().unwrap()), ridge }
 }
 
-/// An async test that runs natively, and in a dedicated worker of a real browser.
-#[macro_export]
-macro_rules! everywhere {
-    ($($name:ident: $body:expr;)+) => {$(
+/// An async test with its attributes natively and in a browser.
+macro_rules! async_test {
+    ([$($native:tt)*] [$($browser:tt)*] $name:ident: $body:expr) => {
         #[cfg(not(target_arch = "wasm32"))]
         #[test]
+        $($native)*
         fn $name() {
             pollster::block_on($body);
         }
 
         #[cfg(target_arch = "wasm32")]
         #[wasm_bindgen_test::wasm_bindgen_test]
+        $($browser)*
         async fn $name() {
             $body.await;
         }
+    };
+}
+
+/// Async tests that run natively, and in a dedicated worker of a real browser.
+macro_rules! everywhere {
+    ($($name:ident: $body:expr;)+) => {$(
+        $crate::support::async_test!([] [] $name: $body);
     )+};
 }
+
+/// Async tests that run natively, and in a browser in the full run only.
+macro_rules! in_the_full_run_of_a_browser {
+    ($($name:ident: $body:expr;)+) => {$(
+        $crate::support::async_test!(
+            [] [#[ignore = "full run: the same code as natively, and as another test in the browser"]] $name: $body
+        );
+    )+};
+}
+
+/// Async tests that only the full run has, natively and in a browser.
+macro_rules! in_the_full_run {
+    ($($name:ident: $body:expr;)+) => {$(
+        $crate::support::async_test!(
+            [#[ignore = "full run: a minute, and what is computed is the same as in a smaller test"]]
+            [#[ignore = "full run: a minute, and what is computed is the same as in a smaller test"]] $name: $body
+        );
+    )+};
+}
+
+/// Tests of functions that take the WebGPU engine, each with one of its own, and where they run.
+macro_rules! on_webgpu {
+    ($where:ident: $($name:ident),+ $(,)?) => {$(
+        mod $name {
+            $crate::support::$where! {
+                on_webgpu: async { super::$name(&$crate::support::gpu().await).await };
+            }
+        }
+    )+};
+}
+
+pub(crate) use {async_test, everywhere, in_the_full_run, in_the_full_run_of_a_browser, on_webgpu};

@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Differences {
     /// Of the logits after the last token.
     pub logits: f64,
-    /// Of the hidden states between the blocks, in front of them and behind them.
+    /// Of the hidden states before, between and after the blocks.
     pub hidden: f64,
     /// Of the loss.
     pub loss: f64,
@@ -93,7 +93,7 @@ fn largest_of(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |most, value| if value.is_nan() || value > most { value } else { most })
 }
 
-/// `x[l]` `[ids, channels]` of all l, front to back.
+/// `x[l]` `[ids, channels]` of all l, in order.
 pub async fn streams(model: &Model, ids: &[u32]) -> Result<Vec<Vec<f64>>> {
     let options = CalibrateOptions {
         input: input(ids),
@@ -107,13 +107,15 @@ pub async fn streams(model: &Model, ids: &[u32]) -> Result<Vec<Vec<f64>>> {
     (0..=model.summary().layers).map(layer).collect()
 }
 
-/// The largest difference of x[l] as a share of a row's norm: the first eight channels at some positions, and the mean over all.
+/// The largest difference of x[l] as a share of a row's norm: the first eight channels at some
+/// positions, and the mean over all.
 async fn hidden(model: &Model, ids: &[u32], reference: &Value) -> Result<f64> {
     let streams = streams(model, ids).await?;
     let norm = |row: &[f64]| row.iter().map(|value| value * value).sum::<f64>().sqrt();
     let mut differences = Vec::new();
     for (layer, values) in streams.iter().enumerate() {
-        // The last of transformers' hidden states has passed the final norm; the block's own output is in another list.
+        // The last of transformers' hidden states has passed the final norm; the block's own output
+        // is in another list.
         let record = match layer + 1 == streams.len() {
             true => reference.get("layer_outputs").map(|outputs| &outputs[layer - 1]),
             false => Some(&reference["hidden_states"][layer]),

@@ -1,5 +1,6 @@
-//! Recipes of an earlier version, in `tests/fixtures/recipes`, and how a model is opened and hashed for them.
-//! `examples/record_recipes.rs` writes them, `tests/recipes.rs` replays them. Must not know how a merge is chosen.
+//! Recipes of an earlier version, in `tests/fixtures/recipes`, and how a model is opened and hashed
+//! for them. `examples/record_recipes.rs` writes them, `tests/recipes.rs` replays them. Must not
+//! know how a merge is chosen.
 #![allow(dead_code, reason = "a test and an example compile their own copies, and each uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -33,7 +34,8 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recipes")
 }
 
-/// Opens the model in a folder below the repository's root, whole: configuration, weights, tokenizer.
+/// Opens the model in a folder below the repository's root, whole: configuration, weights,
+/// tokenizer.
 pub fn open(lab: &Rc<Lab>, folder: &str) -> Done<Rc<Model>> {
     let mut files: Vec<Source> = Vec::new();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))? {
