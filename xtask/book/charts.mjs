@@ -1,5 +1,5 @@
-// Draws the charts and writes the small tables of docs/ from the figures in docs/data/. Must not know
-// where the figures come from.
+// Draws the charts and writes the small tables of docs/ from the figures in docs/data/. Must not
+// know where the figures come from.
 //
 //     node xtask/book/charts.mjs            writes them
 //     node xtask/book/charts.mjs --check    fails where a page or a chart says something else
