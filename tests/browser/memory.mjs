@@ -1,6 +1,6 @@
 // The most memory that the page's process and its wasm take, against the size of the model: each
 // model is opened, calibrated on 2 x 32 tokens, one pair merged and measured beside the original,
-// in a browser of its own. Writes docs/data/memory.csv, and from it chart and table of docs/memory.md.
+// in a browser of its own. Writes docs/data/memory.csv, and from it what docs/memory.md shows.
 //
 //     node memory.mjs
 import { execFileSync } from "node:child_process";
