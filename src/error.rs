@@ -47,9 +47,15 @@ pub enum Error {
     /// A weight is stored in a number format that this tool does not read.
     #[error("the tensor {tensor} is stored as {dtype}")]
     UnsupportedDtype { tensor: String, dtype: String },
-    /// Weights or activations are not usable numbers (not finite, all zero, without variance).
+    /// Weights, activations or logits are infinite or not a number, or weights are all zero.
     #[error("{what}: {found}")]
     NotFinite { what: String, found: String },
+    /// Activations from which a measure or a fit makes nothing: without variance, all the same, all zero.
+    #[error("{what}: {found}")]
+    Degenerate { what: String, found: String },
+    /// The kernel of a diffusion map has groups of rows without a connection.
+    #[error("{layer}: {reason}")]
+    Disconnected { layer: String, reason: String },
     /// An argument of a call is out of range, or two do not fit together.
     #[error("{argument}: {reason}")]
     BadArgument { argument: &'static str, reason: String },
@@ -71,6 +77,9 @@ pub enum Error {
     /// What the page reads files with told in its own words why it cannot: a broken download, a file that has gone.
     #[error("{message}")]
     Unreadable { message: String, hint: String, network: bool },
+    /// Something that no input should lead to: a bug of this program.
+    #[error("a bug in this program: {what}")]
+    Internal { what: String },
     /// The user cancelled the step. Not a failure; the page sees an `AbortError`.
     #[error("cancelled")]
     Cancelled,
@@ -80,6 +89,11 @@ impl Error {
     /// A short constructor for the most frequent case.
     pub fn argument(argument: &'static str, reason: impl Into<String>) -> Self {
         Self::BadArgument { argument, reason: reason.into() }
+    }
+
+    /// A short constructor for what no input should lead to.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::Internal { what: what.into() }
     }
 
     /// A short constructor for a configuration that cannot be used.
@@ -101,6 +115,8 @@ impl Error {
             Self::UnsupportedFamily { .. } => "unsupported-family",
             Self::UnsupportedDtype { .. } => "unsupported-dtype",
             Self::NotFinite { .. } => "not-finite",
+            Self::Degenerate { .. } => "degenerate",
+            Self::Disconnected { .. } => "disconnected",
             Self::BadArgument { .. } => "bad-argument",
             Self::OutOfMemory { .. } => "out-of-memory",
             Self::DeviceLost { .. } => "device-lost",
@@ -109,6 +125,7 @@ impl Error {
             Self::Storage { .. } => "storage",
             Self::Unreadable { network: true, .. } => "network",
             Self::Unreadable { network: false, .. } => "storage",
+            Self::Internal { .. } => "internal",
             Self::Cancelled => "cancelled",
         }
     }
@@ -128,9 +145,9 @@ impl Error {
             }
             Self::UnsupportedFamily { .. } => "The README lists the families that work.",
             Self::UnsupportedDtype { .. } => "Convert the weights to float32, float16 or bfloat16 first.",
-            Self::NotFinite { .. } => {
-                "The weights are damaged or the text is too uniform; try another download or text."
-            }
+            Self::NotFinite { .. } => "The weights are damaged; download them again, or try another model.",
+            Self::Degenerate { .. } => "The text is too short or too uniform; take more of it, or another one.",
+            Self::Disconnected { .. } => "Take more text and rows, or a larger sigma.",
             Self::BadArgument { .. } => "Change this option and try again.",
             Self::OutOfMemory { .. } => "Close other tabs, take fewer or shorter sequences, or use a smaller model.",
             Self::DeviceLost { .. } => "Reload the page; if it happens again, choose the CPU engine.",
@@ -138,6 +155,7 @@ impl Error {
             Self::Network { .. } => "Check the address and the connection, then try again.",
             Self::Storage { .. } => "Check that the file still exists and that the disk has room, then try again.",
             Self::Unreadable { hint, .. } => hint,
+            Self::Internal { .. } => "Please report it, with the recipe and what you did before.",
             Self::Cancelled => "Start the step again when you like.",
         }
     }

@@ -74,8 +74,9 @@ pub struct DiffusionMap {
 /// Cost: rows^2 columns for the distances and about 60 rows^2 for the eigenpairs; rows^2 numbers of memory.
 ///
 /// # Errors
-/// [`Error::BadArgument`] where a size or an option is out of range or where sigma is too small for the kernel to hold
-/// together; [`Error::NotFinite`] where a value is not finite or the rows do not differ.
+/// [`Error::BadArgument`] where a size or an option is out of range; [`Error::Disconnected`] where sigma is
+/// too small for the kernel to hold together; [`Error::NotFinite`] where a value is not finite;
+/// [`Error::Degenerate`] where the rows do not differ.
 pub fn diffusion_map(
     values: &[f32],
     rows: usize,
@@ -130,17 +131,15 @@ pub async fn diffusion_map_pausing(
     let first = normalise(&mut kernel, rows);
     pause().await?;
     if !first.iter().all(|&value| value > 0.0 && value.is_finite()) {
-        return Err(not_finite(what, "the first eigenvector of its kernel is not positive".into()));
+        return Err(degenerate(what, "the first eigenvector of its kernel is not positive".into()));
     }
 
     let pairs = lanczos::largest_beside(&kernel, &first, dimensions, &mut pause)
         .await?
-        .ok_or_else(|| not_finite(what, "the eigenvalues of its kernel do not converge".into()))?;
+        .ok_or_else(|| degenerate(what, "the eigenvalues of its kernel do not converge".into()))?;
     if 1.0 - pairs.values[0] < DISCONNECTED {
-        let reason = format!(
-            "the kernel of {what} falls apart into unconnected groups of rows at a width of {sigma:.3}; take more text and rows, or a larger sigma"
-        );
-        return Err(Error::argument("sigma", reason));
+        let reason = format!("its kernel falls apart into unconnected groups of rows at a width of {sigma:.3}");
+        return Err(Error::Disconnected { layer: what.into(), reason });
     }
     let mut embedding = vec![0.0; rows * dimensions];
     for (column, vector) in pairs.vectors.iter().enumerate() {
@@ -151,7 +150,7 @@ pub async fn diffusion_map_pausing(
         }
     }
     if !embedding.iter().all(|value| value.is_finite()) {
-        return Err(not_finite(what, "its diffusion map has values that are not finite".into()));
+        return Err(degenerate(what, "its diffusion map has values that are not finite".into()));
     }
     let mut eigenvalues = vec![lanczos::quotient(&kernel, &first)];
     eigenvalues.extend(&pairs.values);
@@ -261,12 +260,12 @@ fn warnings(rows: usize, eigenvalues: &[f64], what: &str) -> Vec<String> {
     warnings
 }
 
-fn not_finite(what: &str, found: String) -> Error {
-    Error::NotFinite { what: what.into(), found }
+fn degenerate(what: &str, found: String) -> Error {
+    Error::Degenerate { what: what.into(), found }
 }
 
 fn uniform(what: &str) -> Error {
-    not_finite(what, "at least half of the distances between its rows are 0".into())
+    degenerate(what, "at least half of the distances between its rows are 0".into())
 }
 
 /// Runs a future whose pauses never wait.

@@ -4,6 +4,8 @@
 
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Error, Result};
 
 /// Bytes of text that are tokenised first, per token that is wanted: more than nearly any text needs.
@@ -20,7 +22,7 @@ const DOCUMENT_ENDS: [&str; 8] =
 
 impl Tokenizer {
     /// The tokens below `vocabulary` that end or begin a document, by their names: a chat model's configuration names those of a message instead.
-    pub fn document_ends(&self, vocabulary: usize) -> Vec<u32> {
+    pub fn separator_tokens(&self, vocabulary: usize) -> Vec<u32> {
         let known = DOCUMENT_ENDS.iter().filter_map(|name| self.0.token_to_id(name));
         known.filter(|id| (*id as usize) < vocabulary).collect()
     }
@@ -109,6 +111,24 @@ pub fn windows(runs: &[Vec<u32>], window: usize, sequences: usize) -> Result<Vec
         return Err(Error::argument("text", format!("it has {tokens} tokens, one window of {window} needs more")));
     }
     Ok(out)
+}
+
+/// Fails for an id outside a vocabulary of `vocabulary` entries.
+///
+/// # Errors
+/// [`Error::BadArgument`].
+pub fn check_ids<'a>(mut ids: impl Iterator<Item = &'a u32>, vocabulary: usize) -> Result<()> {
+    match ids.find(|id| **id as usize >= vocabulary) {
+        Some(id) => Err(Error::argument("ids", format!("{id} is outside the vocabulary of {vocabulary}"))),
+        None => Ok(()),
+    }
+}
+
+/// SHA-256 over token ids as little-endian u32.
+pub fn digest<'a>(ids: impl IntoIterator<Item = &'a u32>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    ids.into_iter().for_each(|id| digest.update(id.to_le_bytes()));
+    digest.finalize().into()
 }
 
 #[cfg(test)]

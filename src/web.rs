@@ -12,16 +12,17 @@ use std::rc::Rc;
 use js_sys::{Array, Float32Array, Function, Uint32Array};
 use wasm_bindgen::prelude::*;
 
-use crate::evaluate::Measured;
+use crate::calibration::{Calibration, Row};
+use crate::evaluate::{self, ChoiceResult, ClozeResult};
 use crate::interface::{
-    ChoiceResult, ClozeResult, Comparison, Estimate, Evaluation, GenerateOptions, Input, LineupOptions, LineupPoint,
-    ManifoldOptions, Memory, SimilarityOptions, Summary, Token,
+    Comparison, Estimate, Evaluation, GenerateOptions, Input, LineupOptions, LineupPoint, ManifoldOptions, Memory,
+    SimilarityOptions, Summary, Token,
 };
 use crate::merge::presets::{PRESETS, Preset};
 use crate::session;
 use crate::similarity::Measure;
 use crate::task::{Progress, Task};
-use convert::{lineup_options, merge_options, narrow, optional, options, to_js, to_js_error};
+use convert::{choice, lineup_options, merge_options, narrow, optional, options, to_js, to_js_error};
 use file::JsSource;
 use values::{Embedding, Hidden, LayerMatrix, Logits, RowTexts};
 
@@ -37,9 +38,9 @@ pub struct WebLab(Rc<session::Lab>);
 #[wasm_bindgen(js_name = Model)]
 pub struct WebModel(Rc<session::Model>);
 
-/// A calibrated model; see [`session::Calibration`].
+/// A calibrated model; see [`Calibration`].
 #[wasm_bindgen(js_name = Calibration)]
-pub struct WebCalibration(Rc<session::Calibration>);
+pub struct WebCalibration(Rc<Calibration>);
 
 #[wasm_bindgen(js_class = Task)]
 impl WebTask {
@@ -175,13 +176,13 @@ impl WebModel {
         task: &WebTask,
     ) -> Result<JsValue, JsValue> {
         let (measured, warnings) = self.0.evaluate(&options(options_)?, &task.0).await.map_err(to_js_error)?;
-        let Measured { tokens, dense, divergence } = measured;
+        let evaluate::Evaluation { tokens, dense, divergence } = measured;
         match divergence {
             None => to_js(&Evaluation { tokens, nll: dense.nll, perplexity: dense.perplexity, warnings }),
             Some(d) => to_js(&Comparison {
                 tokens,
-                dense: dense.into(),
-                merged: d.merged.into(),
+                dense,
+                merged: d.merged,
                 kl: d.kl,
                 top1_agreement: d.top1_agreement,
                 warnings,
@@ -309,19 +310,20 @@ impl WebCalibration {
     #[wasm_bindgen(unchecked_return_type = "LayerMatrix")]
     pub async fn similarity(
         &self,
-        name: String,
+        #[wasm_bindgen(unchecked_param_type = "Measure")] measure: JsValue,
         #[wasm_bindgen(unchecked_param_type = "SimilarityOptions | undefined")] options_: JsValue,
         task: &WebTask,
     ) -> Result<JsValue, JsValue> {
-        let measure: Measure = name.parse().map_err(to_js_error)?;
+        let measure: Measure = choice("measure", measure)?;
         let options: SimilarityOptions = optional(options_)?;
         let (matrix, deviation) = match options.seeds {
             None | Some(1) => {
-                let matrix = self.0.similarity(measure, &options.manifold, &task.0).await.map_err(to_js_error)?;
+                let matrix =
+                    self.0.similarity(measure, &(&options.manifold).into(), &task.0).await.map_err(to_js_error)?;
                 (matrix, JsValue::UNDEFINED)
             }
             Some(seeds) => {
-                let spread = self.0.similarity_over(measure, &options.manifold, seeds, &task.0).await;
+                let spread = self.0.similarity_over(measure, &(&options.manifold).into(), seeds, &task.0).await;
                 let spread = spread.map_err(to_js_error)?;
                 (spread.mean, narrow(&spread.deviation).into())
             }
@@ -333,10 +335,10 @@ impl WebCalibration {
     #[wasm_bindgen(unchecked_return_type = "RowTexts")]
     pub fn rows(&self) -> Result<JsValue, JsValue> {
         let rows = self.0.rows().map_err(to_js_error)?;
-        let number = |pick: fn(&session::Row) -> usize| -> Uint32Array {
+        let number = |pick: fn(&Row) -> usize| -> Uint32Array {
             rows.iter().map(|row| pick(row) as u32).collect::<Vec<_>>().as_slice().into()
         };
-        let text = |pick: fn(&session::Row) -> &String| rows.iter().map(|row| pick(row).clone()).collect();
+        let text = |pick: fn(&Row) -> &String| rows.iter().map(|row| pick(row).clone()).collect();
         to_js(&RowTexts {
             sequence: number(|row| row.sequence),
             position: number(|row| row.position),
@@ -366,8 +368,8 @@ impl WebCalibration {
         #[wasm_bindgen(unchecked_param_type = "ManifoldOptions | undefined")] options_: JsValue,
         task: &WebTask,
     ) -> Result<JsValue, JsValue> {
-        let map =
-            self.0.embedding(layer, &optional::<ManifoldOptions>(options_)?, &task.0).await.map_err(to_js_error)?;
+        let options: ManifoldOptions = optional(options_)?;
+        let map = self.0.embedding(layer, &(&options).into(), &task.0).await.map_err(to_js_error)?;
         to_js(&Embedding {
             rows: map.rows,
             dimensions: map.dimensions,

@@ -1,9 +1,10 @@
 import { defineConfig, type Plugin, type UserConfig } from "vite";
 
-// The build runs three times into one folder. First `--mode api`: the programming interface under its fixed name mka.js, with
-// the worker and the wasm file beside it (with a hash in their names, so that a host may cache them for ever). Then
-// `--mode element`: the custom element under its fixed name mka-lab.js, and embed.html around it; what they load later lies
-// in element/. Then the page. Both import mka.js as anybody else would.
+// The build runs three times into one folder. First `--mode api`: the programming interface under
+// its fixed name mka.js, with the worker and the wasm file beside it (with a hash in their names,
+// so that a host may cache them for ever). Then `--mode element`: the custom element under its
+// fixed name mka-lab.js, and embed.html around it; what they load later lies in element/. Then the
+// page. Both import mka.js as any other page would.
 
 const common: UserConfig = {
   base: "./",
@@ -14,9 +15,11 @@ const common: UserConfig = {
   },
 };
 
-/** mka.js tells the worker where the wasm file is; the bindings' own guess would have it copied a second time. */
-const wasmIsTold: Plugin = {
-  name: "wasm-is-told",
+/**
+ * mka.js sends the worker the address of the wasm file; the bindings' default would copy it again.
+ */
+const wasmIsGiven: Plugin = {
+  name: "wasm-is-given",
   transform: (code, id) =>
     id.endsWith("/wasm/mka_lab.js") ? code.replace("new URL('mka_lab_bg.wasm', import.meta.url)", "undefined") : undefined,
 };
@@ -33,7 +36,7 @@ const api: UserConfig = {
   },
   worker: {
     format: "es",
-    plugins: () => [wasmIsTold],
+    plugins: () => [wasmIsGiven],
     rollupOptions: { output: { entryFileNames: "mka-worker-[hash].js" } },
   },
 };
@@ -59,7 +62,8 @@ const beside = (folder: string, input: Record<string, string>): UserConfig => ({
 });
 
 const element = beside("element", { "mka-lab": "src/element/mka-lab.ts", embed: "embed.html" });
-// These know light-dark(). What is written for older ones in its place knows the element's own colour scheme, but not the page's.
+// These support light-dark(). What replaces it for older ones follows the element's own colour
+// scheme, but not the page's.
 element.build = { ...element.build, cssTarget: ["chrome123", "firefox120", "safari17.5"] };
 
 const builds: Record<string, UserConfig> = { api, element };

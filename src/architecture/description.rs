@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 
 use super::layers::{LayerList, LayerOptions};
-use super::readable_dtype;
 use super::rope::Rope;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::read::readable_dtype;
 use crate::compute::Activation;
 use crate::error::{Error, Result};
 
@@ -45,6 +45,27 @@ pub enum Role {
 }
 
 impl Role {
+    /// Its name in a hash of a merge: never another one for the same role.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AttentionNorm => "attention-norm",
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::QueryNorm => "query-norm",
+            Self::KeyNorm => "key-norm",
+            Self::Output => "output",
+            Self::AttentionPostNorm => "attention-post-norm",
+            Self::AttentionStreamNorm => "attention-stream-norm",
+            Self::MlpNorm => "mlp-norm",
+            Self::Gate => "gate",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::MlpPostNorm => "mlp-post-norm",
+            Self::MlpStreamNorm => "mlp-stream-norm",
+        }
+    }
+
     /// Whether it belongs to the MLP, and not to attention.
     pub fn is_of_mlp(self) -> bool {
         [Self::MlpNorm, Self::Gate, Self::Up, Self::Down, Self::MlpPostNorm, Self::MlpStreamNorm].contains(&self)
@@ -269,7 +290,7 @@ impl Description {
     }
 
     /// The norm that what the MLP adds goes through on its way to the next block, if there is one.
-    pub fn norm_behind_mlp(&self) -> Option<&Norm> {
+    pub fn mlp_post_norm(&self) -> Option<&Norm> {
         self.norms.iter().find(|norm| matches!(norm.role, Role::MlpPostNorm | Role::MlpStreamNorm))
     }
 
@@ -296,7 +317,7 @@ impl Description {
     }
 
     /// Whether attention, MLP and head read the stream through a norm, which does not see a common factor of all channels.
-    pub fn norms_in_front(&self) -> bool {
+    pub fn reads_through_norms(&self) -> bool {
         let writes = |role: Role| [Role::Output, Role::Down].contains(&role);
         self.final_norm.is_some() && self.projections.iter().all(|p| writes(p.role) || p.reads.is_some())
     }

@@ -21,11 +21,8 @@ mod qwen;
 pub mod rope;
 mod smollm3;
 
-use safetensors::Dtype as StoredDtype;
-
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
-use crate::checkpoint::{Checkpoint, StoredTensor};
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 pub use description::{Description, Learned, Narrow, Norm, NormKind, Projection, Role};
 pub use layers::{LayerKind, LayerList, LayerOptions};
@@ -87,17 +84,4 @@ fn known() -> String {
 /// The error for a family or an option that is not computed.
 fn unsupported(family: &str, reason: impl Into<String>) -> Error {
     Error::UnsupportedFamily { family: family.into(), reason: reason.into() }
-}
-
-/// The number format of a tensor, if it is one that this tool reads.
-///
-/// # Errors
-/// [`Error::UnsupportedDtype`].
-pub fn readable_dtype(name: &str, tensor: &StoredTensor) -> Result<Dtype> {
-    match tensor.dtype {
-        StoredDtype::F32 => Ok(Dtype::F32),
-        StoredDtype::F16 => Ok(Dtype::F16),
-        StoredDtype::BF16 => Ok(Dtype::Bf16),
-        other => Err(Error::UnsupportedDtype { tensor: name.into(), dtype: format!("{other:?}") }),
-    }
 }

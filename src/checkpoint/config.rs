@@ -60,7 +60,7 @@ impl Config {
     }
 
     /// The ids that end or begin a document, of a vocabulary of so many; none where the file names none.
-    pub fn document_ends(&self, vocabulary: usize) -> Vec<u32> {
+    pub fn separator_tokens(&self, vocabulary: usize) -> Vec<u32> {
         let named = ["eos_token_id", "bos_token_id"].into_iter().filter_map(|key| self.get(key));
         let ids = named.flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
         let mut ends: Vec<u32> = Vec::new();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::source::{MemorySource, Source};
 use crate::error::Result;
-use crate::parked::{Meter, Parked};
+use crate::platform::off_heap::{Meter, OffHeapBuffer};
 
 /// From this many bytes on a new tensor is not kept in the page's memory. Blobs of small tensors would cost more than they save: a Blob is freed
 /// when the garbage collector finds it, and it does not hurry for small objects.
@@ -20,7 +20,7 @@ pub struct Fresh {
 }
 
 enum Place {
-    Parked(Parked),
+    OffHeapBuffer(OffHeapBuffer),
     #[cfg(target_arch = "wasm32")]
     Blob(blob::Pieces),
 }
@@ -35,7 +35,11 @@ impl Fresh {
         if length >= BLOB_BYTES {
             return Ok(Self { name: name.into(), at: 0, place: Place::Blob(blob::Pieces::default()) });
         }
-        Ok(Self { name: name.into(), at: 0, place: Place::Parked(Parked::zeros(length as usize, meter)?) })
+        Ok(Self {
+            name: name.into(),
+            at: 0,
+            place: Place::OffHeapBuffer(OffHeapBuffer::zeros(length as usize, meter)?),
+        })
     }
 
     /// Appends `bytes`.
@@ -44,7 +48,7 @@ impl Fresh {
     /// [`crate::error::Error::Storage`] when the browser does not take them.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.place {
-            Place::Parked(parked) => parked.write(self.at, bytes),
+            Place::OffHeapBuffer(parked) => parked.write(self.at, bytes),
             #[cfg(target_arch = "wasm32")]
             Place::Blob(pieces) => pieces.push(&self.name, bytes)?,
         }
@@ -58,7 +62,7 @@ impl Fresh {
     /// As [`Fresh::push`].
     pub fn finish(self) -> Result<Source> {
         match self.place {
-            Place::Parked(parked) => Ok(Rc::new(MemorySource::from_parked(self.name, parked))),
+            Place::OffHeapBuffer(parked) => Ok(Rc::new(MemorySource::from_parked(self.name, parked))),
             #[cfg(target_arch = "wasm32")]
             Place::Blob(pieces) => Ok(Rc::new(pieces.finish(self.name)?)),
         }
@@ -79,7 +83,7 @@ mod blob {
 
     use crate::checkpoint::source::{ByteSource, check_range};
     use crate::error::{Error, Pending, Result};
-    use crate::parked::release;
+    use crate::platform::off_heap::release;
 
     /// The pieces of a Blob in the making.
     #[derive(Default)]

@@ -151,7 +151,7 @@ fn parse_header(json: &[u8], data: u64) -> Result<Vec<(String, HeaderEntry)>, St
 mod tests {
     use super::*;
     use crate::checkpoint::source::MemorySource;
-    use crate::parked::Meter;
+    use crate::platform::off_heap::Meter;
     use safetensors::SafeTensors;
 
     fn file(json: &str, data: usize) -> Vec<u8> {

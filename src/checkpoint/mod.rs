@@ -4,9 +4,11 @@
 //! not know what a tensor is for, nor anything of compute.
 
 pub mod config;
+pub mod content_hash;
 pub mod fresh;
 pub mod header;
 pub mod kind;
+pub mod read;
 pub mod source;
 pub mod write;
 
@@ -16,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use config::Config;
+use content_hash::hex;
 use header::{Header, read_header};
 use source::{Source, read_small};
 
@@ -56,7 +59,9 @@ pub struct Checkpoint {
     pub tokenizer: Option<Vec<u8>>,
     /// What an export copies: everything at the top of the folder but weights, index, configuration and README.
     pub companions: Vec<Source>,
-    /// SHA-256 over `config.json`, the headers, the lengths and samples of the weights: tells models apart without reading them whole.
+    /// SHA-256 over `config.json`, the headers, the lengths and samples of the weights: tells models
+    /// apart without reading them whole. Recipes name their model by it. This is version 1, whose
+    /// fingerprints are bare hexadecimal digits; a later one begins with its number and a colon.
     pub fingerprint: String,
 }
 
@@ -97,7 +102,7 @@ impl Checkpoint {
             None => None,
         };
         let companions = files.iter().filter(|file| is_companion(file.name())).cloned().collect();
-        let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = hex(&digest.finalize());
         Ok(Self { config, tensors, tokenizer, companions, fingerprint })
     }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::rc::Rc;
 
 use crate::error::{Error, Pending, Result};
-use crate::parked::{Meter, Parked};
+use crate::platform::off_heap::{Meter, OffHeapBuffer};
 
 /// A named run of bytes that is read by range. It is never read whole unless it is small.
 pub trait ByteSource {
@@ -48,7 +48,7 @@ pub async fn read_small(source: &dyn ByteSource, limit: u64) -> Result<Vec<u8>> 
 #[derive(Debug)]
 pub struct MemorySource {
     name: String,
-    bytes: Parked,
+    bytes: OffHeapBuffer,
 }
 
 impl MemorySource {
@@ -57,13 +57,13 @@ impl MemorySource {
     /// # Errors
     /// [`Error::OutOfMemory`] when there is no room.
     pub fn new(name: impl Into<String>, bytes: &[u8], meter: &Meter) -> Result<Self> {
-        let parked = Parked::zeros(bytes.len(), meter)?;
+        let parked = OffHeapBuffer::zeros(bytes.len(), meter)?;
         parked.write(0, bytes);
         Ok(Self::from_parked(name, parked))
     }
 
     /// Takes bytes that are parked already.
-    pub fn from_parked(name: impl Into<String>, bytes: Parked) -> Self {
+    pub fn from_parked(name: impl Into<String>, bytes: OffHeapBuffer) -> Self {
         Self { name: name.into(), bytes }
     }
 }

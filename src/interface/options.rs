@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 #[cfg(target_arch = "wasm32")]
 use tsify::Tsify;
 
-use crate::merge::recipe::Recipe;
+use crate::evaluate::Fact;
+use crate::manifold::DiffusionMapOptions;
+use crate::merge::options::MergeOptions;
 
 /// A text, several texts whose windows are taken in turn, or token ids; exactly one of them.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -92,7 +94,18 @@ pub struct ManifoldOptions {
     pub power: Option<f64>,
 }
 
-/// How the likeness of layers is measured.
+impl From<&ManifoldOptions> for DiffusionMapOptions {
+    fn from(options: &ManifoldOptions) -> Self {
+        let default = Self::default();
+        Self {
+            dimensions: options.dimensions.unwrap_or(default.dimensions),
+            sigma: options.sigma.or(default.sigma),
+            power: options.power.unwrap_or(default.power),
+        }
+    }
+}
+
+/// How the similarity of layers is measured.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(Tsify))]
 pub struct SimilarityOptions {
@@ -103,95 +116,6 @@ pub struct SimilarityOptions {
     /// mean and, beside it, the deviation.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub seeds: Option<usize>,
-}
-
-/// The weight of the front layer in an average.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub enum AlphaOption {
-    /// A fixed weight, 0 to 1.
-    Fixed(f64),
-    /// `"similarity"`: the pair's NPIB similarity on the current model. `"published"`: the published code's sigmoid.
-    /// `"search"`: of 0, 1/4, 1/2, 3/4 and 1, the one of least loss on the calibration text.
-    Word(String),
-}
-
-/// Which ends may neither go nor change.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct ProtectOption {
-    /// The first block.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub first: Option<bool>,
-    /// The last block.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub last: Option<bool>,
-}
-
-/// How to merge.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct MergeOptions {
-    /// A recipe to replay; everything else is ignored then.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub recipe: Option<Recipe>,
-    /// A named method; the choices below override its own.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub preset: Option<String>,
-    /// How many layers go. Default 1; with `manual`, the number of pairs.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub remove: Option<usize>,
-    /// `"tail"`, `"similarity"` (default), `"block-influence"`, `"window"`, `"loss"` or `"manual"`.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub selection: Option<String>,
-    /// With `manual`: `[keep, gone][]` in original indices, applied in order.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub pairs: Option<Vec<(usize, usize)>>,
-    /// With `similarity` and `loss`, and for an alpha of `"similarity"` or `"published"`: how alike two layers are is measured by `"npib"` (default),
-    /// `"npib-knn"`, `"cosine"`, `"angular"` (as 1 - distance) or `"cka"`.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub measure: Option<String>,
-    /// Measure similarities once, on the original model, and not anew after each step. Default false;
-    /// always where `loss` tries merges that are fitted anew at the end (`"refit"`).
-    #[serde(rename = "oneShot")]
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub one_shot: Option<bool>,
-    /// What the survivor becomes: `"average"` (default); `"drop"`, itself; `"difference"`, itself and what the others have beyond it (LaCo);
-    /// `"concatenate"`, the strongest neurons and heads of both (CoMe), or with the repair `"refit"` the neurons that the fit can least do without.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub combination: Option<String>,
-    /// `"similarity"` (default), `"published"`, `"search"` (least loss on the calibration text) or a number. With `window`, equal weights unless given.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub alpha: Option<AlphaOption>,
-    /// `"fold"` (default) or `"keep"`.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub norms: Option<String>,
-    /// `"none"` (default); `"scale"`: what is written behind the gap is divided by how much the stream grows over it (Prune&Comp); `"linear"`: the
-    /// surviving layer's MLP output is mapped, in closed form, to what the original model has behind the gap (ReplaceMe);
-    /// `"refit"`: when all layers are gone, what every block from the first gap on writes to the stream is fitted anew, front to back, in closed form, to the
-    /// original model's states, and what the neurons of concatenated blocks read; not for families with a norm behind those projections, nor for more than 4,096 neurons.
-    /// Beside a `recipe`, the content of its `repair.safetensors`.
-    #[cfg_attr(
-        target_arch = "wasm32",
-        tsify(optional, type = "\"none\" | \"scale\" | \"linear\" | \"refit\" | Uint8Array")
-    )]
-    pub repair: Option<String>,
-    /// The matrices of a recipe's repairs, as a safetensors file.
-    #[serde(skip)]
-    pub repair_maps: Option<Vec<u8>>,
-    /// How strongly a repair is drawn to doing nothing. Default 0.3, more where the text has fewer than 10 rows per channel that is read.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub ridge: Option<f64>,
-    /// The share of calibration windows that decides whether a repair is accepted; 0 accepts always and fits on all. Default 0.2.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub holdout: Option<f64>,
-    /// With `loss`: how many of the most similar pairs are tried, at first where the repair is `"refit"`. Default 4.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub candidates: Option<usize>,
-    /// Default: both ends; the first for `tail`; none for `manual`.
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub protect: Option<ProtectOption>,
 }
 
 /// What to generate.
@@ -220,16 +144,6 @@ pub struct ChoiceOptions {
     /// The most questions, from the start. Default 20.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub limit: Option<usize>,
-}
-
-/// A fact with its end left out.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct Fact {
-    /// What the model reads: "The capital of France is".
-    pub prompt: String,
-    /// What comes next: " Paris"; its first token counts.
-    pub answer: String,
 }
 
 /// Facts to complete.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use tsify::Tsify;
 
 use super::LineupKey;
+use crate::evaluate::Loss;
 use crate::merge::recipe::Recipe;
+use crate::merge::tensors::TensorChange;
 
 /// A generated token.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,39 +58,7 @@ pub struct Summary {
     /// The proof of merging, a line for each new matrix or bias; absent for a model that was not merged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub tensors: Option<Vec<TensorChangeInfo>>,
-}
-
-/// A tensor that was merged.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct TensorChangeInfo {
-    /// Its name in the merged model.
-    pub name: String,
-    /// What it was made of, the block in whose place it stands among them.
-    pub parents: Vec<ParentInfo>,
-}
-
-/// A parent of a merged tensor.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct ParentInfo {
-    /// The original block.
-    pub layer: usize,
-    /// Its weight in the average.
-    pub weight: f64,
-    /// |new - parent| / |parent|, Frobenius norms, the parent with its norm folded in where norms are folded.
-    pub distance: f64,
-}
-
-/// How well a model predicts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct LossInfo {
-    /// Mean negative log-likelihood per prediction, nats.
-    pub nll: f64,
-    /// exp(nll).
-    pub perplexity: f64,
+    pub tensors: Option<Vec<TensorChange>>,
 }
 
 /// An evaluation of a model that was not merged.
@@ -113,60 +83,15 @@ pub struct Comparison {
     /// Number of predictions.
     pub tokens: usize,
     /// The model before.
-    pub dense: LossInfo,
+    pub dense: Loss,
     /// The model after.
-    pub merged: LossInfo,
+    pub merged: Loss,
     /// Mean KL(dense || merged), nats.
     pub kl: f64,
     /// Share of predictions whose most likely token is the same.
     pub top1_agreement: f64,
     /// What the user should know.
     pub warnings: Vec<String>,
-}
-
-/// How a model answers questions by letter. Never shown without the perplexity: a ruined model can be right by letter.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct ChoiceResult {
-    /// Number of questions.
-    pub questions: usize,
-    /// Share of questions whose right letter is the likeliest of the four. Guessing gives 0.25.
-    pub accuracy: f64,
-    /// Mean probability of the right letter among the four.
-    pub confidence: f64,
-    /// Perplexity on the text of the questions, mean over the questions of the loss per prediction.
-    pub perplexity: f64,
-    /// The letter that was chosen for each.
-    pub answers: Vec<String>,
-}
-
-/// Where the true token stands among all.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct ClozeFact {
-    /// What the model read.
-    pub prompt: String,
-    /// The text of the true token.
-    pub token: String,
-    /// 1 is the likeliest of the vocabulary.
-    pub rank: usize,
-    /// Its probability.
-    pub probability: f64,
-    /// The text of the likeliest token.
-    pub likeliest: String,
-}
-
-/// How a model completes facts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct ClozeResult {
-    /// Fact by fact.
-    pub facts: Vec<ClozeFact>,
-    /// Mean of 1 / rank.
-    pub mean_reciprocal_rank: f64,
-    /// Perplexity on the facts' text, mean over the facts of the loss per prediction.
-    pub perplexity: f64,
 }
 
 /// One method at one size with one seed.
@@ -204,35 +129,13 @@ pub struct LineupMeasure {
     /// Number of predictions.
     pub tokens: usize,
     /// The model before.
-    pub dense: LossInfo,
+    pub dense: Loss,
     /// The model after.
-    pub merged: LossInfo,
+    pub merged: Loss,
     /// Mean KL(dense || merged), nats.
     pub kl: f64,
     /// Share of predictions whose most likely token is the same.
     pub top1_agreement: f64,
-}
-
-/// What a calibration ran on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(Tsify))]
-pub struct CalibrationInfo {
-    /// Number of blocks.
-    pub layers: usize,
-    /// Token positions kept.
-    pub rows: usize,
-    /// Tokens that ran.
-    pub tokens: usize,
-    /// Windows that ran.
-    pub sequences: usize,
-    /// Tokens of each.
-    pub window: usize,
-    /// Positions left out at the start of each window.
-    pub skip: usize,
-    /// Seed of the draw of rows.
-    pub seed: u32,
-    /// What the user should know.
-    pub warnings: Vec<String>,
 }
 
 /// Memory in bytes.

@@ -138,7 +138,7 @@ fn names_the_layer_in_every_error() {
     ];
     for result in not_finite {
         assert!(
-            matches!(&result, Err(error @ Error::NotFinite { .. }) if error.to_string().contains("layer 7")),
+            matches!(&result, Err(error @ Error::Degenerate { .. }) if error.to_string().contains("layer 7")),
             "{result:?}"
         );
     }

@@ -2,11 +2,15 @@
 
 use serde::Serialize;
 
+use super::choices::{AlphaSource, Combination, Norms, Repair, Selection};
+use super::options::PresetOptions;
+use crate::error::{Error, Result};
+
 /// A named method.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct Preset {
-    /// What [`merge`](crate::session) options call it.
+    /// What the options of a merge call it.
     pub name: &'static str,
     /// Its name for people.
     pub title: &'static str,
@@ -16,28 +20,6 @@ pub struct Preset {
     pub note: &'static str,
     /// Its choices.
     pub options: PresetOptions,
-}
-
-/// The choices of a named method.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
-pub struct PresetOptions {
-    /// How layers are chosen.
-    pub selection: &'static str,
-    /// What the survivors become.
-    pub combination: &'static str,
-    /// Where alpha comes from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub alpha: Option<&'static str>,
-    /// What happens to norms.
-    pub norms: &'static str,
-    /// What is done about the gap.
-    pub repair: &'static str,
-    /// How many pairs `loss` tries.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub candidates: Option<usize>,
 }
 
 /// How many pairs this tool's own method tries at first.
@@ -51,11 +33,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2406.16330",
         note: "Again and again, the adjacent pair that shares the most information is averaged, with its similarity as the weight of the front layer.",
         options: PresetOptions {
-            selection: "similarity",
-            combination: "average",
-            alpha: Some("similarity"),
-            norms: "fold",
-            repair: "none",
+            selection: Selection::Similarity,
+            combination: Combination::Average,
+            alpha: Some(AlphaSource::Similarity),
+            norms: Norms::Fold,
+            repair: Repair::None,
             candidates: None,
         },
     },
@@ -65,11 +47,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "the code beside arXiv 2406.16330",
         note: "The published program writes the averages into a copy that never reaches the model, so in effect it drops the last layers.",
         options: PresetOptions {
-            selection: "tail",
-            combination: "drop",
+            selection: Selection::Tail,
+            combination: Combination::Drop,
             alpha: None,
-            norms: "fold",
-            repair: "none",
+            norms: Norms::Fold,
+            repair: Repair::None,
             candidates: None,
         },
     },
@@ -79,11 +61,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "the code beside arXiv 2406.16330",
         note: "The last pair is averaged again and again, with a weight of about 0.62 whatever the layers; norms and biases stay those of the front layer.",
         options: PresetOptions {
-            selection: "tail",
-            combination: "average",
-            alpha: Some("published"),
-            norms: "keep",
-            repair: "none",
+            selection: Selection::Tail,
+            combination: Combination::Average,
+            alpha: Some(AlphaSource::Published),
+            norms: Norms::Keep,
+            repair: Repair::None,
             candidates: None,
         },
     },
@@ -93,11 +75,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2403.03853",
         note: "The layers that turn the residual stream least are dropped.",
         options: PresetOptions {
-            selection: "block-influence",
-            combination: "drop",
+            selection: Selection::BlockInfluence,
+            combination: Combination::Drop,
             alpha: None,
-            norms: "fold",
-            repair: "none",
+            norms: Norms::Fold,
+            repair: Repair::None,
             candidates: None,
         },
     },
@@ -107,11 +89,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2403.17887",
         note: "The run of neighbouring layers over which the stream turns least is dropped as a whole.",
         options: PresetOptions {
-            selection: "window",
-            combination: "drop",
+            selection: Selection::Window,
+            combination: Combination::Drop,
             alpha: None,
-            norms: "fold",
-            repair: "none",
+            norms: Norms::Fold,
+            repair: Repair::None,
             candidates: None,
         },
     },
@@ -121,11 +103,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2505.02819",
         note: "The run of neighbouring layers over which the stream turns least is dropped, and the layer before it learns in closed form to do their work.",
         options: PresetOptions {
-            selection: "window",
-            combination: "drop",
+            selection: Selection::Window,
+            combination: Combination::Drop,
             alpha: None,
-            norms: "fold",
-            repair: "linear",
+            norms: Norms::Fold,
+            repair: Repair::Linear,
             candidates: None,
         },
     },
@@ -135,11 +117,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "method of this tool",
         note: "Of the most similar pairs, the one that costs the least on held-out text as one block, of the neurons of both that it can least do without, goes; at the end all blocks behind the first gap learn, in closed form, to do the work of those that are gone.",
         options: PresetOptions {
-            selection: "loss",
-            combination: "concatenate",
+            selection: Selection::Loss,
+            combination: Combination::Concatenate,
             alpha: None,
-            norms: "fold",
-            repair: "refit",
+            norms: Norms::Fold,
+            repair: Repair::Refit,
             candidates: Some(LOSS_GUIDED_CANDIDATES),
         },
     },
@@ -149,11 +131,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2402.09025",
         note: "Every layer is tried: the one whose loss hurts least on the calibration text is dropped, again and again.",
         options: PresetOptions {
-            selection: "loss",
-            combination: "drop",
+            selection: Selection::Loss,
+            combination: Combination::Drop,
             alpha: None,
-            norms: "fold",
-            repair: "none",
+            norms: Norms::Fold,
+            repair: Repair::None,
             candidates: Some(4096),
         },
     },
@@ -163,11 +145,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2402.11187",
         note: "What the layers of the flattest run have beyond the layer in front of them is added to it; norms stay those of the front layer.",
         options: PresetOptions {
-            selection: "window",
-            combination: "difference",
+            selection: Selection::Window,
+            combination: Combination::Difference,
             alpha: None,
-            norms: "keep",
-            repair: "none",
+            norms: Norms::Keep,
+            repair: Repair::None,
             candidates: None,
         },
     },
@@ -177,11 +159,11 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2507.18212",
         note: "The layers that turn the residual stream least are dropped, and what is written behind each gap is divided by how much the stream grows over it.",
         options: PresetOptions {
-            selection: "block-influence",
-            combination: "drop",
+            selection: Selection::BlockInfluence,
+            combination: Combination::Drop,
             alpha: None,
-            norms: "fold",
-            repair: "scale",
+            norms: Norms::Fold,
+            repair: Repair::Scale,
             candidates: None,
         },
     },
@@ -191,12 +173,25 @@ pub const PRESETS: [Preset; 11] = [
         source: "arXiv 2510.15304",
         note: "The last two layers become one of the same shape: the strongest neurons and head groups of both, by what they bring into the stream.",
         options: PresetOptions {
-            selection: "tail",
-            combination: "concatenate",
+            selection: Selection::Tail,
+            combination: Combination::Concatenate,
             alpha: None,
-            norms: "fold",
-            repair: "none",
+            norms: Norms::Fold,
+            repair: Repair::None,
             candidates: None,
         },
     },
 ];
+
+impl Preset {
+    /// The named method.
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] for a name that there is not.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+            let names = PRESETS.map(|preset| preset.name).join(", ");
+            Error::argument("preset", format!("{name:?} is not one of {names}"))
+        })
+    }
+}

@@ -5,9 +5,14 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::combine::Norms;
-use super::{Fitted, Join, Kept, RepairMap, Survivors};
+use super::choices::{AlphaSource, Combination, Norms, Protect, Repair, Selection};
+use super::combine::ChannelSelection;
+use super::state::{Fitted, Join, MergeState, RepairMap};
+use crate::calibration::Calibration;
+use crate::checkpoint::content_hash::hex;
 use crate::error::{Error, Result};
+use crate::similarity::Measure;
+use crate::tokens::digest;
 
 /// The format that this version writes.
 pub const FORMAT: &str = "mka-recipe/1";
@@ -28,27 +33,27 @@ pub struct Recipe {
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub preset: Option<String>,
     /// How the layers were chosen.
-    pub selection: String,
+    pub selection: Selection,
     /// The measure of similarity that pairs or weights were taken from; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub measure: Option<String>,
+    pub measure: Option<Measure>,
     /// Whether similarities were measured once, on the original model, and not anew after each step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub one_shot: bool,
-    /// What the survivors became: `"drop"`, `"average"`, `"difference"` or `"concatenate"`.
-    pub combination: String,
-    /// Where alpha came from: `"similarity"`, `"published"`, `"search"`, `"equal"` or `"fixed"`; absent unless blocks were averaged.
+    /// What the state became.
+    pub combination: Combination,
+    /// Where alpha came from; absent unless blocks were averaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
-    pub alpha: Option<String>,
-    /// `"fold"` or `"keep"`.
-    pub norms: String,
-    /// `"none"`, `"scale"`, `"linear"` or `"refit"`.
-    pub repair: String,
+    pub alpha: Option<AlphaSource>,
+    /// What happened to norms.
+    pub norms: Norms,
+    /// What was done about gaps.
+    pub repair: Repair,
     /// Whether the first and the last block were protected.
-    pub protect: RecipeProtect,
+    pub protect: Protect,
     /// What the measurements were made on; absent where none was needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
@@ -84,16 +89,6 @@ pub struct RecipeModel {
     pub fingerprint: String,
 }
 
-/// The ends that a recipe protects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
-pub struct RecipeProtect {
-    /// The first block.
-    pub first: bool,
-    /// The last block.
-    pub last: bool,
-}
-
 /// The calibration of a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,23 +108,39 @@ pub struct RecipeCalibration {
     pub seed: u64,
 }
 
+impl RecipeCalibration {
+    /// What a recipe says of a calibration.
+    pub fn of(calibration: &Calibration) -> Self {
+        let info = calibration.info();
+        Self {
+            ids_sha256: hex(&digest(calibration.sample.windows.iter().flatten())),
+            sequences: info.sequences,
+            window: info.window,
+            rows: info.rows,
+            skip: info.skip,
+            seed: info.seed.into(),
+        }
+    }
+}
+
 /// One merge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct RecipeStep {
     /// The block that stayed.
     pub keep: usize,
-    /// The block that went into it.
-    pub gone: usize,
-    /// keep = alpha keep + (1 - alpha) gone; 1 drops `gone`. Absent where the two were not averaged: concatenated where `kept` is there, otherwise
-    /// keep = keep + gone - the original block in the place of keep.
+    /// The block that was removed.
+    #[serde(rename = "gone")]
+    pub removed: usize,
+    /// keep = alpha keep + (1 - alpha) removed; 1 drops the block that was removed. Absent where the two were not averaged: concatenated where `kept` is there, otherwise
+    /// keep = keep + removed - the original block in the place of keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<f64>,
     /// Which neurons and heads of the two make the new block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "KeptText"))]
-    pub kept: Option<Kept>,
+    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "ChannelSelectionText"))]
+    pub kept: Option<ChannelSelection>,
     /// What the pair was chosen by: similarity, block influence, mean angular distance of the window, the loss after the merge (nats), or,
     /// where the model is fitted anew at the end, the KL divergence of a trial (nats).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,7 +165,7 @@ impl RecipeStep {
     pub fn join(&self) -> Join {
         match (self.alpha, &self.kept) {
             (Some(alpha), _) => Join::Average(alpha),
-            (None, Some(kept)) => Join::Concatenate(kept.clone()),
+            (None, Some(selection)) => Join::Concatenate(selection.clone()),
             (None, None) => Join::Difference,
         }
     }
@@ -170,49 +181,41 @@ pub struct Repairs {
 }
 
 impl Recipe {
-    /// The books after all steps and repairs.
+    /// The state after all steps and repairs.
     ///
     /// # Errors
     /// [`Error::BadArgument`] when a step is impossible, or repaired by a matrix that is not there.
-    pub fn survivors(&self, repairs: &Repairs) -> Result<Survivors> {
-        let mut survivors = Survivors::all(self.model.layers);
+    pub fn merge_state(&self, repairs: &Repairs) -> Result<MergeState> {
+        let mut state = MergeState::all(self.model.layers);
         let missing = |what: String| {
             let reason = format!("{what} is missing in the repair; pass repair.safetensors, or a calibration");
             Error::argument("repair", reason)
         };
         for (index, step) in self.steps.iter().enumerate() {
-            survivors.merge(step.keep, step.gone, &step.join())?;
+            state.merge(step.keep, step.removed, &step.join())?;
             if let Some(scale) = step.scale {
-                survivors.set_scale(survivors.index_of(step.keep)?, scale)?;
+                state.set_scale(state.index_of(step.keep)?, scale)?;
             }
             if step.ridge.is_some() {
                 let map = repairs.maps.get(&index).ok_or_else(|| missing(format!("the matrix T.{index}")))?;
-                survivors.set_repair(survivors.index_of(step.keep)?, Some(map.clone()));
+                state.set_repair(state.index_of(step.keep)?, Some(map.clone()));
             }
         }
         for refit in &self.refits {
-            let index = survivors.index_of(refit.layer)?;
+            let index = state.index_of(refit.layer)?;
             let all = |fitted: &&Vec<Rc<Fitted>>| {
                 Fitted::WRITE.iter().all(|role| fitted.iter().any(|fitted| fitted.role == *role))
             };
             let fitted = repairs.fitted.get(&refit.layer).filter(all);
             let fitted = fitted.ok_or_else(|| missing(format!("a projection of block {}", refit.layer)))?;
-            fitted.iter().for_each(|fitted| survivors.set_fitted(index, fitted.clone()));
+            fitted.iter().for_each(|fitted| state.set_fitted(index, fitted.clone()));
         }
-        Ok(survivors)
+        Ok(state)
     }
 
     /// Whether any gap was repaired.
     pub fn repairs(&self) -> bool {
         !self.refits.is_empty() || self.steps.iter().any(|step| step.ridge.is_some())
-    }
-
-    /// What happens to norms.
-    ///
-    /// # Errors
-    /// [`Error::BadArgument`] for a word that this version does not know.
-    pub fn norms(&self) -> Result<Norms> {
-        norms_from(&self.norms)
     }
 
     /// Fails unless this version can replay the recipe on a model of `layers` blocks.
@@ -224,10 +227,6 @@ impl Recipe {
         if self.format != FORMAT {
             return bad(format!("its format is {:?}, this version replays {FORMAT:?}", self.format));
         }
-        if !["none", "scale", "linear", "refit"].contains(&self.repair.as_str()) {
-            let known = "\"none\", \"scale\", \"linear\" and \"refit\"";
-            return bad(format!("its repair is {:?}, this version replays {known}", self.repair));
-        }
         if self.model.layers != layers {
             return bad(format!("it was made on {} layers, this model has {layers}", self.model.layers));
         }
@@ -235,17 +234,5 @@ impl Recipe {
             return bad("it has no steps".into());
         }
         Ok(())
-    }
-}
-
-/// The word of the programming interface for what happens to norms.
-///
-/// # Errors
-/// [`Error::BadArgument`] for another word.
-pub fn norms_from(word: &str) -> Result<Norms> {
-    match word {
-        "fold" => Ok(Norms::Fold),
-        "keep" => Ok(Norms::Keep),
-        other => Err(Error::argument("norms", format!("is {other:?}, expected \"fold\" or \"keep\""))),
     }
 }

@@ -1,14 +1,14 @@
-//! What a run will take, told beforehand: bytes and operations from the headers, rates from a short measurement.
+//! What a run will take, estimated up front: bytes and operations from the headers, rates from a short measurement.
 
-use super::Model;
-use super::model::DEFAULT_CALIBRATION;
-use super::plan::{DEFAULT_HOLDOUT, MOST_NEURONS, refits};
-use super::trials::{FIT_TOKENS, JUDGE_TOKENS, expected_trials};
+use super::model::{DEFAULT_CALIBRATION, Model};
 use crate::architecture::Description;
 use crate::error::{Error, Result};
 use crate::interface::{Estimate, EstimateOptions};
-use crate::merge::combine::seconds_per_value;
-use crate::merge::repair::seconds_per_flop;
+use crate::merge::plan::{DEFAULT_HOLDOUT, MOST_NEURONS, can_refit};
+use crate::merge::select::trials::expected_trials;
+use crate::merge::select::validation::{FIT_TOKENS, VALIDATION_TOKENS};
+use crate::merge::tensors::seconds_per_value;
+use crate::regression::seconds_per_flop;
 use crate::task::Task;
 use crate::transformer::windows_per_chunk;
 
@@ -112,16 +112,16 @@ fn solution([inputs, outputs]: [f64; 2]) -> f64 {
 
 /// Seconds of a merge by `loss-guided` calibrated on so many tokens, for 1, 2, ... layers removed; none where the model is merged another way then.
 ///
-/// Counts what [`super::trials`] and [`super::refitting`] do: how often a block runs, and what is fitted to what.
+/// Counts what [`crate::merge::select::trials`] and [`crate::merge::repair::refit`] do: how often a block runs, and what is fitted to what.
 fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
-    if refits(d).is_err() {
+    if can_refit(d).is_err() {
         return Vec::new();
     }
     let (layers, hidden) = (d.layers as f64, d.hidden as f64);
     let (heads, neurons) = ((d.heads * d.head_size) as f64, d.neurons() as f64);
     let both = (2.0 * neurons).min(MOST_NEURONS as f64);
     let fitted = (tokens * (1.0 - DEFAULT_HOLDOUT)).min(FIT_TOKENS as f64);
-    let judged = (tokens * DEFAULT_HOLDOUT).min(JUDGE_TOKENS as f64);
+    let judged = (tokens * DEFAULT_HOLDOUT).min(VALIDATION_TOKENS as f64);
     let judging = |blocks: f64| blocks * speeds.block(judged) + judged * speeds.head;
     // What neurons read: T for the back block of the pair, then for both.
     let reads = speeds.map([hidden, hidden], fitted);
@@ -145,23 +145,31 @@ fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::session::miniature::open;
+    use std::path::Path;
 
-    /// `loss_guided` seconds of a miniature.
-    fn told(miniature: &str) -> (usize, Vec<f64>) {
-        let model = open(miniature);
-        let options = EstimateOptions { sequences: Some(4), window: Some(16), rows: Some(16) };
-        let told = pollster::block_on(model.estimate(&options, &Task::silent())).unwrap();
-        (model.transformer.description.layers, told.loss_guided_seconds)
+    use super::*;
+    use crate::checkpoint::source::{DiskSource, Source};
+    use crate::session::Lab;
+
+    /// Layers of a miniature, and the estimated seconds of `loss-guided` on it.
+    fn estimate(miniature: &str) -> (usize, Vec<f64>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(miniature);
+        let is_needed = |file: &Source| ["config.json", "model.safetensors", "tokenizer.json"].contains(&file.name());
+        let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
+        pollster::block_on(async {
+            let model = Lab::create("cpu").await.unwrap().open(&files, &Task::silent()).await.unwrap();
+            let options = EstimateOptions { sequences: Some(4), window: Some(16), rows: Some(16) };
+            let estimate = model.estimate(&options, &Task::silent()).await.unwrap();
+            (model.transformer.description.layers, estimate.loss_guided_seconds)
+        })
     }
 
     #[test]
-    fn the_own_method_is_told_for_each_number_of_layers_where_it_can_be_followed() {
-        let (layers, seconds) = told("llama");
+    fn the_own_method_is_estimated_for_each_number_of_layers_where_blocks_can_be_fitted() {
+        let (layers, seconds) = estimate("llama");
         assert_eq!(seconds.len(), layers - 1);
         assert!(seconds.iter().all(|seconds| seconds.is_finite() && *seconds > 0.0), "{seconds:?}");
         // A norm between the projections and the stream.
-        assert!(told("gemma2").1.is_empty());
+        assert!(estimate("gemma2").1.is_empty());
     }
 }

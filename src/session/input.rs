@@ -3,9 +3,8 @@
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 
-use super::Model;
+use super::model::Model;
 use crate::error::{Error, Result};
 use crate::interface::Input;
 use crate::tokens;
@@ -19,13 +18,6 @@ pub struct Windows {
     pub windows: Vec<Vec<u32>>,
     /// Sentences for the user.
     pub warnings: Vec<String>,
-}
-
-/// SHA-256 over token ids as little-endian u32.
-pub fn digest<'a>(ids: impl IntoIterator<Item = &'a u32>) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    ids.into_iter().for_each(|id| digest.update(id.to_le_bytes()));
-    digest.finalize().into()
 }
 
 impl Model {
@@ -61,7 +53,7 @@ impl Model {
             windows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
             windows.truncate(sequences);
         }
-        self.check_ids(windows.iter().flatten())?;
+        tokens::check_ids(windows.iter().flatten(), self.transformer.description.vocabulary)?;
         let mut warnings = Vec::new();
         if windows.len() < sequences {
             warnings.push(format!("The text fills {} windows of {window} tokens, not {sequences}.", windows.len()));
@@ -86,13 +78,6 @@ impl Model {
             (None, None, None) => Err(Error::argument("text", "neither a text nor ids were given")),
             _ => Err(Error::argument("text", "give a text or ids, not both")),
         }
-    }
-
-    pub(super) fn check_ids<'a>(&self, mut ids: impl Iterator<Item = &'a u32>) -> Result<()> {
-        let vocabulary = self.transformer.description.vocabulary;
-        let beyond = ids.find(|id| **id as usize >= vocabulary);
-        beyond
-            .map_or(Ok(()), |id| Err(Error::argument("ids", format!("{id} is outside the vocabulary of {vocabulary}"))))
     }
 
     pub(super) fn tokenizer(&self) -> Result<&tokens::Tokenizer> {

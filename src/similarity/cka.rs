@@ -4,8 +4,8 @@
 //! norms of AA' and BB', and that form is taken always: the Gram matrix is computed once per layer, and a pair then
 //! costs rows^2/2 multiplications instead of rows columns^2.
 
+use super::columns::same_size;
 use super::cosine::dot;
-use super::same_size;
 use crate::error::{Error, Result};
 use crate::manifold::{CentredGram, at_once};
 
@@ -22,7 +22,7 @@ impl Gram {
     /// Of activations `[rows, columns]`, row-major; `what` names the layer in errors.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for a value that is not finite or where all rows are the same; [`Error::BadArgument`] where
+    /// [`Error::Degenerate`] for a value that is not finite or where all rows are the same; [`Error::BadArgument`] where
     /// the sizes do not fit or there are more than [`MOST_ROWS`](crate::manifold::MOST_ROWS) rows.
     pub fn new(values: &[f32], rows: usize, columns: usize, what: &str) -> Result<Self> {
         at_once(Self::new_pausing(values, rows, columns, what, async || Ok(())))
@@ -44,7 +44,7 @@ impl Gram {
             squares += diagonal * diagonal + 2.0 * beside.iter().map(|value| value * value).sum::<f64>();
         }
         if squares == 0.0 {
-            return Err(Error::NotFinite { what: what.into(), found: "all its rows are the same".into() });
+            return Err(Error::Degenerate { what: what.into(), found: "all its rows are the same".into() });
         }
         let scale = squares.sqrt().recip();
         let mut values = Vec::with_capacity(rows * (rows + 1) / 2);
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn refuses_what_cannot_be_compared() -> Result<()> {
         let same = Gram::new(&[0.1; 12], 6, 2, "layer 2");
-        assert!(matches!(&same, Err(Error::NotFinite { what, .. }) if what == "layer 2"));
+        assert!(matches!(&same, Err(Error::Degenerate { what, .. }) if what == "layer 2"));
         let (a, b) = (Gram::new(&[1.0, 2.0], 2, 1, "a")?, Gram::new(&[1.0, 2.0, 4.0], 3, 1, "b")?);
         assert!(matches!(similarity(&a, &b), Err(Error::BadArgument { .. })));
         Ok(())

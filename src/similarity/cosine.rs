@@ -3,7 +3,7 @@
 //! Cosine and angular distance are what PruneMe (arXiv 2403.17887) looks at, block influence is ShortGPT's (arXiv
 //! 2403.03853). Two layers are needed at a time, never more.
 
-use super::same_size;
+use super::columns::same_size;
 use crate::error::{Error, Result};
 use crate::manifold::check_activations;
 
@@ -21,13 +21,13 @@ impl<'a> Rows<'a> {
     /// Of `values` `[rows, columns]`, row-major; `what` names the layer in errors.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for a value that is not finite or a row of length 0; [`Error::BadArgument`] where the sizes
+    /// [`Error::Degenerate`] for a value that is not finite or a row of length 0; [`Error::BadArgument`] where the sizes
     /// do not fit.
     pub fn new(values: &'a [f32], rows: usize, columns: usize, what: &str) -> Result<Self> {
         check_activations(values, rows, columns, what)?;
         let lengths: Vec<f64> = values.chunks_exact(columns).map(|row| dot(row, row).sqrt()).collect();
         if let Some(row) = lengths.iter().position(|&length| length == 0.0) {
-            return Err(Error::NotFinite {
+            return Err(Error::Degenerate {
                 what: what.into(),
                 found: format!("row {row} is all 0 and has no direction"),
             });
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn refuses_rows_without_direction_and_unequal_sizes() -> Result<()> {
         let zero = Rows::new(&[1.0, 2.0, 0.0, 0.0], 2, 2, "layer 4");
-        assert!(matches!(&zero, Err(error @ Error::NotFinite { .. }) if error.to_string().contains("layer 4: row 1")));
+        assert!(matches!(&zero, Err(error @ Error::Degenerate { .. }) if error.to_string().contains("layer 4: row 1")));
         assert!(matches!(Rows::new(&[1.0; 3], 2, 2, "x"), Err(Error::BadArgument { .. })));
         let (a, b) = (Rows::new(&[1.0; 4], 2, 2, "a")?, Rows::new(&[1.0; 4], 1, 4, "b")?);
         assert!(matches!(similarity(&a, &b), Err(Error::BadArgument { .. })));

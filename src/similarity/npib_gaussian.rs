@@ -9,7 +9,7 @@
 use faer::{Mat, Side};
 use statrs::function::erf::erfc_inv;
 
-use super::{same_size, standardised_columns};
+use super::columns::{same_size, standardised_columns};
 use crate::error::{Error, Result};
 use crate::manifold::{DiffusionMap, dot};
 
@@ -33,7 +33,7 @@ impl Scores {
     /// From a diffusion map; `what` names the layer in errors.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for a column without variance.
+    /// [`Error::Degenerate`] for a column without variance.
     pub fn new(map: &DiffusionMap, what: &str) -> Result<Self> {
         let &DiffusionMap { rows, dimensions, .. } = map;
         let columns = standardised_columns(map, what, to_normal_scores)?;
@@ -102,7 +102,7 @@ fn cross_covariance(a: &[f64], b: &[f64], rows: usize, m: usize) -> Vec<f64> {
 /// The logarithm of the determinant of a positive definite matrix, given by its lower triangle.
 fn log_determinant(size: usize, entry: impl Fn(usize, usize) -> f64) -> Result<f64> {
     let lower = Mat::from_fn(size, size, |row, column| if column <= row { entry(row, column) } else { 0.0 });
-    let factor = lower.llt(Side::Lower).map_err(|_| Error::NotFinite {
+    let factor = lower.llt(Side::Lower).map_err(|_| Error::Degenerate {
         what: "similarity".into(),
         found: "the covariance of two embeddings is not positive definite".into(),
     })?;
@@ -185,7 +185,7 @@ mod tests {
     fn refuses_what_cannot_be_compared() -> Result<()> {
         let mut random = Normal::new(4);
         let flat = Scores::new(&map_of(vec![0.25; 40], 2), "layer 5");
-        assert!(matches!(&flat, Err(Error::NotFinite { what, .. }) if what == "layer 5"), "{flat:?}");
+        assert!(matches!(&flat, Err(Error::Degenerate { what, .. }) if what == "layer 5"), "{flat:?}");
         let a = Scores::new(&map_of(random.vector(40), 2), "a")?;
         let b = Scores::new(&map_of(random.vector(40), 4), "b")?;
         assert!(matches!(information(&a, &b), Err(Error::BadArgument { .. })));

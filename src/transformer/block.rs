@@ -1,11 +1,11 @@
 //! One decoder block on an engine: attention and MLP as its description says, in slices short enough to be cancelled between.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use super::weights::WeightStore;
 use crate::architecture::{Description, LayerOptions, NormKind, Role};
 use crate::checkpoint::Checkpoint;
+use crate::compute::sliced::product;
 use crate::compute::{Attention, Compute, Matrix, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
@@ -184,9 +184,9 @@ impl Block {
     ///
     /// # Errors
     /// As [`Block::run`].
-    pub async fn run_told(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Tensor> {
+    pub async fn run_traced(&self, pass: &Pass<'_>, x: &mut Tensor, positions: Positions) -> Result<Tensor> {
         let [_, _, added] = self.compute(pass, x, positions, None).await?;
-        let stream = pass.engine.unpark(x)?;
+        let stream = pass.engine.copy_to_engine(x)?;
         pass.engine.add(x, 1.0, &added)?;
         Ok(stream)
     }
@@ -274,7 +274,7 @@ impl Block {
         cache: Option<&mut LayerCache>,
     ) -> Result<Tensor> {
         let (engine, d) = (pass.engine, pass.description);
-        let normed = self.read_by(pass, Role::Query, x)?;
+        let normed = self.input_of(pass, Role::Query, x)?;
         let input = normed.as_ref().unwrap_or(x);
         let mut q = self.normed(pass, Role::QueryNorm, self.project(pass, Role::Query, input).await?)?;
         let mut k = self.normed(pass, Role::KeyNorm, self.project(pass, Role::Key, input).await?)?;
@@ -296,7 +296,7 @@ impl Block {
     /// The inner activations of the MLP `[n, neurons]` on the stream x.
     pub async fn inner(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
         let (engine, d) = (pass.engine, pass.description);
-        let normed = self.read_by(pass, Role::Up, x)?;
+        let normed = self.input_of(pass, Role::Up, x)?;
         let input = normed.as_ref().unwrap_or(x);
         let up = self.project(pass, Role::Up, input).await?;
         match self.linears.iter().any(|(role, _)| *role == Role::Gate) {
@@ -317,7 +317,7 @@ impl Block {
     ///
     /// # Errors
     /// What the engine fails with.
-    pub fn read_by(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Option<Tensor>> {
+    pub fn input_of(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Option<Tensor>> {
         let projection = pass.description.projections.iter().find(|p| p.role == role).ok_or_else(|| missing(role))?;
         let Some(norm) = projection.reads else {
             return Ok(None);
@@ -355,7 +355,7 @@ impl Block {
         let slice = ((pass.engine.info().slice_flops / head_flops.max(1.0)) as usize).clamp(1, d.kv_heads);
         for first in (0..d.kv_heads).step_by(slice) {
             pass.engine.attention(q, k, v, &shape, first..(first + slice).min(d.kv_heads), &mut out)?;
-            pass.engine.pace().await?;
+            pass.engine.yield_now().await?;
             pass.task.check()?;
         }
         Ok(out)
@@ -369,41 +369,4 @@ impl Block {
 
 fn missing(role: Role) -> Error {
     Error::MissingTensor { tensor: format!("{role:?} of a block") }
-}
-
-/// `x w^T + bias`.
-///
-/// # Errors
-/// [`Error::Cancelled`], or what the engine fails with.
-pub async fn product(
-    engine: &dyn Compute,
-    task: &Task,
-    x: &Tensor,
-    w: &Matrix,
-    bias: Option<&Tensor>,
-) -> Result<Tensor> {
-    product_rows(engine, task, x, w, 0..w.rows, bias).await
-}
-
-/// `x w^T + bias` for some rows of w, in slices with a breath after each; the columns of the others are 0.
-///
-/// # Errors
-/// [`Error::Cancelled`], or what the engine fails with.
-pub async fn product_rows(
-    engine: &dyn Compute,
-    task: &Task,
-    x: &Tensor,
-    w: &Matrix,
-    rows: Range<usize>,
-    bias: Option<&Tensor>,
-) -> Result<Tensor> {
-    let mut out = engine.zeros(x.rows, w.rows)?;
-    let row_flops = 2.0 * x.rows as f64 * w.columns as f64;
-    let slice = ((engine.info().slice_flops / row_flops.max(1.0)) as usize).max(1);
-    for first in rows.clone().step_by(slice) {
-        engine.matmul(x, w, first..(first + slice).min(rows.end), bias, &mut out)?;
-        engine.pace().await?;
-        task.check()?;
-    }
-    Ok(out)
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::block::product;
+use super::model::Transformer;
 use super::stream::{Chunk, Stream, windows_per_chunk};
-use super::{Transformer, read_values};
-use crate::architecture::{Learned, Narrow, readable_dtype};
+use crate::architecture::{Learned, Narrow};
+use crate::checkpoint::read::{read_values, readable_dtype};
 use crate::compute::Tensor;
+use crate::compute::sliced::product;
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -26,8 +27,8 @@ impl Transformer {
         let mut chunks = Vec::new();
         for group in windows.chunks(windows_per_chunk(self.engine.as_ref(), window)) {
             let states = self.embed_rows(&group.concat(), window, 0).await?;
-            chunks.push(Chunk { states: self.engine.park(states)?, sequences: group.len() });
-            self.engine.pace().await?;
+            chunks.push(Chunk { states: self.engine.offload(states)?, sequences: group.len() });
+            self.engine.yield_now().await?;
             task.check()?;
         }
         Ok(Stream { chunks, window })

@@ -4,8 +4,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::block::{LayerCache, Pass, Positions};
-use super::{Tensor, Transformer};
+use super::model::Transformer;
 use crate::architecture::rope::Rope;
+use crate::compute::Tensor;
 use crate::error::{Error, Result};
 use crate::task::Task;
 

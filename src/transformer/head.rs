@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use super::block::{Linear, NormWeights, product};
-use super::{Stream, Transformer};
+use super::block::{Linear, NormWeights};
+use super::model::Transformer;
+use super::stream::Stream;
 use crate::architecture::Narrow;
 use crate::compute::Tensor;
+use crate::compute::sliced::product;
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -19,7 +21,7 @@ impl Transformer {
     /// What reading and computing fail with.
     pub async fn normed(&self, stream: &Stream, chunk: usize) -> Result<Tensor> {
         let chunk = stream.chunk(chunk)?;
-        self.before_head(self.engine.unpark(&chunk.states)?).await
+        self.before_head(self.engine.copy_to_engine(&chunk.states)?).await
     }
 
     async fn before_head(&self, mut states: Tensor) -> Result<Tensor> {
@@ -103,7 +105,7 @@ impl Transformer {
         let mut stream = self.embed(&[ids.to_vec()], task).await?;
         let step = task.step("logits", self.description.layers, "blocks");
         self.forward(&mut stream, 0..self.description.layers, None, task, &step).await?;
-        let states = self.engine.unpark(&stream.chunks[0].states)?;
+        let states = self.engine.copy_to_engine(&stream.chunks[0].states)?;
         let last = self.engine.gather(&states, &[ids.len() as u32 - 1])?;
         self.logits(last, task).await
     }

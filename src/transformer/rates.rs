@@ -2,9 +2,9 @@
 
 use web_time::Instant;
 
-use super::Transformer;
-use super::block::product;
-use crate::architecture::readable_dtype;
+use super::model::Transformer;
+use crate::checkpoint::read::readable_dtype;
+use crate::compute::sliced::product;
 use crate::error::Result;
 use crate::task::Task;
 

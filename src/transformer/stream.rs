@@ -45,7 +45,7 @@ impl Stream {
             *index == 0 || rest.is_some()
         };
         let copy = |(_, chunk): (usize, &Chunk)| {
-            Ok(Chunk { states: engine.park(engine.unpark(&chunk.states)?)?, sequences: chunk.sequences })
+            Ok(Chunk { states: engine.offload(engine.copy_to_engine(&chunk.states)?)?, sequences: chunk.sequences })
         };
         let chunks = self.chunks.iter().enumerate().take_while(fits).map(copy).collect::<Result<_>>()?;
         Ok(Self { chunks, window: self.window })
@@ -57,7 +57,7 @@ impl Stream {
     /// What the engine's allocation fails with.
     pub fn set_states(&mut self, engine: &dyn Compute, chunk: usize, states: Tensor) -> Result<()> {
         if let Some(chunk) = self.chunks.get_mut(chunk) {
-            chunk.states = engine.park(states)?;
+            chunk.states = engine.offload(states)?;
         }
         Ok(())
     }
@@ -90,11 +90,13 @@ impl Stream {
     /// # Errors
     /// [`Error::BadArgument`] when there is no such chunk, or what the engine fails with.
     pub fn states(&self, engine: &dyn Compute, chunk: usize) -> Result<Tensor> {
-        engine.unpark(&self.chunk(chunk)?.states)
+        engine.copy_to_engine(&self.chunk(chunk)?.states)
     }
 
     pub(super) fn chunk(&self, index: usize) -> Result<&Chunk> {
-        self.chunks.get(index).ok_or_else(|| Error::argument("chunk", format!("{index} of {}", self.chunks.len())))
+        self.chunks
+            .get(index)
+            .ok_or_else(|| Error::internal(format!("chunk {index} of {} was asked for", self.chunks.len())))
     }
 
     /// Bytes that the states take.

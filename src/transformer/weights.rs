@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
-use crate::architecture::{Projection, readable_dtype};
+use crate::architecture::Projection;
 use crate::checkpoint::StoredTensor;
+use crate::checkpoint::read::{check_finite, read_values, readable_dtype};
 use crate::checkpoint::source::ByteSource;
 use crate::compute::{Compute, Matrix, Tensor};
-use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
 /// Weights are read in chunks of about this many bytes, so that no tensor is ever whole on the WebAssembly heap.
@@ -286,62 +286,9 @@ fn key_of(tensor: &StoredTensor, start: u64) -> Key {
     (Rc::as_ptr(&tensor.source).cast(), start)
 }
 
-/// Reads and decodes `length` bytes of a tensor, from byte `offset` of it on.
-///
-/// # Errors
-/// [`Error::NotFinite`] when a value is not finite, or what reading fails with.
-pub async fn read_values(name: &str, tensor: &StoredTensor, offset: u64, length: usize) -> Result<Vec<f32>> {
-    let dtype = readable_dtype(name, tensor)?;
-    let bytes = tensor.source.read(tensor.start + offset, length).await?;
-    check_finite(name, dtype, &bytes)?;
-    let mut values = vec![0.0; length / dtype.size()];
-    dtype.decode(&bytes, &mut values);
-    Ok(values)
-}
-
 /// Whether there is nothing but zeros. Without a way out in the middle, so that it runs at the speed of memory.
 fn all_zero(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let word = words.iter().fold(0, |any, word| any | u64::from_ne_bytes(*word));
     word == 0 && rest.iter().all(|byte| *byte == 0)
-}
-
-/// Fails when a value has all bits of its exponent set: an infinity or not a number.
-fn check_finite(name: &str, dtype: Dtype, bytes: &[u8]) -> Result<()> {
-    let any16 =
-        |mask: u16| bytes.as_chunks::<2>().0.iter().fold(false, |any, b| any | (u16::from_le_bytes(*b) & mask == mask));
-    let broken = match dtype {
-        Dtype::F32 => bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .fold(false, |any, b| any | (u32::from_le_bytes(*b) & 0x7f80_0000 == 0x7f80_0000)),
-        Dtype::F16 => any16(0x7c00),
-        Dtype::Bf16 => any16(0x7f80),
-    };
-    if broken {
-        return Err(Error::NotFinite {
-            what: format!("the tensor {name}"),
-            found: "it has values that are infinite or not a number".into(),
-        });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn infinities_and_nan_are_found_in_every_format() {
-        for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
-            for (value, fine) in
-                [(1.0e4, true), (-0.0, true), (f32::INFINITY, false), (f32::NEG_INFINITY, false), (f32::NAN, false)]
-            {
-                let mut bytes = Vec::new();
-                dtype.encode(&[1.0, 2.0, value, 3.0], &mut bytes);
-                assert_eq!(check_finite("w", dtype, &bytes).is_ok(), fine, "{value} as {dtype:?}");
-            }
-        }
-    }
 }

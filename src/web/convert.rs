@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
 
 use crate::error::Error;
-use crate::interface::{LineupOptions, MergeOptions};
+use crate::interface::LineupOptions;
+use crate::merge::options::MergeOptions;
 use crate::merge::recipe::Recipe;
 
 pub(super) fn narrow(values: &[f64]) -> Float32Array {
@@ -17,6 +18,11 @@ pub(super) fn narrow(values: &[f64]) -> Float32Array {
 /// Options that may be left out.
 pub(super) fn optional<T: DeserializeOwned + Default>(value: JsValue) -> Result<T, JsValue> {
     if value.is_undefined() || value.is_null() { Ok(T::default()) } else { options(value) }
+}
+
+/// A choice by its word.
+pub(super) fn choice<T: DeserializeOwned>(argument: &'static str, value: JsValue) -> Result<T, JsValue> {
+    serde_wasm_bindgen::from_value(value).map_err(|e| to_js_error(Error::argument(argument, e.to_string())))
 }
 
 /// Options of a merge, whose `repair` is a word or the bytes of a file.

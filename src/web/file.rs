@@ -11,7 +11,7 @@ use crate::checkpoint::fresh::BlobSource;
 use crate::checkpoint::source::{ByteSource, Source, check_range};
 use crate::checkpoint::write::{OutputFile, Segment};
 use crate::error::{Error, Pending, Result};
-use crate::parked::release;
+use crate::platform::off_heap::release;
 use crate::task::Task;
 
 /// New bytes leave the WebAssembly heap in pieces of at most this size.

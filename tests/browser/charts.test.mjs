@@ -6,12 +6,12 @@ import { sourceModule } from "./helpers.mjs";
 let svd, procrustes, misfit, align, lineage, pieces, sameShare, csv, group;
 
 before(async () => {
-  ({ svd } = await sourceModule("page/charts/svd.ts"));
-  ({ procrustes, misfit, align } = await sourceModule("page/charts/procrustes.ts"));
-  ({ lineage } = await sourceModule("page/charts/lineage.ts"));
-  ({ pieces, sameShare } = await sourceModule("page/charts/difference.ts"));
-  ({ csv } = await sourceModule("page/charts/table.ts"));
-  ({ group } = await sourceModule("page/charts/rows.ts"));
+  ({ svd } = await sourceModule("ui/charts/svd.ts"));
+  ({ procrustes, misfit, align } = await sourceModule("ui/charts/procrustes.ts"));
+  ({ lineage } = await sourceModule("ui/charts/lineage.ts"));
+  ({ pieces, sameShare } = await sourceModule("ui/charts/difference.ts"));
+  ({ csv } = await sourceModule("ui/charts/table.ts"));
+  ({ group } = await sourceModule("ui/charts/rows.ts"));
 });
 
 /** Numbers in [-1, 1) from a seed (mulberry32). */

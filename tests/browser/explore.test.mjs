@@ -1,14 +1,12 @@
-// What a visitor sees before anything runs, the pictures, and that what they show can be computed here.
+// What a visitor sees before anything runs, and the pictures. (That it can be computed: run-here.test.mjs.)
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, opened, runHere, watchedPage } from "./helpers.mjs";
+import { faults, opened, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
-const axe = await readFile(createRequire(new URL("../../www/package.json", import.meta.url)).resolve("axe-core/axe.min.js"), "utf8");
 let server, browser;
 
 before(async () => {
@@ -63,42 +61,6 @@ test("what the first visit loads is small", async () => {
   assert.ok(total < 400_000, `${total} bytes: ${own.join(", ")}`);
   const run = gzipSync(await readFile(`${DIST}/precomputed/demo.json`)).length;
   assert.ok(run < 200_000, `the run has ${run} bytes`);
-  await page.close();
-});
-
-test("the same run, computed here, gives the numbers of the file", async () => {
-  const { page, problems } = await openPage();
-  await runHere(page);
-  const said = await page.locator("#example").evaluate((strip) => strip.textContent.replace(/\s+/g, " "));
-  assert.equal(await page.locator("#agreement").getAttribute("data-agrees"), "true", said);
-  assert.equal(await page.locator(".differences li").count(), 10, said);
-  assert.match(said, /similarities of layers: (the same|differ by at most \d)/);
-  assert.match(said, /which layers were merged: the same/);
-  await page.locator("#map rect.pair").first().hover();
-  assert.match(await text(page, "#reading"), /\d ± \d/, "error bars");
-
-  // The sliders work on what is kept: no text runs through the model, and the page answers while the worker computes.
-  await page.evaluate(() => {
-    window.steps = [];
-    window.waits = [];
-    new MutationObserver(() => window.steps.push(document.querySelector(".status .doing").innerText)).observe(document.querySelector(".status"), { subtree: true, childList: true, characterData: true });
-    new PerformanceObserver((list) => window.waits.push(...list.getEntries().map(({ processingStart, processingEnd }) => processingEnd - processingStart))).observe({ type: "event", durationThreshold: 16 });
-  });
-  await page.locator("#seeds").fill("1");
-  await page.waitForFunction(() => !document.querySelector("#map rect.pair").getAttribute("aria-label").includes("±"));
-  await idle(page);
-  await page.evaluate(() => (window.steps = []));
-  const cell = await page.locator("#map rect.pair").first().getAttribute("aria-label");
-  const points = await page.locator("#manifold .points circle").first().getAttribute("cx");
-  for (const [slider, value] of [["dimensions", "3"], ["dimensions", "4"], ["sigma", "1"], ["power", "1"]]) await page.locator(`#${slider}`).fill(value);
-  await page.waitForFunction((before) => document.querySelector("#map rect.pair").getAttribute("aria-label") !== before, cell);
-  await idle(page);
-  assert.notEqual(await page.locator("#manifold .points circle").first().getAttribute("cx"), points);
-  const { steps, waits } = await page.evaluate(() => ({ steps, waits }));
-  assert.ok(steps.some((step) => /diffusion map/.test(step)));
-  assert.deepEqual(steps.filter((step) => /text through/.test(step)), []);
-  assert.ok(waits.every((wait) => wait < 100), `${waits.map(Math.round)} ms`);
-  assert.deepEqual(problems, []);
   await page.close();
 });
 
@@ -228,9 +190,7 @@ for (const [colorScheme, width] of [["light", 1400], ["dark", 360]]) {
     await page.locator(".groups button").first().click();
     await page.focus("#manifold circle[tabindex='0']");
     await page.waitForSelector("#cloud-table tbody tr");
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => window.axe.run());
-    assert.deepEqual(violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target}: ${failureSummary}`)), []);
+    assert.deepEqual(await faults(page, {}), []);
     const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     assert.ok(content <= window, `${content} of ${window} pixels`);
     await page.close();

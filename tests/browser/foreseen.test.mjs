@@ -21,11 +21,11 @@ test("the pairs that the slider foresees are those of a merge that measures once
   await page.click("#open-demo");
   await opened(page);
   await page.selectOption("#preset", "mka");
-  assert.equal(await page.locator("#foreseen").count(), 0, "nothing is measured yet");
+  assert.equal(await page.locator("#preview").count(), 0, "nothing is measured yet");
   await page.click("#run-calibrate");
   await page.waitForSelector("#map rect.pair");
   await idle(page);
-  const told = async () => [...(await page.locator("#foreseen").innerText()).matchAll(/(\d+) into (\d+) \((.+?)\)/g)].map(([, gone, keep]) => [Number(keep), Number(gone)]);
+  const told = async () => [...(await page.locator("#preview").innerText()).matchAll(/(\d+) into (\d+) \((.+?)\)/g)].map(([, gone, keep]) => [Number(keep), Number(gone)]);
   for (const count of [1, 5, 3]) {
     await page.locator("#remove").fill(String(count));
     assert.equal((await told()).length, count);
@@ -33,9 +33,9 @@ test("the pairs that the slider foresees are those of a merge that measures once
   }
   const pairs = await told();
   await page.locator("#merge summary", { hasText: "Choices" }).click();
-  await page.getByLabel("Measure likeness once, before anything is merged").check();
+  await page.getByLabel("Measure similarity once, before anything is merged").check();
   assert.deepEqual(await told(), pairs);
-  assert.doesNotMatch(await page.locator("#foreseen").innerText(), /anew/);
+  assert.doesNotMatch(await page.locator("#preview").innerText(), /anew/);
   await page.click("#run-merge");
   await page.waitForSelector("#steps li");
   await idle(page);

@@ -43,6 +43,28 @@ export async function opened(page) {
   await idle(page);
 }
 
+/** Whether all of a matrix is run, or what has found faults before: `cargo xtask test --all` and `cargo xtask test`. */
+export const ALL = process.env.MKA_TESTS === "all";
+
+/**
+ * Less text, and a method that tries nothing, for tests that need a merged model and not how it came about: the method that the
+ * page begins with tries a dozen merges and fits each. Call it when a model is open.
+ */
+export async function quickly(page) {
+  await page.selectOption("#preset", "mka");
+  for (const [part, sequences] of [["#calibrate", 4], ["#compare", 2]]) {
+    await page.locator(part).getByLabel("Sequences").fill(String(sequences));
+    await page.keyboard.press("Tab");
+  }
+}
+
+/** Merges, and waits until the result is measured and offered. */
+export async function merge(page) {
+  await page.click("#run-merge");
+  await page.waitForSelector("#files");
+  await idle(page);
+}
+
 /** Computes the example in this browser, and waits for it. */
 export async function runHere(page) {
   await page.click("#run-here");

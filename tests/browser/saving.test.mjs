@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, opened, unzip, watchedPage } from "./helpers.mjs";
+import { idle, merge, opened, quickly, unzip, watchedPage } from "./helpers.mjs";
 import { writeModel } from "./large.mjs";
 import { serve } from "./server.mjs";
 
@@ -68,10 +68,9 @@ beforeEach(async () => {
   await page.evaluate(() => enlarge());
   await page.click("#open-stories260k");
   await opened(page);
+  await quickly(page);
   await page.getByLabel("Measure the cost right after").uncheck();
-  await page.click("#run-merge");
-  await page.waitForSelector("#files");
-  await idle(page);
+  await merge(page);
 });
 
 afterEach(() => context.close());

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, opened, watchedPage } from "./helpers.mjs";
+import { merge, opened, quickly, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 const STEPS = ["activations", "distances", "kernel", "map", "information", "matrix", "merging", "failure", "repair", "evaluation"];
@@ -104,9 +104,8 @@ test("a link opens it at its step, beside a model that is open", async () => {
   await page.waitForSelector("#tour");
   await opened(page);
   assert.match(await page.innerText("#tour-title"), /Merging/);
-  await page.click("#run-merge");
-  await page.waitForSelector("#files");
-  await idle(page);
+  await quickly(page);
+  await merge(page);
   assert.equal(await page.locator("#tour").count(), 1);
   assert.deepEqual(problems, []);
   await page.close();

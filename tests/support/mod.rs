@@ -5,6 +5,8 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 pub mod oracle;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod recorded;
 
 use std::rc::Rc;
 

@@ -1,4 +1,5 @@
-// Puts the licences into the package while it is packed (`put`), and takes them away again (`remove`).
+// Puts the licences into the package while it is packed (`put`), and takes them away again
+// (`remove`).
 import { copyFileSync, rmSync } from "node:fs";
 
 for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) {

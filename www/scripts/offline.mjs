@@ -1,4 +1,5 @@
-// Writes dist/sw.js: the service worker, with the hash of every file of the build in front of it, so it comes after all else.
+// Writes dist/sw.js: the service worker, with the hash of every file of the build before its code,
+// so it is made after all else.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +19,7 @@ const files = readdirSync(dist, { recursive: true })
   .filter((name) => statSync(join(dist, name)).isFile() && !LEFT_OUT.test(name))
   .sort();
 
-// The page tells by its mark of which build it is. The mark is made from everything but itself.
+// A mark in the page names its build. It is made from everything but itself.
 const page = join(dist, "index.html");
 const bare = readFileSync(page, "utf8").replace(/<meta name="mka-build"[^>]*>\s*/, "");
 const hashes = files.map((name) => [name, sha256(name === "index.html" ? bare : readFileSync(join(dist, name)))]);

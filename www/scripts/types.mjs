@@ -1,4 +1,5 @@
-// Writes dist/mka.d.ts and dist/mka-lab.d.ts: the types of the interface and of the element, with those that come from Rust.
+// Writes dist/mka.d.ts and dist/mka-lab.d.ts: the types of the interface and of the element, with
+// those that come from Rust.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -11,7 +12,7 @@ const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.types.json"
 if (status !== 0) process.exit(status ?? 1);
 
 mkdirSync(join(types, "wasm"), { recursive: true });
-// The interface uses its data types, which come first, and none of the bindings behind them.
+// The interface uses the data types, which come first, and none of the bindings after them.
 const wasm = readFileSync(join(www, "src/wasm/mka_lab.d.ts"), "utf8");
 const data = wasm.slice(0, wasm.search(/\/\*\*(?:[^*]|\*(?!\/))*\*\/\s*export class /));
 writeFileSync(join(types, "wasm/mka_lab.d.ts"), data.replace(/^\/\* \w+int[^]*?\*\/\n/gm, "").trimStart());
@@ -21,13 +22,13 @@ for (const [name, module] of [["mka", "api/mka"], ["mka-lab", "element/mka-lab"]
   writeFileSync(join(www, `dist/${name}.d.ts`), `export * from "./types/${module}.js";\n`);
   finish(join(types, `${module}.d.ts`));
 }
-// What only the page's own modules say of each other is nobody else's business.
+// Types that only the page's own modules use are not published.
 for (const name of readdirSync(types, { recursive: true })) {
   const file = join(types, name);
   if (file.endsWith(".d.ts") && !used.has(file)) rmSync(file);
 }
 
-/** Writes a file's imports as programs want them that resolve modules as Node does, with endings; and those of what it imports. */
+/** Writes imports with endings, as Node resolves modules, in a file and in all that it imports. */
 function finish(file) {
   if (used.has(file) || !existsSync(file)) return;
   used.add(file);

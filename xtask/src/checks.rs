@@ -1,176 +1,102 @@
-//! `cargo xtask test`: the steps, in order, cheap failures first. Must not know how a tool is installed or the site built.
+//! `cargo xtask test`: which steps belong to which run, in order, cheap failures first. Must not know what a step does.
 
-use std::env;
-use std::fs;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::command::{cargo, command, npm, root, run, target_dir};
+use crate::command::target_dir;
+use crate::scope::Scope;
 use crate::settings::Settings;
-use crate::{site, system, tools};
-
-/// The files of tests/ that are made for the browser.
-const BROWSER_TESTS: &str = "wasm_*";
-/// A hanging browser test is ended after so many seconds; nothing else looks at the clock.
-const BROWSER_TEST_SECONDS: &str = "1200";
+use crate::site::Compiling;
+use crate::steps;
+use crate::times::Times;
 
 /// One thing that can fail on its own.
 struct Step {
     name: &'static str,
     about: &'static str,
-    run: fn(&Settings) -> Result<()>,
+    /// The smallest run that it belongs to.
+    from: Scope,
+    run: fn(&mut Run<'_>) -> Result<()>,
 }
 
-const STEPS: [Step; 10] = [
-    Step { name: "format", about: "cargo fmt changes nothing", run: format },
-    Step { name: "tools", about: "what is missing is installed", run: install },
-    Step { name: "clippy", about: "no warning, native code", run: clippy },
-    Step { name: "clippy-wasm", about: "no warning, code for the browser", run: clippy_wasm },
-    Step { name: "docs", about: "no warning in the documentation", run: docs },
-    Step { name: "native", about: "native tests, on a Vulkan driver too", run: native },
-    Step { name: "wasm", about: "wasm-bindgen tests in headless Chromium", run: wasm },
-    Step { name: "site", about: "the build: page, element, documentation", run: built_site },
-    Step { name: "wasm-pack", about: "wasm-pack builds the crate as well", run: wasm_pack },
-    Step { name: "end-to-end", about: "what was built, in Chromium; what it weighs", run: end_to_end },
+const fn step(name: &'static str, from: Scope, about: &'static str, run: fn(&mut Run<'_>) -> Result<()>) -> Step {
+    Step { name, about, from, run }
+}
+
+const STEPS: [Step; 13] = [
+    step("tools", Scope::Quick, "what is missing is installed", steps::tools),
+    step("format", Scope::Quick, "cargo fmt changes nothing", steps::format),
+    step("clippy", Scope::Quick, "no warning, native code", steps::clippy),
+    step("clippy-wasm", Scope::Quick, "no warning, code for the browser", steps::clippy_wasm),
+    step("docs", Scope::Gate, "no warning in the documentation of the code", steps::docs),
+    step("house", Scope::Quick, "tests of xtask: its own, and the rules of the source", steps::house),
+    step("native", Scope::Quick, "native tests, on a Vulkan driver too", steps::native),
+    step("wasm", Scope::Gate, "wasm-bindgen tests in headless Chromium", steps::wasm),
+    step("site", Scope::Gate, "the build: page, element, documentation", steps::site),
+    step("pages", Scope::Quick, "the types of the page, and what needs no browser", steps::pages),
+    step("end-to-end", Scope::Gate, "what was built, in Chromium; what it weighs", steps::end_to_end),
+    step("wasm-pack", Scope::All, "wasm-pack builds the crate as well", steps::wasm_pack),
+    step("dependencies", Scope::All, "none unused, none twice in the page", steps::dependencies),
 ];
 
-/// The steps' names and what they show, for the help text.
-pub fn steps() -> String {
-    STEPS.iter().map(|step| format!("    {:<12} {}\n", step.name, step.about)).collect()
+/// What the steps of one run share.
+pub struct Run<'a> {
+    pub settings: &'a Settings,
+    pub scope: Scope,
+    pub times: Times,
+    /// The crate is being compiled for the page while other steps run.
+    pub compiling: Option<Compiling>,
 }
 
-/// Runs all steps, or one, and stops at the first failure.
-pub fn test(settings: &Settings, only: Option<&str>) -> Result<()> {
-    let chosen: Vec<&Step> = STEPS.iter().filter(|step| only.is_none_or(|name| name == step.name)).collect();
+/// The steps' names, what they show and the smallest run that has them, for the help text.
+pub fn steps() -> String {
+    STEPS.iter().map(|step| format!("    {:<14} {:<6} {}\n", step.name, step.from.word(), step.about)).collect()
+}
+
+/// Runs the steps of the scope, or one, and stops at the first failure. What it took is left in the target folder.
+pub fn test(settings: &Settings, scope: Scope, only: Option<&str>) -> Result<()> {
+    let chosen: Vec<&Step> =
+        STEPS.iter().filter(|step| only.map_or(step.from <= scope, |name| name == step.name)).collect();
     if chosen.is_empty() {
         bail!("there is no step of that name; the steps are:\n{}", steps());
     }
-    let mut done: Vec<(&str, Duration)> = Vec::new();
+    let mut run = Run { settings, scope, times: Times::default(), compiling: None };
+    let has = |name| chosen.iter().any(|step| step.name == name);
     for (index, step) in chosen.iter().enumerate() {
+        // What is compiled for the page ends in minutes on one core, and tests in a browser take one: they go beside each other.
+        if step.name == "native" && has("wasm") && has("site") {
+            run.compiling = Some(Compiling::begin(settings)?);
+        }
         println!("\n== {}/{} {}: {}", index + 1, chosen.len(), step.name, step.about);
         let start = Instant::now();
-        let result = (step.run)(settings);
-        done.push((step.name, start.elapsed()));
+        let result = (step.run)(&mut run);
+        run.times.step(step.name, start.elapsed());
         if let Err(error) = result {
-            summary(&done);
-            return Err(
-                error.context(format!("step `{0}` failed; `cargo xtask test --only {0}` repeats it", step.name))
-            );
+            run.times.print();
+            let again = format!("step `{0}` failed; `cargo xtask test --only {0}` repeats it", step.name);
+            return Err(error.context(again));
         }
     }
-    summary(&done);
+    run.times.print();
+    if only.is_none() {
+        run.times.write(&target_dir().join(format!("durations-{}.json", scope.word())))?;
+    }
     println!("   all passed");
     Ok(())
 }
 
-fn summary(done: &[(&str, Duration)]) {
-    println!("\n== durations");
-    for (name, time) in done {
-        println!("   {name:<12} {:>7.1} s", time.as_secs_f64());
-    }
-    let sum: Duration = done.iter().map(|(_, time)| *time).sum();
-    println!("   {:<12} {:>7.1} s", "in all", sum.as_secs_f64());
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn format(_: &Settings) -> Result<()> {
-    run(&mut cargo(["fmt", "--all", "--check"])?)
-}
-
-fn install(settings: &Settings) -> Result<()> {
-    system::for_tests()?;
-    tools::for_build(settings)
-}
-
-fn clippy(_: &Settings) -> Result<()> {
-    run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?)
-}
-
-fn clippy_wasm(settings: &Settings) -> Result<()> {
-    let mut clippy = cargo([
-        "clippy",
-        "--package",
-        "mka-lab",
-        "--lib",
-        "--test",
-        BROWSER_TESTS,
-        "--target",
-        &settings.build.target,
-    ])?;
-    run(clippy.args(["--", "-D", "warnings"]))
-}
-
-/// Links to private items are fine: whoever reads these pages has the source.
-fn docs(_: &Settings) -> Result<()> {
-    run(cargo(["doc", "--workspace", "--no-deps"])?
-        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
-}
-
-/// xtask's own tests keep its profile, so that its dependencies are not compiled a second time.
-fn native(_: &Settings) -> Result<()> {
-    run(&mut cargo(["test", "--profile", "xtask", "--package", "xtask"])?)?;
-    let mut test = cargo(["test", "--package", "mka-lab"])?;
-    if env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // Mesa's drivers complain on every start without one, and then do without it.
-        test.env("XDG_RUNTIME_DIR", env::temp_dir());
-    }
-    run(&mut test)
-}
-
-/// Runs in the development profile: link-time optimisation of every test file would take longer than the tests.
-/// The browser's options are in webdriver.json.
-fn wasm(settings: &Settings) -> Result<()> {
-    let mut test =
-        cargo(["test", "--package", "mka-lab", "--target", &settings.build.target, "--test", BROWSER_TESTS])?;
-    run(system::with_browser(&mut test).env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TEST_SECONDS))
-}
-
-fn built_site(settings: &Settings) -> Result<()> {
-    site::build(settings)
-}
-
-/// Into a folder of its own: what the page uses is made by the step before.
-fn wasm_pack(settings: &Settings) -> Result<()> {
-    tools::wasm_pack(settings)?;
-    let out = target_dir().join("wasm-pack");
-    let build = &settings.build;
-    let mut pack = command("wasm-pack")?;
-    pack.args([
-        "build",
-        "--target",
-        &build.bindings,
-        "--mode",
-        "no-install",
-        "--out-name",
-        &build.out_name,
-        "--out-dir",
-    ]);
-    run(pack.arg(&out))?;
-    for name in [format!("{}.js", build.out_name), format!("{}_bg.wasm", build.out_name), "package.json".to_owned()] {
-        if fs::metadata(out.join(&name)).map_or(0, |data| data.len()) == 0 {
-            bail!("wasm-pack left no {name} in {}", out.display());
+    #[test]
+    fn each_step_has_a_name_of_its_own_and_each_scope_more_steps() {
+        let count = |scope| STEPS.iter().filter(|step| step.from <= scope).count();
+        assert!(count(Scope::Quick) < count(Scope::Gate) && count(Scope::Gate) < count(Scope::All));
+        assert_eq!(count(Scope::All), STEPS.len());
+        for (at, step) in STEPS.iter().enumerate() {
+            assert!(STEPS[..at].iter().all(|other| other.name != step.name), "{}", step.name);
         }
     }
-    Ok(())
-}
-
-fn end_to_end(settings: &Settings) -> Result<()> {
-    if !site::folder().join("index.html").is_file() {
-        bail!("www/dist is missing: `cargo xtask build` makes it");
-    }
-    let budget = settings.budget.first_load_gzip_bytes.to_string();
-    run(system::with_browser(&mut npm(["run", "--silent", "test"])?).env("MKA_FIRST_LOAD_BUDGET", budget))
-}
-
-/// `cargo xtask bench`: native benches, then the same figures in Chromium.
-pub fn bench(settings: &Settings) -> Result<()> {
-    system::for_tests()?;
-    site::build(settings)?;
-    run(&mut cargo(["bench", "--package", "mka-lab", "--benches"])?)?;
-    for script in ["bench.mjs", "memory.mjs"] {
-        let script: PathBuf = root().join("tests/browser").join(script);
-        run(system::with_browser(command("node")?.arg(&script))).context("the figures of the browser are missing")?;
-    }
-    Ok(())
 }

@@ -2,7 +2,8 @@
 //! Must not know which programs there are.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,21 +20,31 @@ pub fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
-/// Where `cargo install --root` puts the tools that this project had to install for itself.
+/// Where tools are kept that had to be installed, each in a folder that names its version: outside of the target folder, so
+/// that they outlive it, and beside nothing of the user's own.
 pub fn tools_dir() -> PathBuf {
-    target_dir().join("tools")
+    let named = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || env::home_dir().unwrap_or_else(env::temp_dir);
+    named("MKA_TOOLS").unwrap_or_else(|| {
+        let caches = match env::consts::OS {
+            "windows" => named("LOCALAPPDATA").unwrap_or_else(home),
+            "macos" => home().join("Library/Caches"),
+            _ => named("XDG_CACHE_HOME").unwrap_or_else(|| home().join(".cache")),
+        };
+        caches.join("mka-lab/tools")
+    })
 }
 
-/// The caller's PATH behind the project's own tools.
+/// The PATH of the caller after the folder of the workspace's own programs, of which `wasm-runner` is one.
 fn search_path() -> Result<OsString> {
     let inherited = env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(tools_dir().join("bin")).chain(env::split_paths(&inherited));
+    let folders = std::iter::once(target_dir().join("xtask")).chain(env::split_paths(&inherited));
     env::join_paths(folders).context("the PATH cannot be extended")
 }
 
 /// A command that will run in the repository's root, without what `cargo run` says about xtask itself: build
 /// scripts that look at those variables would run anew with every change of command.
-pub fn command(program: &str) -> Result<Command> {
+pub fn command(program: impl AsRef<OsStr>) -> Result<Command> {
     let mut command = Command::new(program);
     command.current_dir(root()).env("PATH", search_path()?);
     for (name, _) in env::vars_os() {
@@ -69,6 +80,35 @@ pub fn run(command: &mut Command) -> Result<()> {
         bail!("`{shown}` failed ({status})");
     }
     Ok(())
+}
+
+/// As `run`, and hands each line of the standard output over when it has been shown.
+pub fn run_reading(command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
+    let shown = show(command);
+    println!("   $ {shown}");
+    let start = || format!("cannot start `{shown}`");
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(start)?;
+    for line in BufReader::new(child.stdout.take().with_context(start)?).lines() {
+        let line = line.with_context(|| format!("`{shown}` prints what is no text"))?;
+        println!("{line}");
+        read(&line);
+    }
+    let status = child.wait().with_context(start)?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// As `run`, but its standard output is the result.
+pub fn run_output(command: &mut Command) -> Result<String> {
+    let shown = show(command);
+    println!("   $ {shown}");
+    let done = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start `{shown}`"))?;
+    if !done.status.success() {
+        bail!("`{shown}` failed ({})", done.status);
+    }
+    String::from_utf8(done.stdout).with_context(|| format!("`{shown}` prints what is no text"))
 }
 
 /// What the command prints on standard output; None when it cannot be started or fails.

@@ -1,5 +1,5 @@
-//! The tools of the build: looks for each and installs what is missing. What cargo has to install goes to
-//! `target/tools`, so nothing of the user's own is replaced. Must not know the order of the steps.
+//! The tools of the build: looks for each and installs what is missing, where nothing of the user's own is replaced.
+//! Must not know the order of the steps.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, command, npm, output, root, run, tools_dir};
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 const OLDEST_NODE: u32 = 20;
 /// A download over a slow line times out now and then; the next try goes on.
@@ -17,8 +17,23 @@ const TRIES: usize = 3;
 pub fn for_build(settings: &Settings) -> Result<()> {
     node()?;
     wasm_target(&settings.build.target)?;
-    wasm_bindgen()?;
     npm_packages()
+}
+
+/// rustfmt and clippy, which the smallest profile of rustup leaves out.
+pub fn for_lints() -> Result<()> {
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if output(&mut cargo([subcommand, "--version"])?).is_none() {
+            retry(|| run(command("rustup")?.args(["component", "add", component])))
+                .with_context(|| format!("{component} is missing and rustup could not add it"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The program that runs test files in Chromium, which cargo then finds on the PATH.
+pub fn test_runner() -> Result<()> {
+    run(&mut cargo(["build", "--profile", "xtask", "--package", "wasm-runner"])?)
 }
 
 /// Checks that Node is there and young enough.
@@ -42,23 +57,10 @@ fn wasm_target(target: &str) -> Result<()> {
         .with_context(|| format!("the Rust target {target} is missing and rustup could not add it"))
 }
 
-/// wasm-bindgen's command and its test runner; both have to match the library's version exactly.
-fn wasm_bindgen() -> Result<()> {
-    let version = settings::locked_version("wasm-bindgen")?;
-    if has_version("wasm-bindgen", &version)? && has_version("wasm-bindgen-test-runner", &version)? {
-        return Ok(());
-    }
-    // Without --locked: the versions that its own lock file names do not build with every later compiler.
-    install("wasm-bindgen-cli", &version, &[])
-}
-
 /// wasm-pack, which only a test needs, and which only calls others.
-pub fn wasm_pack(settings: &Settings) -> Result<()> {
-    let version = &settings.tools.wasm_pack;
-    if has_version("wasm-pack", version)? {
-        return Ok(());
-    }
-    install("wasm-pack", version, &["--locked", "--debug"])
+pub fn wasm_pack(settings: &Settings) -> Result<PathBuf> {
+    test_runner()?; // it looks for wasm-bindgen on the PATH
+    install("wasm-pack", &settings.tools.wasm_pack, &["--locked", "--debug"])
 }
 
 /// www/node_modules as www/package-lock.json wants it.
@@ -78,20 +80,16 @@ pub fn wasm_opt() -> PathBuf {
     root().join("www/node_modules/binaryen/bin/wasm-opt")
 }
 
-/// Whether the program answers `--version` with this version as its second word.
-fn has_version(program: &str, version: &str) -> Result<bool> {
-    let answer = output(command(program)?.arg("--version")).unwrap_or_default();
-    Ok(answer.split_whitespace().nth(1) == Some(version))
-}
-
-/// Compiles a program from crates.io. Little optimised: that halves the time it takes, and these programs have little to do.
-fn install(package: &str, version: &str, options: &[&str]) -> Result<()> {
-    println!("   {package} {version} is missing: compiling it into {}", tools_dir().display());
-    retry(|| {
-        let mut install = cargo(["install", package, "--version", version, "--force", "--root"])?;
-        install.arg(tools_dir()).args(options).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-        run(&mut install)
-    })
+/// A program from crates.io, compiled unless it is there in this version. Little optimised: that halves the time it takes, and
+/// these programs have little to do.
+fn install(package: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
+    let folder = tools_dir().join(format!("{package}-{version}"));
+    let program = folder.join("bin").join(format!("{package}{}", std::env::consts::EXE_SUFFIX));
+    if !program.is_file() {
+        println!("   {package} {version} is missing: compiling it into {}", folder.display());
+        retry(|| run(cargo(["install", package, "--version", version, "--root"])?.arg(&folder).args(options)))?;
+    }
+    Ok(program)
 }
 
 fn retry(mut action: impl FnMut() -> Result<()>) -> Result<()> {

@@ -3,7 +3,8 @@
 /// Number of partial sums of [`dot`]: four SIMD registers of four.
 const LANES: usize = 16;
 
-/// Sum of the products of two rows; the shorter length counts. Partial sums in a fixed order, so the same bits each time.
+/// Sum of the products of two rows; the shorter length counts. Partial sums in a fixed order, so
+/// the same bits each time.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
@@ -45,13 +46,16 @@ pub fn max(values: &[f32]) -> f32 {
     best.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// exp(x) within two units in the last place: x = n ln 2 + r, a polynomial in r, n into the exponent.
+/// exp(x) within two units in the last place: x = n ln 2 + r, a polynomial in r, n into the
+/// exponent.
 ///
-/// Argument reduction in two parts after Cody and Waite; the polynomial is the Taylor series of degree 7, whose remainder on
+/// Argument reduction in two parts after Cody and Waite; the polynomial is the Taylor series of
+/// degree 7, whose remainder on
 /// |r| <= ln 2 / 2 is below 6e-9. Saturates at x = -87 (1.6e-38) and x = 88 (1.7e38).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits.
+    // 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits.
+    const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = if x < -87.0 { -87.0 } else { x };
@@ -88,7 +92,8 @@ pub fn gelu(x: f32) -> f32 {
     0.5 * (x + x.abs()) - 0.5 * x.abs() * outside
 }
 
-/// x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), as x / (1 + exp(-2 u)), which is the same.
+/// x / 2 (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3), as x / (1 + exp(-2 u)), which is
+/// the same.
 #[inline(always)]
 pub fn gelu_tanh(x: f32) -> f32 {
     const TWICE: f32 = 2.0 * 0.797_884_6; // 2 sqrt(2 / pi)
@@ -101,7 +106,8 @@ pub fn relu(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
 }
 
-/// tanh(x) within a few units in the last place: the rational function of degrees 13 and 6 that Eigen has, on the range where tanh is not 1 in `f32`.
+/// tanh(x) within a few units in the last place: the rational function of degrees 13 and 6 that
+/// Eigen has, on the range where tanh is not 1 in `f32`.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     const END: f32 = 7.905_311;

@@ -1,9 +1,12 @@
-//! The CPU engine: one thread, `gemm` for products (in most browsers, `tiles` for large ones), SIMD by loops that the compiler vectorises. The oracle of the WebGPU engine.
+//! The CPU engine: one thread, `gemm` for products (in most browsers, `tiles` for large ones), SIMD
+//! by loops that the compiler vectorises. The oracle of the WebGPU engine.
 //!
-//! Matrices are parked outside the WebAssembly heap and enter it in slices of at most [`SLICE_BYTES`]; every operation runs at once.
+//! Matrices lie outside the WebAssembly heap and enter it in slices of at most [`SLICE_BYTES`];
+//! every operation runs at once.
 
 mod attention;
-pub mod gemm;
+mod gemm;
+mod layout;
 mod math;
 mod statistics;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -14,18 +17,21 @@ use std::ops::Range;
 
 use web_time::Instant;
 
-use super::{Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, Tensor, TensorStorage};
-use super::{check, shape_error, shapes};
+use super::operations::{Activation, Attention, Compute, EngineInfo};
+use super::shapes;
+use super::tensor::{Matrix, MatrixStorage, Tensor, TensorStorage, check, shape_error};
 use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
-use crate::parked::{Meter, Parked};
-use gemm::{Layout, gemm};
+use crate::platform::off_heap::{Meter, OffHeapBuffer};
+use gemm::gemm;
+use layout::Layout;
 
-/// The most bytes of a parked matrix that are on the heap at once, in the stored format.
+/// The most bytes of a matrix that are on the heap at once, in the stored format.
 const SLICE_BYTES: usize = 2 << 20;
-/// With at most so many rows of x a product is bound by reading the weights, and dot products beat `gemm`, which packs.
+/// With at most so many rows of x a product is bound by reading the weights, and dot products beat
+/// `gemm`, which packs.
 const FEW_ROWS: usize = 4;
-/// Milliseconds of work after which [`Compute::pace`] gives the event loop its turn.
+/// Milliseconds of work after which [`Compute::yield_now`] gives the event loop its turn.
 const TURN_MS: u128 = 30;
 
 /// The CPU engine.
@@ -73,22 +79,22 @@ impl Tensor {
     fn host(&self) -> Result<&[f32]> {
         match &self.storage {
             TensorStorage::Host(values) => Ok(values),
-            _ => Err(shape_error("the tensor is parked or belongs to another engine".into())),
+            _ => Err(shape_error("the tensor is offloaded or belongs to another engine".into())),
         }
     }
 
     fn host_mut(&mut self) -> Result<&mut [f32]> {
         match &mut self.storage {
             TensorStorage::Host(values) => Ok(values),
-            _ => Err(shape_error("the tensor is parked or belongs to another engine".into())),
+            _ => Err(shape_error("the tensor is offloaded or belongs to another engine".into())),
         }
     }
 }
 
 impl Matrix {
-    fn parked(&self) -> Result<&Parked> {
+    fn off_heap(&self) -> Result<&OffHeapBuffer> {
         match &self.storage {
-            MatrixStorage::Parked(bytes) => Ok(bytes),
+            MatrixStorage::OffHeap(bytes) => Ok(bytes),
             MatrixStorage::Device(_) => Err(shape_error("the matrix belongs to another engine".into())),
         }
     }
@@ -119,8 +125,8 @@ impl Compute for Cpu {
     }
 
     fn matrix(&self, rows: usize, columns: usize, dtype: Dtype) -> Result<Matrix> {
-        let bytes = Parked::zeros(rows * columns * dtype.size(), &self.meter)?;
-        Ok(Matrix { rows, columns, dtype, storage: MatrixStorage::Parked(bytes) })
+        let bytes = OffHeapBuffer::zeros(rows * columns * dtype.size(), &self.meter)?;
+        Ok(Matrix { rows, columns, dtype, storage: MatrixStorage::OffHeap(bytes) })
     }
 
     fn write_rows(&self, matrix: &mut Matrix, first_row: usize, bytes: &[u8]) -> Result<()> {
@@ -129,38 +135,38 @@ impl Compute for Cpu {
         check(whole, || {
             format!("{} bytes from row {first_row} on of [{}, {}]", bytes.len(), matrix.rows, matrix.columns)
         })?;
-        matrix.parked()?.write(first_row * row, bytes);
+        matrix.off_heap()?.write(first_row * row, bytes);
         Ok(())
     }
 
     fn read<'a>(&'a self, tensor: &'a Tensor) -> Pending<'a, Vec<f32>> {
         Box::pin(async move {
             match &tensor.storage {
-                TensorStorage::Parked(parked) => Ok(parked.to_f32()),
+                TensorStorage::OffHeap(values) => Ok(values.to_f32()),
                 _ => tensor.host().map(<[f32]>::to_vec),
             }
         })
     }
 
-    fn park(&self, mut tensor: Tensor) -> Result<Tensor> {
+    fn offload(&self, mut tensor: Tensor) -> Result<Tensor> {
         if let TensorStorage::Host(values) = &tensor.storage {
-            tensor.storage = TensorStorage::Parked(Parked::from_f32(values, &self.meter)?);
+            tensor.storage = TensorStorage::OffHeap(OffHeapBuffer::from_f32(values, &self.meter)?);
         }
         Ok(tensor)
     }
 
-    fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {
+    fn copy_to_engine(&self, tensor: &Tensor) -> Result<Tensor> {
         let values = match &tensor.storage {
-            TensorStorage::Parked(parked) => parked.to_f32(),
+            TensorStorage::OffHeap(values) => values.to_f32(),
             _ => tensor.host()?.to_vec(),
         };
         Ok(Tensor::from_host(tensor.rows, tensor.columns, values))
     }
 
-    fn pace(&self) -> Pending<'_, ()> {
+    fn yield_now(&self) -> Pending<'_, ()> {
         Box::pin(async move {
             if self.last_turn.get().elapsed().as_millis() >= TURN_MS {
-                turn::give().await;
+                event_loop::yield_now().await;
                 self.last_turn.set(Instant::now());
             }
             Ok(())
@@ -177,7 +183,7 @@ impl Compute for Cpu {
     ) -> Result<()> {
         shapes::matmul(x, w, &rows, bias, out)?;
         let (n, k, m) = (x.rows, w.columns, w.rows);
-        let (values, bytes) = (x.host()?, w.parked()?);
+        let (values, bytes) = (x.host()?, w.off_heap()?);
         let bias = bias.map(Tensor::host).transpose()?;
         let result = out.host_mut()?;
         let scratch = &mut *self.scratch.borrow_mut();
@@ -190,8 +196,11 @@ impl Compute for Cpu {
             bytes.read(first * w.row_bytes(), &mut scratch.bytes);
             w.dtype.decode(&scratch.bytes, &mut scratch.weights);
             if n <= FEW_ROWS {
-                for (i, row) in values.chunks_exact(k.max(1)).enumerate() {
-                    for (j, weights) in scratch.weights.chunks_exact(k.max(1)).enumerate() {
+                // By index and not by chunks, of which there are none where k is 0 and all sums
+                // are.
+                for i in 0..n {
+                    for j in 0..count {
+                        let (row, weights) = (&values[i * k..][..k], &scratch.weights[j * k..][..k]);
                         result[i * m + first + j] = math::dot(row, weights);
                     }
                 }
@@ -313,7 +322,7 @@ impl Compute for Cpu {
         Ok(())
     }
 
-    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+    fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
         shapes::per_row(x, factors.len())?;
         let (values, d) = (x.host()?, x.columns);
         let row = |(i, factor): (usize, &f32)| {
@@ -330,8 +339,8 @@ impl Compute for Cpu {
     }
 
     fn to_matrix(&self, x: &Tensor) -> Result<Matrix> {
-        let values = Parked::from_f32(x.host()?, &self.meter)?;
-        Ok(Matrix { rows: x.rows, columns: x.columns, dtype: Dtype::F32, storage: MatrixStorage::Parked(values) })
+        let values = OffHeapBuffer::from_f32(x.host()?, &self.meter)?;
+        Ok(Matrix { rows: x.rows, columns: x.columns, dtype: Dtype::F32, storage: MatrixStorage::OffHeap(values) })
     }
 
     fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor> {
@@ -367,13 +376,14 @@ impl Compute for Cpu {
     }
 }
 
-/// Gives the event loop its turn: a message to oneself, since timers are throttled. Natively there is nobody to give way to.
-mod turn {
+/// Yields to the event loop: a message to oneself, since timers are throttled. Natively there is no
+/// event loop.
+mod event_loop {
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) async fn give() {}
+    pub(super) async fn yield_now() {}
 
     #[cfg(target_arch = "wasm32")]
-    pub(super) async fn give() {
+    pub(super) async fn yield_now() {
         use wasm_bindgen::{JsCast, JsValue, closure::Closure};
         let Ok(channel) = web_sys::MessageChannel::new() else {
             return;

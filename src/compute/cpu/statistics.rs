@@ -1,9 +1,11 @@
-//! Running statistics of logits: what perplexity, KL and top-1 agreement need, without keeping the logits.
+//! Running statistics of logits: what perplexity, KL and top-1 agreement need, without keeping the
+//! logits.
 
 use super::math;
 use crate::compute::statistics::{BEST, COLUMNS, CROSS, MAX, SECOND, SUM, TARGET};
 
-/// Folds the tile `logits` `[n, columns]` (and `second`, of another model) of the vocabulary from `first` on into `state` `[n, COLUMNS]`.
+/// Folds the tile `logits` `[n, columns]` (and `second`, of another model) of the vocabulary from
+/// `first` on into `state` `[n, COLUMNS]`.
 pub fn fold(logits: &[f32], second: Option<&[f32]>, columns: usize, first: usize, targets: &[u32], state: &mut [f32]) {
     let mut weights = vec![0.0; columns];
     for (i, (state, target)) in state.chunks_exact_mut(COLUMNS).zip(targets).enumerate() {
@@ -21,7 +23,8 @@ pub fn fold(logits: &[f32], second: Option<&[f32]>, columns: usize, first: usize
     }
 }
 
-/// Updates MAX, SUM, TARGET and BEST of one model; leaves exp(logit - MAX) in `weights`; returns the factor by which older sums shrank.
+/// Updates MAX, SUM, TARGET and BEST of one model; leaves exp(logit - MAX) in `weights`; returns
+/// the factor by which older sums shrank.
 fn fold_one(row: &[f32], first: usize, target: Option<usize>, state: &mut [f32], weights: &mut [f32]) -> f32 {
     let best = math::max(row);
     let maximum = state[MAX].max(best);

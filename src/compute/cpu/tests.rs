@@ -153,7 +153,7 @@ fn a_soft_cap_is_a_tangent_of_its_cap() {
 }
 
 #[test]
-fn attention_sees_what_came_before_and_nothing_else() {
+fn attention_is_over_earlier_keys_only() {
     let engine = Cpu::default();
     for (heads, kv_heads, head_size, sequences, past, length, room, window, cap) in [
         (1, 1, 1, 1, 0, 1, 1, None, None),
@@ -185,9 +185,9 @@ fn attention_sees_what_came_before_and_nothing_else() {
                     let score = 0.37 * (0..head_size).map(product).sum::<f64>();
                     cap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
                 };
-                let behind = past + row % length + 1;
-                let first = window.map_or(0, |window: usize| behind.saturating_sub(window));
-                let weights: Vec<f64> = (first..behind).map(|j| score(j).exp()).collect();
+                let end = past + row % length + 1;
+                let first = window.map_or(0, |window: usize| end.saturating_sub(window));
+                let weights: Vec<f64> = (first..end).map(|j| score(j).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 expected.extend((0..head_size).map(|c| {
                     let value = |(j, w): (usize, &f64)| w * f64::from(v[key(first + j, c)]);
@@ -238,7 +238,7 @@ fn statistics_in_tiles_equal_those_of_whole_rows() {
 }
 
 #[test]
-fn rows_are_gathered_copied_parked_and_checked() {
+fn rows_are_gathered_copied_offloaded_and_checked() {
     let engine = Cpu::default();
     let x = engine.upload(3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
     assert_eq!(get(&engine, &engine.gather(&x, &[2, 0, 2]).unwrap()), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
@@ -247,9 +247,9 @@ fn rows_are_gathered_copied_parked_and_checked() {
     engine.copy_rows(&mut cache, 2, &x).unwrap();
     assert_eq!(get(&engine, &cache), [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     assert!(engine.copy_rows(&mut cache, 3, &x).is_err());
-    let parked = engine.park(x).unwrap();
+    let offloaded = engine.offload(x).unwrap();
     assert_eq!(engine.memory(), (24, 24));
-    let mut back = engine.unpark(&parked).unwrap();
+    let mut back = engine.copy_to_engine(&offloaded).unwrap();
     engine.add(&mut back, 1.0, &engine.upload(3, &[1.0; 6]).unwrap()).unwrap();
     assert_eq!(get(&engine, &back), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     engine.add(&mut cache, -2.0, &back).unwrap();
@@ -264,13 +264,13 @@ fn rows_are_gathered_copied_parked_and_checked() {
 fn rows_become_columns_over_their_norms() {
     let engine = Cpu::default();
     let x = engine.upload(3, &[3.0, 4.0, 0.0, 0.0, -5.0, 12.0]).unwrap();
-    let factors = engine.over_norms(&x, &[1.0, 0.0, 26.0]).unwrap();
+    let factors = engine.inverse_row_norms(&x, &[1.0, 0.0, 26.0]).unwrap();
     let found = get(&engine, &factors);
     assert!(found[0] == 0.2 && found[1].is_nan() && found[2] == 2.0, "{found:?}");
     assert_eq!(get(&engine, &engine.transpose(&x, None).unwrap()), [3.0, 0.0, -5.0, 4.0, 0.0, 12.0]);
     let weights = engine.upload(3, &[2.0, 1.0, -1.0]).unwrap();
     assert_eq!(get(&engine, &engine.transpose(&x, Some(&weights)).unwrap()), [6.0, 0.0, 5.0, 8.0, 0.0, -12.0]);
-    assert!(engine.over_norms(&x, &[1.0]).is_err());
+    assert!(engine.inverse_row_norms(&x, &[1.0]).is_err());
     assert!(engine.transpose(&x, Some(&engine.zeros(2, 1).unwrap())).is_err());
     // More rows than are moved at a time, and their product with themselves.
     let (rows, columns) = (37, 5);

@@ -1,25 +1,32 @@
-//! Products in a browser that knows fused multiply-add: packed, tile by tile, a third faster than `gemm` does them with WebAssembly's first SIMD, and
-//! more where products and sums share the processor's units.
+//! Products in a browser that knows fused multiply-add: packed, tile by tile, a third faster than
+//! `gemm` does them with WebAssembly's first SIMD, and more where products and sums share the
+//! processor's units.
 //!
-//! The instruction belongs to relaxed SIMD, which not every browser has; a module that contains it is refused as a whole where it is not known. So the
-//! innermost loops are a module of their own (`tiles.wat`, half a kilobyte), which works on this one's memory. Must not know of tensors.
+//! The instruction belongs to relaxed SIMD, which not every browser has; a module that contains it
+//! is refused as a whole where it is not known. So the innermost loops are a module of their own
+//! (`tiles.wat`, half a kilobyte), which works on this one's memory by addresses: as unsafe as a
+//! raw pointer, although the compiler cannot know. All else here is safe code. Must not know of
+//! tensors.
 
-use super::gemm::{Layout, Operand};
+use super::layout::{Layout, Operand};
 
 /// Columns of a tile, rows of a tile.
 const COLUMNS: usize = 8;
 const ROWS: usize = 4;
 
-/// What is packed at once: so many rows, columns and products. A panel of columns (12 kB) stays in a first-level cache while all rows (768 kB) go by.
+/// What is packed at once: so many rows, columns and products. A panel of columns (12 kB) stays in
+/// a first-level cache while all rows (768 kB) go by.
 const MOST_ROWS: usize = 512;
 const MOST_COLUMNS: usize = 128;
 const MOST_PRODUCTS: usize = 384;
 
-/// `out = alpha a b` with a `[m, k]`, b `[k, n]`, out `[m, n]`, none of them empty and all inside their slices; `scratch` is made as large as it has to be.
+/// `out = alpha a b` with a `[m, k]`, b `[k, n]`, out `[m, n]`, none of them empty and all inside
+/// their slices; `scratch` is made as large as it has to be.
 ///
-/// `tiles` gets panels of 8 columns, `[panels, length, 8]`, groups of 4 rows, `[groups, length, 4]`, the length, and writes the sums
-/// `[panels, groups, 4, 8]`; false where it could not. So does this, and out is undefined then.
-pub fn product(
+/// `tiles` gets panels of 8 columns, `[panels, length, 8]`, groups of 4 rows, `[groups, length,
+/// 4]`, the length, and writes the sums `[panels, groups, 4, 8]`; false where it could not. So does
+/// this, and out is undefined then.
+pub(super) fn product(
     (m, n, k): (usize, usize, usize),
     (out, out_layout): (&mut [f32], Layout),
     (a, a_layout): Operand<'_>,
@@ -66,7 +73,8 @@ pub fn product(
     true
 }
 
-/// Packs `N` rows (or columns) `[length, N]`, the last of them zeros where there are only `count`. Strides are those along one and to the next.
+/// Packs `N` rows (or columns) `[length, N]`, the last of them zeros where there are only `count`.
+/// Strides are those along one and to the next.
 fn pack<const N: usize>(values: &[f32], [along, next]: [usize; 2], count: usize, packed: &mut [f32]) {
     let packed = packed.as_chunks_mut::<N>().0;
     let length = packed.len();
@@ -86,7 +94,8 @@ fn pack<const N: usize>(values: &[f32], [along, next]: [usize; 2], count: usize,
     }
 }
 
-/// Adds alpha times the sums `[panels, groups, 4, 8]` to the first `high` rows and `wide` columns of out, or replaces what is there.
+/// Adds alpha times the sums `[panels, groups, 4, 8]` to the first `high` rows and `wide` columns
+/// of out, or replaces what is there.
 fn unpack(sums: &[f32], (out, layout): (&mut [f32], Layout), [high, wide]: [usize; 2], alpha: f32, replace: bool) {
     let scale = |(out, sum): (&mut f32, &f32)| match replace {
         true => *out = alpha * sum,
@@ -97,7 +106,7 @@ fn unpack(sums: &[f32], (out, layout): (&mut [f32], Layout), [high, wide]: [usiz
         let count = COLUMNS.min(wide - column);
         for (row, sums) in (0..high).zip(panel.as_chunks::<COLUMNS>().0) {
             let out = &mut out[row * layout.row_stride + column * layout.column_stride..];
-            // Side by side, as nearly always, they are stored four at once.
+            // Adjacent columns, the usual case, are stored four at once.
             match (layout.column_stride, out.first_chunk_mut::<COLUMNS>()) {
                 (1, Some(out)) if count == COLUMNS => out.iter_mut().zip(sums).for_each(scale),
                 (stride, _) => out.iter_mut().step_by(stride).take(count).zip(sums).for_each(scale),
@@ -106,9 +115,9 @@ fn unpack(sums: &[f32], (out, layout): (&mut [f32], Layout), [high, wide]: [usiz
     }
 }
 
-/// The module beside this one.
+/// The module of `tiles.wat`, on the memory of this one.
 #[cfg(target_arch = "wasm32")]
-pub mod fused {
+pub(super) mod fused {
     use std::cell::{OnceCell, RefCell};
 
     use js_sys::{Function, Object, Reflect, Uint8Array, WebAssembly};
@@ -132,6 +141,9 @@ pub mod fused {
     }
 
     /// None where the browser does not know the instructions.
+    ///
+    /// SAFETY, of an instance that can write all of our memory: the module is our own, checked at
+    /// build time, imports nothing else and has one export, which [`Kernel::tiles`] alone calls.
     fn start() -> Option<Kernel> {
         let module = WebAssembly::Module::new(&Uint8Array::from(MODULE)).ok()?;
         let (imports, main) = (Object::new(), Object::new());
@@ -143,15 +155,24 @@ pub mod fused {
     }
 
     impl Kernel {
-        /// As [`super::product`] asks for it.
+        /// The `tiles` of [`super::product`].
         fn tiles(&self, columns: &[f32], rows: &[f32], sums: &mut [f32], length: usize) -> bool {
+            if length == 0 {
+                return false;
+            }
             let (panels, groups) = (columns.len() / COLUMNS / length, rows.len() / ROWS / length);
             let whole = (panels * COLUMNS * length, groups * ROWS * length, panels * groups * COLUMNS * ROWS);
             if panels == 0 || groups == 0 || (columns.len(), rows.len(), sums.len()) != whole {
                 return false;
             }
             let number = |value: usize| JsValue::from(value as u32);
-            // The module reads and writes just these three slices.
+            // SAFETY, of a call for which the compiler asks no `unsafe`: the module reads panels *
+            // COLUMNS * length values from the first address on, groups * ROWS * length from the
+            // second, and writes panels * groups * ROWS * COLUMNS to the third. The comparison
+            // above says that these are the lengths of the three slices, and that each of its loops
+            // has a round to do, which it takes for granted. `sums` is borrowed mutably, so it
+            // overlaps neither input; the call returns before any of them can move or be freed, and
+            // the module keeps no address. Addresses and counts fit 32 bits, as `usize` does here.
             let (columns, rows, sums) = (columns.as_ptr() as usize, rows.as_ptr() as usize, sums.as_mut_ptr() as usize);
             let [columns, rows, sums] = [columns, rows, sums].map(number);
             let [panels, groups, length] = [panels, groups, length].map(number);
@@ -160,17 +181,18 @@ pub mod fused {
     }
 
     /// Whether `[m, n]` sums of k products each are worth packing for.
-    pub fn pay((m, n, k): (usize, usize, usize)) -> bool {
-        m >= FEW && n >= FEW && m * n * k >= FEW_PRODUCTS
+    pub(in crate::compute::cpu) fn pay((m, n, k): (usize, usize, usize)) -> bool {
+        m >= FEW && n >= FEW && m.saturating_mul(n).saturating_mul(k) >= FEW_PRODUCTS
     }
 
     /// Whether this browser has it.
-    pub fn is_there() -> bool {
+    pub(in crate::compute::cpu) fn is_there() -> bool {
         KERNEL.with(|kernel| kernel.get_or_init(start).is_some())
     }
 
-    /// As [`super::product`], under the same conditions; false, with out undefined, where the browser does not know the instructions.
-    pub fn product(
+    /// As [`super::product`], under the same conditions; false, with out undefined, where the
+    /// browser does not know the instructions.
+    pub(in crate::compute::cpu) fn product(
         shape: (usize, usize, usize),
         out: (&mut [f32], Layout),
         a: Operand<'_>,
@@ -193,7 +215,7 @@ pub mod fused {
 mod tests {
     use super::*;
 
-    /// The module's twin: what it is to do with what is packed.
+    /// The twin of the WebAssembly module in plain Rust.
     fn tiles(columns: &[f32], rows: &[f32], sums: &mut [f32], length: usize) -> bool {
         let mut tiles = sums.chunks_exact_mut(ROWS * COLUMNS);
         for panel in columns.chunks_exact(COLUMNS * length) {
@@ -207,7 +229,8 @@ mod tests {
         tiles.next().is_none()
     }
 
-    /// Small whole numbers, so that all sums are exact; sizes of one, primes, and over each limit; rows and columns apart, each way round.
+    /// Small whole numbers, so that all sums are exact; sizes of one, primes, and over each limit;
+    /// rows and columns apart, each way round.
     #[test]
     fn what_is_packed_gives_the_product() {
         let mut scratch = Vec::new();

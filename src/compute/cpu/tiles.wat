@@ -1,11 +1,14 @@
-;; Products of packed matrices, tile by tile of 4 rows and 8 columns, with fused multiply-add: what the compiler of the crate may not use, since
-;; a browser that does not know it would refuse all of the crate. tiles.rs says how the matrices are packed, checks that they are as long as is said
+;; Products of packed matrices, tile by tile of 4 rows and 8 columns, with fused multiply-add: what
+;; the compiler of the crate may not use, since a browser that does not know it would refuse all of
+;; the crate. tiles.rs says how the matrices are packed, checks that they are as long as is said
 ;; here, and falls back on the crate `gemm`.
 ;;
-;; 8 sums, 2 columns' halves and 1 value are 11 of the 16 registers that x86-64 has; with 10 or 12 sums some engines spill them.
+;; 8 sums, 2 columns' halves and 1 value are 11 of the 16 registers that x86-64 has; with 10 or 12
+;; sums some engines spill them.
 (module
   (import "main" "memory" (memory 0))
-  ;; Addresses of what is packed and of the sums; how many panels, groups and products there are, each at least 1.
+  ;; Addresses of what is packed and of the sums; how many panels, groups and products there are,
+  ;; each at least 1.
   (func (export "tiles")
     (param $columns i32) (param $rows i32) (param $sums i32) (param $panels i32) (param $groups i32) (param $length i32)
     (local $column i32) (local $row i32) (local $group i32) (local $left i32)

@@ -1,11 +1,13 @@
-//! Finds a device, asks for as much as it has, and says in words what it is. Must not know the operations.
+//! Finds a device, requests the largest buffers that it grants, and describes it in words. Must not
+//! know the operations.
 
 use crate::error::{Error, Result};
 
-/// The largest buffer that is ever asked for: what a matrix may take, and far below what 32-bit indices reach.
+/// The largest buffer that is ever asked for: what a matrix may take, and far below what 32-bit
+/// indices reach.
 const LARGEST_BUFFER: u64 = 1 << 30;
 
-/// Words in an adapter's names that give a program away: Chromium's, Mesa's and Microsoft's rasterisers.
+/// Words in the names of software adapters: Chromium's, Mesa's and Microsoft's rasterisers.
 const SOFTWARE: [&str; 5] = ["swiftshader", "llvmpipe", "lavapipe", "basic render", "warp"];
 
 /// A device and what is known of it.
@@ -14,7 +16,7 @@ pub(super) struct Found {
     pub(super) queue: wgpu::Queue,
     /// For the user, e.g. "NVIDIA Ampere".
     pub(super) name: String,
-    /// True where the adapter is a program.
+    /// True where the adapter is a program, not hardware.
     pub(super) software: bool,
 }
 
@@ -71,7 +73,8 @@ fn describe(adapter: &wgpu::Adapter, _device: &wgpu::Device) -> (String, bool) {
     (info.name, software)
 }
 
-/// wgpu hands on the description alone, which Chromium leaves empty; the other names are read from JavaScript.
+/// wgpu hands on the description alone, which Chromium leaves empty; the other names are read from
+/// JavaScript.
 #[cfg(target_arch = "wasm32")]
 fn describe(adapter: &wgpu::Adapter, device: &wgpu::Device) -> (String, bool) {
     use js_sys::Reflect;

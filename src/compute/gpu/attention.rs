@@ -24,7 +24,7 @@ pub(super) fn attention(
         return Ok(());
     }
     let (declarations, chunks) = lanes(shape.head_size);
-    // The head size tells both the lanes and their number.
+    // Both the lanes and their number follow from the head size.
     let kernel = gpu.kernel(("attention", shape.head_size), 3, || {
         let constant = format!("const CHUNKS = {chunks}u;\n");
         [declarations, &constant, CAPPED, include_str!("attention.wgsl")].concat()

@@ -1,28 +1,30 @@
-// Causal softmax attention with an online softmax (Milakov and Gimelshein 2018): the largest score so far, and sums
-// relative to it, are corrected whenever a larger one is met, so that scores are never stored. One invocation computes
-// one query of one head and goes through the keys in eights, which bounds how often the sums are touched; no shared
-// memory. The type `Lanes`, its `WIDTH` and `inner` depend on the head size; the constant `CHUNKS` is head_size /
-// WIDTH, so that the compiler can keep the sums in registers. `capped` is in soft_cap/capped.wgsl.
+// Causal softmax attention with an online softmax (Milakov and Gimelshein 2018): the largest score
+// so far, and sums relative to it, are corrected whenever a larger one is met, so that scores are
+// never stored. One invocation computes one query of one head and goes through the keys in eights,
+// which bounds how often the sums are touched; no shared memory. The type `Lanes`, its `WIDTH` and
+// `inner` depend on the head size; the constant `CHUNKS` is head_size / WIDTH, so that the compiler
+// can keep the sums in registers. `capped` is in soft_cap/capped.wgsl.
 
 struct Shape {
     first: u32,         // first row of q and out to be computed
-    last: u32,          // behind the last one
+    last: u32,          // one past the last row
     heads: u32,         // query heads
     kv_heads: u32,
     first_head: u32,    // the query head of workgroups with y = 0
     length: u32,        // queries of a sequence
     keys: u32,          // rows of k and v of a sequence
-    past: u32,          // the first query sees past + 1 keys
-    window: u32,        // the most keys that a query sees
+    past: u32,          // keys before a sequence's first query, which attends to past + 1 keys
+    window: u32,        // the most keys that a query attends to
     scale: f32,
     cap: f32,           // of the scores; 0 for none
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> q: array<Lanes>;             // [sequences * length, heads * CHUNKS]
-@group(0) @binding(2) var<storage, read> k: array<Lanes>;             // [sequences * keys, kv_heads * CHUNKS]
-@group(0) @binding(3) var<storage, read> v: array<Lanes>;             // like k
-@group(0) @binding(4) var<storage, read_write> out: array<Lanes>;     // like q
+// With n = sequences * length and m = sequences * keys:
+@group(0) @binding(1) var<storage, read> q: array<Lanes>;             // [n, heads * CHUNKS]
+@group(0) @binding(2) var<storage, read> k: array<Lanes>;             // [m, kv_heads * CHUNKS]
+@group(0) @binding(3) var<storage, read> v: array<Lanes>;             // [m, kv_heads * CHUNKS]
+@group(0) @binding(4) var<storage, read_write> out: array<Lanes>;     // [n, heads * CHUNKS]
 
 const NOTHING = -3.0e38; // below every score
 
@@ -51,7 +53,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var largest = NOTHING;
     var total = 0.0;
     for (var key = visible - min(visible, shape.window); key < visible; key += 8u) {
-        // Keys behind the last visible one are replaced by it and get the weight 0.
+        // Keys after the last visible one are replaced by it and get the weight 0.
         let last = visible - 1u;
         let at0 = kv_at + min(key + 0u, last) * stride;
         let at1 = kv_at + min(key + 1u, last) * stride;

@@ -1,8 +1,8 @@
 //! Rows of one tensor into another: a copy that the device does without a kernel.
 
 use super::recorder::Recorder;
-use super::{bytes, check};
-use crate::compute::Tensor;
+use super::storage::bytes;
+use crate::compute::tensor::{Tensor, check};
 use crate::error::Result;
 
 /// See [`crate::compute::Compute::copy_rows`].

@@ -1,4 +1,5 @@
-//! What went wrong on the device, told by its callbacks, kept until a call can report it. Must not know the operations.
+//! Faults of the device, set by its callbacks and kept until a call can report them. Must not know
+//! the operations.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ pub(super) enum Fault {
     Refused(String),
     /// A buffer could not be had.
     Memory,
-    /// The device is gone for good.
+    /// The device is lost for good.
     Lost(String),
 }
 
@@ -39,7 +40,8 @@ impl Fault {
 }
 
 impl Faults {
-    /// Keeps `fault` unless a worse one, or an earlier one as bad, is known: what follows is mostly its consequence.
+    /// Keeps `fault` unless a worse one, or an earlier one as bad, is known: what follows is mostly
+    /// its consequence.
     pub(super) fn report(&self, fault: Fault) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.as_ref().is_none_or(|known| known.weight() < fault.weight()) {
@@ -47,7 +49,7 @@ impl Faults {
         }
     }
 
-    /// What is known now.
+    /// The fault that is known now.
     pub(super) fn known(&self) -> Option<Fault> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -63,7 +65,8 @@ impl Faults {
         known.take_if(|fault| !matches!(fault, Fault::Lost(_)));
     }
 
-    /// Listens to the device. wgpu's own handler panics natively; on the web its conversion panics at internal errors.
+    /// Listens to the device. wgpu's own handler panics natively; on the web its conversion panics
+    /// at internal errors.
     pub(super) fn listen(&self, device: &wgpu::Device) {
         let lost = self.clone();
         device.set_device_lost_callback(move |_, message| {

@@ -2,8 +2,8 @@
 
 use super::kernel::{GROUP, grid};
 use super::recorder::Recorder;
-use super::{bytes, check};
-use crate::compute::Tensor;
+use super::storage::bytes;
+use crate::compute::tensor::{Tensor, check};
 use crate::error::Result;
 
 /// See [`crate::compute::Compute::gather`].

@@ -1,8 +1,8 @@
 //! Running statistics of tiles of logits.
 
-use super::bytes;
 use super::kernel::grid;
 use super::recorder::Recorder;
+use super::storage::bytes;
 use crate::compute::{Tensor, shapes};
 use crate::error::Result;
 

@@ -1,6 +1,6 @@
-// Folds one tile of logits into running statistics of each row: the largest logit and its index, sums of exponentials
-// relative to it, the target's logit, and the cross term of a KL divergence. One workgroup computes one row. The
-// columns of `state` are those of `compute::statistics`.
+// Folds one tile of logits into running statistics of each row: the largest logit and its index,
+// sums of exponentials relative to it, the target's logit, and the cross term of a KL divergence.
+// One workgroup computes one row. The columns of `state` are those of `compute::statistics`.
 
 struct Shape {
     n: u32,          // rows
@@ -24,9 +24,10 @@ const SECOND = 4u;
 const CROSS = 8u;
 const START = -1.0e30;
 
-var<workgroup> best: array<vec2<f32>, 32>;       // the largest logit seen by each invocation, of both models
+// By invocation, of the columns that it goes through:
+var<workgroup> best: array<vec2<f32>, 32>;       // the largest logit of each model
 var<workgroup> best_at: array<vec2<u32>, 32>;    // their columns
-var<workgroup> sums: array<vec3<f32>, 32>;       // of the first and second model, and the cross term
+var<workgroup> sums: array<vec3<f32>, 32>;       // of each model, and the cross term
 
 // True when the logit b is the larger one; of equals the one further left counts.
 fn replaces(a: f32, a_at: u32, b: f32, b_at: u32) -> bool {
@@ -105,8 +106,8 @@ fn main(
     for (var i = 1u; i < 32u; i += 1u) {
         sum += sums[i];
     }
-    let shrink = exp(max(before - now, vec2<f32>(-200.0))); // far below what f32 can tell from 0
-    // Wraps around to a large number where the target lies in front of the tile.
+    let shrink = exp(max(before - now, vec2<f32>(-200.0))); // exp of it is 0 in f32
+    // Wraps around to a large number where the target lies before the tile.
     let target_at = targets[row] - shape.first;
     state[old + MAX] = now.x;
     state[old + SUM] = state[old + SUM] * shrink.x + sum.x;

@@ -1,18 +1,19 @@
 //! Kernels: WGSL compiled when first used and kept. Must not know what they compute.
 //!
-//! Every kernel has its parameters, `u32` or `f32` words, at binding 0, what it reads from binding 1 on, and the one
-//! buffer that it writes behind those. WGSL has no includes, but its declarations may come in any order, so that
-//! sources are put together from parts.
+//! Every kernel has its parameters, `u32` or `f32` words, at binding 0, what it reads from binding
+//! 1 on, and the one buffer that it writes after those. WGSL has no includes, but its declarations
+//! may come in any order, so that sources are put together from parts.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Invocations of one workgroup in kernels whose invocations do not work together.
+/// Invocations of one workgroup in kernels whose invocations share nothing.
 pub(super) const GROUP: usize = 64;
 /// The most workgroups in one direction; WebGPU grants this everywhere.
 const MOST_GROUPS: usize = 65_535;
-/// Distance of two parameter blocks in their buffer: the largest alignment that a device may ask for.
+/// Distance of two parameter blocks in their buffer: the largest alignment that a device may
+/// require.
 pub(super) const PARAMETER_BYTES: usize = 256;
 
 /// A compiled kernel.
@@ -26,8 +27,8 @@ pub(super) struct Kernel {
 pub(super) struct Kernels(RefCell<HashMap<(&'static str, usize), Rc<Kernel>>>);
 
 impl Kernels {
-    /// The kernel `name`, of which there may be variants (per dtype, per head size), that reads `inputs` buffers;
-    /// `source` is asked once.
+    /// The kernel `name`, of which there may be variants (per dtype, per head size), that reads
+    /// `inputs` buffers; `source` is called once.
     pub(super) fn get(
         &self,
         device: &wgpu::Device,
@@ -78,7 +79,8 @@ fn compile(device: &wgpu::Device, name: &'static str, inputs: u32, source: Strin
     Kernel { pipeline, layout }
 }
 
-/// Workgroups `(x, y)` whose number is at least `count`; the kernel numbers them `x + y * (workgroups in x)`.
+/// Workgroups `(x, y)` whose number is at least `count`; the kernel numbers them `x + y *
+/// (workgroups in x)`.
 pub(super) fn grid(count: usize) -> (u32, u32) {
     let y = count.div_ceil(MOST_GROUPS).max(1);
     (count.div_ceil(y) as u32, y as u32)

@@ -1,9 +1,9 @@
 //! Normalisation of rows by mean and standard deviation.
 
-use super::bytes;
 use super::kernel::grid;
 use super::lanes::lanes;
 use super::recorder::Recorder;
+use super::storage::bytes;
 use crate::compute::{Tensor, shapes};
 use crate::error::Result;
 

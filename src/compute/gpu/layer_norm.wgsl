@@ -1,6 +1,6 @@
-// Each row less its mean, over its standard deviation: out = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * gain +
-// bias. One workgroup computes one row. The type `Lanes`, its `WIDTH`, `inner` and `total` depend on the number of
-// columns.
+// Each row less its mean, over its standard deviation: out = (x - mean) / sqrt(mean((x - mean)^2) +
+// epsilon) * gain + bias. One workgroup computes one row. The type `Lanes`, its `WIDTH`, `inner`
+// and `total` depend on the number of columns.
 
 struct Shape {
     n: u32,       // rows

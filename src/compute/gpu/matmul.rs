@@ -1,17 +1,21 @@
-//! Products with stored weights, decoded in the kernel: one kernel for many rows, one for the few rows of generation.
+//! Products with stored weights, decoded in the kernel: one kernel for many rows, one for the few
+//! rows of generation.
 //!
-//! Why tiles of 8 x 8 in registers: on SwiftShader loading a value costs more than using it, so larger tiles are faster
-//! (at 512^3 in f32, per two CPU seconds: 4 x 4 3.0, 8 x 4 4.0, 8 x 8 4.9, 16 x 8 6.1 GFLOPS), but 8 x 8 sums are what
-//! the registers of an integrated GPU hold. In Chromium on two virtual cores this kernel reached 4.4 GFLOPS in f32 and
-//! 5.3 in bf16, natively on Mesa's llvmpipe 8.6 and 11. No hardware GPU was at hand: there a tile in shared memory may
-//! be faster, and is worth measuring.
+//! Why tiles of 8 x 8 in registers: on SwiftShader loading a value costs more than using it, so
+//! larger tiles are faster (at 512^3 in f32, per two CPU seconds: 4 x 4 3.0, 8 x 4 4.0, 8 x 8 4.9,
+//! 16 x 8 6.1 GFLOPS), but 8 x 8 sums are what the registers of an integrated GPU hold. In Chromium
+//! on two virtual cores this kernel reached 4.4 GFLOPS in f32 and 5.3 in bf16, natively on Mesa's
+//! llvmpipe 8.6 and 11. No hardware GPU was at hand: there a tile in shared memory may be faster,
+//! and is worth measuring.
 
 use std::ops::Range;
 
+use super::buffer::DeviceBuffer;
 use super::kernel::{GROUP, grid};
 use super::recorder::Recorder;
-use super::{DeviceBuffer, ROW_GRAIN, bytes};
-use crate::compute::{Matrix, MatrixStorage, Tensor, shapes};
+use super::storage::{ROW_GRAIN, bytes};
+use crate::compute::shapes;
+use crate::compute::tensor::{Matrix, MatrixStorage, Tensor};
 use crate::dtype::Dtype;
 use crate::error::Result;
 
@@ -86,8 +90,8 @@ pub(super) fn to_matrix(gpu: &Recorder, x: &Tensor) -> Result<Matrix> {
     Ok(Matrix { rows: x.rows, columns: x.columns, dtype: Dtype::F32, storage: MatrixStorage::Device(buffer) })
 }
 
-/// The rows of x with zeros behind them, up to whole fours. Real models do not need it: their widths are multiples of
-/// 4.
+/// The rows of x `[n, k]` filled up with zeros to whole fours, `[n, 4 k4]`. Real models do not need
+/// it: their widths are multiples of 4.
 fn pad(gpu: &Recorder, x: &Tensor, k4: usize) -> Result<DeviceBuffer> {
     let fours = x.rows * k4;
     let padded = gpu.allocate(fours as u64 * 16)?;

@@ -1,13 +1,15 @@
-// out[row, column] = sum over k of x[row, k] * w[column, k] (+ bias[column]), for the columns from `first` to `last`.
+// out[row, column] = sum over k of x[row, k] * w[column, k] (+ bias[column]), for the columns from
+// `first` to `last`.
 //
-// One invocation computes 8 rows x 8 columns in registers, so that each loaded value is used 8 times; no shared memory.
-// A workgroup covers 64 x 64. The type `Stored` and its `decode` come with the dtype of w.
+// One invocation computes 8 rows x 8 columns in registers, so that each loaded value is used 8
+// times; no shared memory. A workgroup covers 64 x 64. The type `Stored` and its `decode` come with
+// the dtype of w.
 
 struct Shape {
     n: u32,        // rows of x and out
     k4: u32,       // columns of x and w, in fours
     first: u32,    // first column of out, first row of w
-    last: u32,     // behind the last one
+    last: u32,     // one past the last column
     m: u32,        // columns of out
     has_bias: u32, // 0: `bias` is not read
 }

@@ -1,12 +1,12 @@
-// The product of matmul.wgsl for at most 4 rows of x, which is bound by reading w: 8 invocations share one column of
-// out and read its weights side by side. The type `Stored` and its `decode` come with the dtype of w, the constant
-// `ROWS` (1 or 4) with the number of rows.
+// The product of matmul.wgsl for at most 4 rows of x, which is bound by reading w: 8 invocations
+// share one column of out and read its weights side by side. The type `Stored` and its `decode`
+// come with the dtype of w, the constant `ROWS` (1 or 4) with the number of rows.
 
 struct Shape {
     n: u32,        // rows of x and out, at most ROWS
     k4: u32,       // columns of x and w, in fours
     first: u32,    // first column of out, first row of w
-    last: u32,     // behind the last one
+    last: u32,     // one past the last column
     m: u32,        // columns of out
     has_bias: u32, // 0: `bias` is not read
 }
@@ -17,7 +17,8 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;         // [m]
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;    // [n, m]
 
-var<workgroup> partial: array<array<vec4<f32>, 8>, 8>; // by column and invocation: one sum for each row
+// By column and invocation: one sum for each row.
+var<workgroup> partial: array<array<vec4<f32>, 8>, 8>;
 
 @compute @workgroup_size(8, 8)
 fn main(

@@ -1,12 +1,13 @@
-//! The WebGPU engine: the operations as WGSL kernels through wgpu, in the browser and, natively, on Vulkan.
+//! The WebGPU engine: the operations as WGSL kernels through wgpu, in the browser and, natively, on
+//! Vulkan.
 //!
-//! One operation is one `.wgsl` file with its `.rs` file beside it; the CPU engine is its oracle
-//! (`tests/gpu_operations.rs`, in a browser `tests/wasm_gpu.rs`). What wgpu asks for besides (devices, buffers,
-//! submissions, faults) is in modules that know no operation.
+//! One operation is one `.wgsl` file and the `.rs` file of the same name; the CPU engine is its
+//! oracle (`tests/gpu_operations.rs`, in a browser `tests/wasm_gpu.rs`). What wgpu needs besides
+//! (devices, buffers, submissions, faults) is in modules that know no operation.
 //!
-//! The kernels use no subgroups and, where they can, no shared memory: subgroups are not in reach of wgpu on the web,
-//! and a software adapter is slow at barriers. Products keep 8 x 8 sums in registers, which serves both kinds of
-//! adapters.
+//! The kernels use no subgroups and, where they can, no shared memory: wgpu does not expose
+//! subgroups on the web, and a software adapter is slow at barriers. Products keep 8 x 8 sums in
+//! registers, which serves both kinds of adapters.
 
 mod activate;
 mod adapter;
@@ -18,35 +19,35 @@ mod faults;
 mod gated;
 mod gather;
 mod head_statistics;
+mod inverse_row_norms;
 mod kernel;
 mod lanes;
 mod layer_norm;
 mod matmul;
-mod over_norms;
 mod recorder;
 mod rms_norm;
 mod rotate;
 mod self_check;
 mod signal;
 mod soft_cap;
+mod storage;
 mod transpose;
 
 use std::ops::Range;
 
-use super::{Activation, Attention, Compute, EngineInfo, Matrix, MatrixStorage, Tensor, TensorStorage};
-use super::{check, shape_error};
+use super::operations::{Activation, Attention, Compute, EngineInfo};
+use super::tensor::{Matrix, MatrixStorage, Tensor, check};
 use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
 pub use buffer::DeviceBuffer;
 use recorder::Recorder;
+use storage::{ROW_GRAIN, bytes};
 
-/// Floating-point operations of one submission on a software adapter: about 100 ms at the 4 GFLOPS that two cores
-/// reach.
+/// Floating-point operations of one submission on a software adapter: about 100 ms at the 4 GFLOPS
+/// that two cores reach.
 const SOFTWARE_SLICE: f64 = 4.0e8;
 /// The same on hardware: about 100 ms on the weakest GPUs in use, a few ms on others.
 const HARDWARE_SLICE: f64 = 4.0e9;
-/// Rows of a matrix lie at multiples of so many elements, so that kernels read four at a time.
-const ROW_GRAIN: usize = 4;
 
 /// The WebGPU engine.
 pub struct Gpu {
@@ -58,7 +59,8 @@ impl Gpu {
     /// Takes the fastest adapter, and checks that it computes right.
     ///
     /// # Errors
-    /// [`crate::error::Error::NoWebGpu`] where there is no adapter, it gives no device, or its products are wrong.
+    /// [`crate::error::Error::NoWebGpu`] where there is no adapter, it gives no device, or its
+    /// products are wrong.
     pub async fn create() -> Result<Self> {
         let found = adapter::find().await?;
         let largest = adapter::largest_buffer(&found.device);
@@ -76,43 +78,6 @@ impl Gpu {
         self_check::run(&gpu).await?;
         Ok(gpu)
     }
-}
-
-impl Tensor {
-    fn on_device(rows: usize, columns: usize, buffer: DeviceBuffer) -> Self {
-        Self { rows, columns, storage: TensorStorage::Device(buffer) }
-    }
-
-    fn device(&self) -> Result<&DeviceBuffer> {
-        match &self.storage {
-            TensorStorage::Device(buffer) => Ok(buffer),
-            _ => Err(shape_error("the tensor belongs to another engine".into())),
-        }
-    }
-
-    /// Number of values.
-    fn count(&self) -> usize {
-        self.rows * self.columns
-    }
-}
-
-impl Matrix {
-    fn device(&self) -> Result<&DeviceBuffer> {
-        match &self.storage {
-            MatrixStorage::Device(buffer) => Ok(buffer),
-            MatrixStorage::Parked(_) => Err(shape_error("the matrix belongs to another engine".into())),
-        }
-    }
-
-    /// Elements from the start of one row to the next, in fours.
-    fn stride_in_fours(&self) -> usize {
-        self.columns.div_ceil(ROW_GRAIN)
-    }
-}
-
-/// Bytes of `count` values of a tensor.
-fn bytes(count: usize) -> u64 {
-    count as u64 * 4
 }
 
 impl Compute for Gpu {
@@ -168,18 +133,18 @@ impl Compute for Gpu {
         Box::pin(async move { self.recorder.read(tensor.device()?, tensor.count()).await })
     }
 
-    fn park(&self, tensor: Tensor) -> Result<Tensor> {
+    fn offload(&self, tensor: Tensor) -> Result<Tensor> {
         Ok(tensor)
     }
 
-    fn unpark(&self, tensor: &Tensor) -> Result<Tensor> {
+    fn copy_to_engine(&self, tensor: &Tensor) -> Result<Tensor> {
         let mut copy = self.zeros(tensor.rows, tensor.columns)?;
         copy_rows::copy_rows(&self.recorder, &mut copy, 0, tensor)?;
         Ok(copy)
     }
 
-    fn pace(&self) -> Pending<'_, ()> {
-        Box::pin(self.recorder.pace())
+    fn yield_now(&self) -> Pending<'_, ()> {
+        Box::pin(self.recorder.yield_now())
     }
 
     fn matmul(
@@ -233,8 +198,8 @@ impl Compute for Gpu {
         add::add(&self.recorder, x, factor, y)
     }
 
-    fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
-        over_norms::over_norms(&self.recorder, x, factors)
+    fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor> {
+        inverse_row_norms::inverse_row_norms(&self.recorder, x, factors)
     }
 
     fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {

@@ -1,4 +1,5 @@
-// Copies rows of k values into rows of 4 * k4, filled up with zeros, so that products can read four at a time.
+// Copies rows of k values into rows of 4 * k4, filled up with zeros, so that products can read four
+// at a time.
 
 struct Shape {
     n: u32,

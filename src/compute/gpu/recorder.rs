@@ -1,8 +1,9 @@
-//! Records commands, submits them in slices, and waits without letting the queue grow. Must not know what the commands
-//! compute.
+//! Records commands, submits them in slices, and waits without letting the queue grow. Must not
+//! know what the commands compute.
 //!
-//! Commands are collected until their estimated work fills a slice, or until someone paces or reads; so tiny operations
-//! share a submission, and no submission holds the device for long. Waiting for the device is also what gives the event
+//! Commands are collected until their estimated work fills a slice, or until
+//! [`Recorder::yield_now`] or [`Recorder::read`] is called; so tiny operations share a submission,
+//! and no submission holds the device for long. Waiting for the device is also what gives the event
 //! loop its turn.
 
 use std::cell::{Cell, RefCell};
@@ -11,34 +12,36 @@ use std::rc::Rc;
 
 use web_time::Instant;
 
-use super::buffer::{DeviceBuffer, Grave};
+use super::buffer::{DeferredDestroy, DeviceBuffer};
 use super::faults::{Fault, Faults};
 use super::kernel::{Kernel, Kernels, PARAMETER_BYTES};
 use super::signal::Signal;
 use crate::error::{Error, Result};
-use crate::parked::Meter;
+use crate::platform::off_heap::Meter;
 
 /// The most dispatches of one submission: as many as parameter blocks fit their buffer.
 const MOST_DISPATCHES: usize = 256;
-/// Submissions that may be under way when [`Recorder::pace`] returns: one runs, the next is ready.
+/// Submissions that may be under way when [`Recorder::yield_now`] returns: one runs, the next is
+/// ready.
 const IN_FLIGHT: usize = 2;
-/// Milliseconds after which [`Recorder::pace`] waits for a submission even if few are under way, so that the event loop
-/// has its turn.
+/// Milliseconds after which [`Recorder::yield_now`] waits for a submission even if few are under
+/// way, so that the event loop has its turn.
 const TURN_MS: u128 = 30;
 /// Bytes of uploads, or of dropped buffers that commands still name, that force a submission.
 const MOST_PENDING_BYTES: u64 = 64 << 20;
 /// Bytes that are read back at once. Larger pieces leave garbage of their size behind in a browser.
 const READ_BYTES: u64 = 4 << 20;
-/// Buffers are this long at least, and a multiple of it, so that they can be bound as arrays of `vec4<f32>`.
+/// Buffers are this long at least, and a multiple of it, so that they can be bound as arrays of
+/// `vec4<f32>`.
 const BUFFER_GRAIN: u64 = 16;
 
-/// The one who talks to the device.
+/// A device and its queue, with what is recorded, what is under way and what has failed.
 pub(super) struct Recorder {
     device: wgpu::Device,
     kernels: Kernels,
     queue: wgpu::Queue,
     faults: Faults,
-    grave: Rc<Grave>,
+    deferred: Rc<DeferredDestroy>,
     meter: Meter,
     parameters: wgpu::Buffer,
     recording: RefCell<Recording>,
@@ -51,8 +54,8 @@ pub(super) struct Recorder {
 /// Commands that are not submitted yet.
 #[derive(Default)]
 struct Recording {
-    /// Open while dispatches follow each other; ends before the encoder is used otherwise. Declared, and so dropped,
-    /// first.
+    /// Open while dispatches follow each other; ends before the encoder is used otherwise.
+    /// Declared, and so dropped, first.
     pass: Option<wgpu::ComputePass<'static>>,
     encoder: Option<wgpu::CommandEncoder>,
     /// One block for each dispatch.
@@ -90,7 +93,7 @@ impl Recorder {
             kernels: Kernels::default(),
             queue,
             faults,
-            grave: Rc::default(),
+            deferred: Rc::default(),
             meter: Meter::default(),
             parameters,
             recording: RefCell::default(),
@@ -121,8 +124,8 @@ impl Recorder {
         self.kernels.get(&self.device, name_and_variant, inputs, source)
     }
 
-    /// A buffer of zeros for at least `bytes`. That the device has no room is found out later, by [`Recorder::pace`] or
-    /// [`Recorder::read`].
+    /// A buffer of zeros for at least `bytes`. That the device has no room is found out later, by
+    /// [`Recorder::yield_now`] or [`Recorder::read`].
     pub(super) fn allocate(&self, bytes: u64) -> Result<DeviceBuffer> {
         self.faults.lost().map_or(Ok(()), Err)?;
         let size = bytes.max(1).next_multiple_of(BUFFER_GRAIN);
@@ -132,7 +135,7 @@ impl Recorder {
                 what: format!("a buffer of {} MiB, this GPU allows {} MiB", mib(size), mib(self.largest_buffer)),
             });
         }
-        if self.grave.bytes() > MOST_PENDING_BYTES {
+        if self.deferred.bytes() > MOST_PENDING_BYTES {
             self.submit();
         }
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -141,20 +144,21 @@ impl Recorder {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        Ok(DeviceBuffer::new(buffer, &self.grave, self.meter.hold(size)))
+        Ok(DeviceBuffer::new(buffer, &self.deferred, self.meter.hold(size)))
     }
 
-    /// Writes `bytes` from byte `at` on; both multiples of 4. What was recorded before still sees the old content.
+    /// Writes `bytes` from byte `at` on; both multiples of 4. Commands that were recorded before
+    /// read the old content.
     pub(super) fn write(&self, buffer: &DeviceBuffer, at: u64, bytes: &[u8]) {
-        if buffer.is_awaited() || self.recording.borrow().uploaded > MOST_PENDING_BYTES {
+        if buffer.is_in_flight() || self.recording.borrow().uploaded > MOST_PENDING_BYTES {
             self.submit();
         }
         self.recording.borrow_mut().uploaded += bytes.len() as u64;
         self.queue.write_buffer(&buffer.buffer, at, bytes);
     }
 
-    /// Records `groups` workgroups of `kernel` on `buffers`, in the order of its bindings, with about `work`
-    /// floating-point operations.
+    /// Records `groups` workgroups of `kernel` on `buffers`, in the order of its bindings, with
+    /// about `work` floating-point operations.
     pub(super) fn dispatch(
         &self,
         kernel: &Kernel,
@@ -202,7 +206,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Records a copy of `bytes`, a multiple of 4, from the start of `source` to byte `at` of `target`.
+    /// Records a copy of `bytes`, a multiple of 4, from the start of `source` to byte `at` of
+    /// `target`.
     pub(super) fn copy(&self, source: &DeviceBuffer, target: &DeviceBuffer, at: u64, bytes: u64) -> Result<()> {
         self.faults.lost().map_or(Ok(()), Err)?;
         self.make_room(bytes as f64);
@@ -243,7 +248,7 @@ impl Recorder {
         }
         let commands = recording.encoder.map(wgpu::CommandEncoder::finish);
         let index = self.queue.submit(commands);
-        self.grave.empty();
+        self.deferred.destroy_all();
         let done = self.signal_when_done();
         self.in_flight.borrow_mut().push_back(Submission { done, index });
     }
@@ -255,8 +260,8 @@ impl Recorder {
         done
     }
 
-    /// See [`crate::compute::Compute::pace`].
-    pub(super) async fn pace(&self) -> Result<()> {
+    /// See [`crate::compute::Compute::yield_now`].
+    pub(super) async fn yield_now(&self) -> Result<()> {
         self.forget_finished();
         let (work, uploaded) = {
             let recording = self.recording.borrow();
@@ -320,7 +325,8 @@ impl Recorder {
         }
     }
 
-    /// Waits for `signal`, which the submission `index` or an earlier one sets; false when the device fails meanwhile.
+    /// Waits for `signal`, which the submission `index` or an earlier one sets; false when the
+    /// device fails meanwhile.
     async fn wait(&self, signal: Signal, index: Option<wgpu::SubmissionIndex>) -> bool {
         // On the web callbacks come from the event loop; natively from here.
         let poll = wgpu::PollType::Wait { submission_index: index, timeout: None };
@@ -332,20 +338,20 @@ impl Recorder {
 
     /// Drops the submissions that are done from the list of those under way.
     fn forget_finished(&self) {
-        // Natively this runs callbacks; that it can fail is told by the fault callbacks.
+        // Natively this runs callbacks; when it fails, the fault callbacks report it.
         let _ = self.device.poll(wgpu::PollType::Poll);
         self.in_flight.borrow_mut().retain(|submission| submission.done.outcome().is_none());
     }
 
-    /// Reports a fault, once. All that was recorded or is under way may depend on what failed: it is dropped or waited
-    /// for, so that its own complaints are not taken for faults of what comes later.
+    /// Reports a fault, once. All that was recorded or is under way may depend on what failed: it
+    /// is dropped or waited for, so that its errors are not taken for faults of what comes later.
     async fn settle(&self) -> Result<()> {
         let Some(fault) = self.faults.known() else {
             return Ok(());
         };
         if !matches!(fault, Fault::Lost(_)) {
             drop(self.recording.take());
-            self.grave.empty();
+            self.deferred.destroy_all();
             while !self.in_flight.borrow().is_empty() {
                 self.wait_for_oldest().await;
             }

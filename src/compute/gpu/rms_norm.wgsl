@@ -1,5 +1,6 @@
-// Each row over its root mean square, times gain: out = x / sqrt(mean(x^2) + epsilon) * gain. One workgroup computes
-// one row. The type `Lanes`, its `WIDTH` and `inner` depend on the number of columns.
+// Each row over its root mean square, times gain: out = x / sqrt(mean(x^2) + epsilon) * gain. One
+// workgroup computes one row. The type `Lanes`, its `WIDTH` and `inner` depend on the number of
+// columns.
 
 struct Shape {
     n: u32,       // rows

@@ -1,5 +1,5 @@
-// Rotary embedding in place, halves convention: channels i and i + half of each head are turned by the angle that the
-// table gives for the position. One invocation turns one pair.
+// Rotary embedding in place, halves convention: channels i and i + half of each head are turned by
+// the angle that the table gives for the position. One invocation turns one pair.
 
 struct Shape {
     n: u32,         // rows of x
@@ -11,7 +11,8 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> table: array<f32>;       // [positions, 2 * half]: cosines, then sines
+// A row of the table has the cosines, then the sines.
+@group(0) @binding(1) var<storage, read> table: array<f32>;       // [positions, 2 * half]
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;     // [n, heads * head_size]
 
 @compute @workgroup_size(64)

@@ -1,7 +1,6 @@
-//! Products at odd sizes against their definition, before anything is trusted to an adapter: wrong numbers happen in
-//! the field.
+//! Products at odd sizes against their definition, before anything is trusted to an adapter: wrong
+//! numbers happen in the field.
 
-use super::Gpu;
 use crate::compute::Compute;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -12,18 +11,18 @@ const SIZES: [(usize, usize, usize); 3] = [(3, 37, 11), (67, 13, 71), (9, 64, 5)
 const TOLERANCE: f32 = 1e-4;
 
 /// Fails with [`Error::NoWebGpu`] when a product is wrong.
-pub(super) async fn run(gpu: &Gpu) -> Result<()> {
+pub(super) async fn run(gpu: &dyn Compute) -> Result<()> {
     for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
         for size in SIZES {
             let worst = difference(gpu, dtype, size).await.map_err(|error| {
-                let reason = format!("the first product on {} failed: {error}", gpu.info.adapter);
+                let reason = format!("the first product on {} failed: {error}", gpu.info().adapter);
                 Error::NoWebGpu { reason }
             })?;
             if worst > TOLERANCE {
                 let (n, k, m) = size;
                 let reason = format!(
                     "{} computes wrong numbers: a product [{n}, {k}] x [{k}, {m}] in {} is off by {worst}",
-                    gpu.info.adapter,
+                    gpu.info().adapter,
                     dtype.name()
                 );
                 return Err(Error::NoWebGpu { reason });
@@ -34,7 +33,7 @@ pub(super) async fn run(gpu: &Gpu) -> Result<()> {
 }
 
 /// The largest difference of one product to its definition; infinite if any value is no number.
-async fn difference(gpu: &Gpu, dtype: Dtype, (n, k, m): (usize, usize, usize)) -> Result<f32> {
+async fn difference(gpu: &dyn Compute, dtype: Dtype, (n, k, m): (usize, usize, usize)) -> Result<f32> {
     let value = |i: usize| (i * 7_919 % 1_013) as f32 / 1_013.0 - 0.5;
     let values: Vec<f32> = (0..n * k).map(value).collect();
     let mut stored = Vec::new();

@@ -1,4 +1,5 @@
-//! A one-shot event: set once by a callback of the device, awaited by a future. Must not know what happened.
+//! A one-shot event: set once by a callback of the device, awaited by a future. Must not know what
+//! the event is.
 //!
 //! The device's callbacks must be `Send`, also where there is one thread; hence the lock.
 
@@ -18,7 +19,7 @@ struct State {
 }
 
 impl Signal {
-    /// Says that it happened, and whether it went well; wakes the one who waits.
+    /// Sets the outcome, true for success, unless it is set; wakes the future.
     pub(super) fn set(&self, success: bool) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.outcome.get_or_insert(success);
@@ -29,7 +30,7 @@ impl Signal {
         }
     }
 
-    /// Whether it went well, once it has happened.
+    /// True for success, false for failure; none before the event.
     pub(super) fn outcome(&self) -> Option<bool> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).outcome
     }

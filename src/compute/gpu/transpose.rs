@@ -1,8 +1,8 @@
 //! Rows become columns, each times its weight.
 
-use super::bytes;
 use super::kernel::{GROUP, grid};
 use super::recorder::Recorder;
+use super::storage::bytes;
 use crate::compute::{Tensor, shapes};
 use crate::error::Result;
 

@@ -1,5 +1,5 @@
-// out[column, row] = x[row, column] * weights[row]. One invocation moves a square of 4 x 4, so that both sides are met in
-// runs of four.
+// out[column, row] = x[row, column] * weights[row]. One invocation moves a square of 4 x 4, so that
+// both sides are met in runs of four.
 
 struct Shape {
     n: u32,            // rows of x

@@ -1,9 +1,9 @@
 /**
- * The built-in texts (public domain) and models, which lie beside mka.js. Each address is written out in the form that
- * programs which build modules together look for: they move the files, and put the new address in.
+ * The built-in texts (public domain) and models, which lie beside mka.js. Each address is written
+ * out in the form that bundlers look for: they move the files, and put the new address in.
  */
 import { MkaError } from "./error";
-import { startOf } from "../heldout";
+import { startOf } from "./heldout";
 import type { CalibrateOptions } from "../wasm/mka_lab.js";
 import type { Watch } from "./types";
 
@@ -45,7 +45,7 @@ export function builtInTexts(signal?: AbortSignal): Promise<string[]> {
   return loaded;
 }
 
-/** What to calibrate on: where neither texts nor ids are given, the built-in texts without their held-out ends. */
+/** What to calibrate on: without texts or ids, the built-in texts without their held-out ends. */
 export async function calibratedOn(options: CalibrateOptions, signal?: AbortSignal): Promise<CalibrateOptions> {
   if ((options.text ?? options.texts ?? options.ids) !== undefined) return options;
   return { ...options, texts: (await builtInTexts(signal)).map(startOf) };

@@ -1,16 +1,17 @@
 /**
- * The page's end of the wire to the worker: one call at a time, cancelling past the queue, and a new worker where the old
- * one crashed or does not answer a cancel in time. It knows messages, not models.
+ * The page's end of the connection to the worker: one call at a time, cancelling past the queue,
+ * and a new worker where the old one crashed or does not answer a cancel in time. Must not know
+ * what the messages are about.
  */
-import type { Figures, Method, Reply, Request } from "../protocol";
+import type { Figures, Method, Reply, Request } from "../shared/protocol";
 import { abortError, crashError, MkaError, revive } from "./error";
 import { type Spawned, spawn } from "./spawn";
 import type { LineupPoint, Progress, Token } from "./types";
 
 /** How long the worker may take to answer a cancel before it is ended, in milliseconds. */
-const PATIENCE = 400;
+const CANCEL_TIMEOUT = 400;
 
-/** What a call may be given besides its arguments. */
+/** What a call takes besides its arguments. */
 export interface CallOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: Progress) => void) | undefined;
@@ -30,9 +31,9 @@ export type Send = (method: Method, target: number, args: unknown[], options?: C
 export class Connection {
   /** The latest figures that the worker sent with its replies, in bytes. */
   memory: Figures = { wasm: 0, wasmPeak: 0, device: 0, devicePeak: 0, budget: 0 };
-  /** Told what failed on the side while the work goes on. */
+  /** Called with what failed beside the work, which goes on. */
   onWarning: (warning: MkaError) => void = () => {};
-  /** Counts the workers: a handle is only worth something in the epoch that it was made in. */
+  /** Counts the workers: a handle is only valid in the epoch that it was made in. */
   epoch = 0;
   #spawned: Spawned | undefined;
   #closed = false;
@@ -45,7 +46,8 @@ export class Connection {
 
   /**
    * Runs `job` when all earlier ones have ended.
-   * Rejects with an `AbortError` as soon as `signal` is aborted, whether the job has begun or still waits.
+   * Rejects with an `AbortError` as soon as `signal` is aborted, whether the job has begun or still
+   * waits.
    */
   async run<T>(signal: AbortSignal | undefined, job: (send: Send) => Promise<T>): Promise<T> {
     const turn = this.#queue;
@@ -113,7 +115,7 @@ export class Connection {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const cancel = (): void => {
       this.#post({ kind: "cancel", id });
-      timer = setTimeout(() => this.#end(abortError()), PATIENCE);
+      timer = setTimeout(() => this.#end(abortError()), CANCEL_TIMEOUT);
     };
     let value: unknown;
     try {
@@ -130,7 +132,7 @@ export class Connection {
       this.#pending.delete(id);
     }
     if (!signal?.aborted) return value;
-    // A call that ends just as it is cancelled counts as cancelled, and leaves nothing behind.
+    // A call that ends just as it is cancelled counts as cancelled, and leaves nothing.
     const made = (value as { handle?: number } | undefined)?.handle;
     if (made !== undefined) await this.#send("close", made, [], {});
     throw abortError();

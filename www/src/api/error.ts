@@ -1,5 +1,5 @@
 /** The one error that the interface throws besides `AbortError`. */
-import type { PlainError } from "../protocol";
+import type { PlainError } from "../shared/protocol";
 
 export type MkaErrorCode =
   | "not-a-checkpoint"
@@ -38,7 +38,7 @@ export function abortError(): DOMException {
   return new DOMException("The call was cancelled.", "AbortError");
 }
 
-/** An error that crossed the worker's border, as the interface throws it. */
+/** An error that the worker sent, as the interface throws it. */
 export function revive(error: PlainError): Error {
   if (error.name === "AbortError") return abortError();
   if (error.name === "MkaError") return new MkaError(error.code as MkaErrorCode, error.message, error.hint ?? "");
@@ -47,7 +47,9 @@ export function revive(error: PlainError): Error {
   return other;
 }
 
-/** The engine ended in the middle of its work: a trap of the wasm code, or a worker that the browser ended. */
+/**
+ * The engine ended during its work: a trap of the wasm code, or a worker that the browser ended.
+ */
 export function crashError(message: string): MkaError {
   if (/memory|allocat/i.test(message)) {
     return new MkaError(

@@ -1,10 +1,10 @@
 /** Tokens as they come, as an async generator. */
 import { split } from "./options";
-import type { Made, Remote } from "./remote";
+import type { Made, WorkerProxy } from "./proxy";
 import type { GenerateOptions, Token } from "./types";
 
 export async function* generate(
-  remote: Remote<Made>,
+  proxy: WorkerProxy<Made>,
   options: GenerateOptions,
 ): AsyncGenerator<Token, void, undefined> {
   const [choices, { signal }] = split(options);
@@ -16,7 +16,7 @@ export async function* generate(
   const waiting: Token[] = [];
   let wake: () => void = () => {};
   let ended = false;
-  const running = remote
+  const running = proxy
     .call("generate", [choices], {
       signal: stop.signal,
       onToken: (token) => {
@@ -28,7 +28,7 @@ export async function* generate(
       ended = true;
       wake();
     });
-  running.catch(() => {}); // reported below, where the loop can see it
+  running.catch(() => {}); // reported below, after the tokens that came before it
 
   try {
     while (true) {

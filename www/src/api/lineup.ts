@@ -1,15 +1,15 @@
-/** The line-up: methods held against each other, points as they come. */
+/** The line-up: methods compared with each other, points as they come. */
 import { calibratedOn } from "./builtin";
 import { MkaError } from "./error";
 import { split } from "./options";
-import type { Made, Remote } from "./remote";
+import type { Made, WorkerProxy } from "./proxy";
 import type { LineupOptions, LineupPoint } from "./types";
 
 /** The model that a point was measured on; undefined for a method that failed. */
 const modelOf = ({ recipe }: LineupPoint): string | undefined => recipe?.model.fingerprint;
 
 export async function lineup(
-  remote: Remote<Made>,
+  proxy: WorkerProxy<Made>,
   options: LineupOptions,
   onPoint: (point: LineupPoint) => void,
 ): Promise<LineupPoint[]> {
@@ -19,7 +19,8 @@ export async function lineup(
   const done = points.map(({ preset, removed, seed }) => ({ preset, removed, seed }));
   const all = [...points];
   const models = new Set(points.map(modelOf).filter((model) => model !== undefined));
-  // What stops it: the caller, or points that are of another model, as the first new one tells.
+  // Stopped by the caller, or where the first new point shows that the earlier ones are of another
+  // model.
   const stop = new AbortController();
   const forward = (): void => stop.abort();
   watch.signal?.addEventListener("abort", forward, { once: true });
@@ -33,7 +34,7 @@ export async function lineup(
   };
   try {
     if (watch.signal?.aborted || mixed) stop.abort();
-    await remote.call("lineup", [{ ...rest, calibrate, done }], { ...watch, signal: stop.signal, onPoint: take });
+    await proxy.call("lineup", [{ ...rest, calibrate, done }], { ...watch, signal: stop.signal, onPoint: take });
   } catch (error) {
     if (mixed) throw new MkaError("bad-argument", "points: they were measured on another model than this one.", "Leave them out, or pass this model's own.");
     throw error;

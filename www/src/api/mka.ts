@@ -1,5 +1,5 @@
 /**
- * MKA Lab's programming interface: everything that the page does goes through here.
+ * MKA Lab's programming interface: the page uses nothing else.
  *
  * ```js
  * import { Lab } from "./mka.js";

@@ -1,10 +1,13 @@
-/** Writes files into a folder that the user chose, in slices, so that no file is ever in memory as a whole. */
+/** Writes files into a folder that the user chose, in slices: no file is in memory as a whole. */
 import { abortError, MkaError } from "./error";
 import type { ModelFile, Watch } from "./types";
 
 const SLICE = 4 * 1024 * 1024;
 
-/** A save that does not come to its end leaves nothing of its own: files that it added are removed, one that it would replace stays. */
+/**
+ * A save that does not come to its end leaves nothing of its own: files that it added are removed,
+ * one that it would replace stays.
+ */
 export async function saveFiles(directory: FileSystemDirectoryHandle, files: ModelFile[], { signal, onProgress }: Watch): Promise<void> {
   const total = files.reduce((sum, file) => sum + file.blob.size, 0);
   const start = performance.now();
@@ -26,7 +29,8 @@ export async function saveFiles(directory: FileSystemDirectoryHandle, files: Mod
       await saveFile(directory, file, signal, report);
       if (there) replaced.push(file.name);
     } catch (cause) {
-      for (const name of added) await directory.removeEntry(name).catch(() => {}); // gone, or never made
+      // One that can't be removed is gone already, or was never made.
+      for (const name of added) await directory.removeEntry(name).catch(() => {});
       if (signal?.aborted) throw abortError();
       throw new MkaError("storage", `${file.name} could not be written: ${reasonOf(cause)}`, hintOf(cause, replaced));
     }

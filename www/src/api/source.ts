@@ -1,5 +1,5 @@
 /** What the user named as a model -> where the worker reads it. */
-import type { NamedBlob, Source } from "../protocol";
+import type { NamedBlob, Source } from "../shared/protocol";
 import { MkaError } from "./error";
 
 /** Files of a folder, the URL of one, or `hub:owner/name[@revision]`. */
@@ -51,7 +51,7 @@ export function named(text: string, hub = HUB): Named {
   return { source: url.href, folder: url.href };
 }
 
-/** As it stands where it can't be decoded: then it is no name of a revision. */
+/** Unchanged where it can't be decoded: then it is no name of a revision. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -92,7 +92,7 @@ function address(text: string, base: string | undefined): URL {
   return url;
 }
 
-/** A token goes over encrypted connections only, and is one word of plain characters. */
+/** A token is sent over encrypted connections only, and is one word of plain characters. */
 function checkToken(token: string, where: string): void {
   const { protocol, hostname } = new URL(where);
   if (!/^[\x21-\x7e]+$/.test(token)) throw new MkaError("bad-argument", "The token holds spaces or other signs that no token has", "Copy it again.");
@@ -106,7 +106,7 @@ function pathOf(file: File): string {
   return path ? path.slice(path.indexOf("/") + 1) : file.name;
 }
 
-/** Steps into the one folder that holds a model, where the top holds none. */
+/** Enters the one folder that holds a model, where the top holds none. */
 function insideFolder(files: NamedBlob[]): NamedBlob[] {
   const folders = new Set(files.filter(({ name }) => isModelFile(name)).map(({ name }) => folderOf(name)));
   const [folder] = folders;

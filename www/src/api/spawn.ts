@@ -1,10 +1,10 @@
 /** Starts the worker, also for an `mka.js` that was imported from another origin. */
 import wasmFile from "../wasm/mka_lab_bg.wasm?url";
 import workerUrl from "../worker/worker.ts?worker&url";
-import type { Request } from "../protocol";
+import type { Request } from "../shared/protocol";
 import { MkaError } from "./error";
 
-/** A running worker and the end of what was made to start it. */
+/** A running worker, and the error where it never answers. */
 export interface Spawned {
   worker: Worker;
   /** The error to report when the worker never answers. */
@@ -12,9 +12,10 @@ export interface Spawned {
 }
 
 /**
- * Starts it and tells it where the wasm file is: whoever builds mka.js into a program of their own moves both, each under a
- * new name. A worker cannot be started by the address of another origin. There, a blob of this page's own origin imports the
- * address as a module, which CORS may allow.
+ * Starts it and sends it the address of the wasm file: a bundler that builds mka.js into another
+ * program moves both, each under a new name. A worker cannot be started by the address of another
+ * origin. There, a blob of this page's own origin imports the address as a module, which CORS may
+ * allow.
  */
 export function spawn(): Spawned {
   const url = new URL(workerUrl, import.meta.url).href;
@@ -40,7 +41,7 @@ export function spawn(): Spawned {
 
 let bootBlob: string | undefined;
 
-/** The address of a module with this text; made once, since the text never changes while the page lives. */
+/** The address of a module with this text; made once, since the text is the same on one page. */
 function blobUrl(text: string): string {
   bootBlob ??= URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
   return bootBlob;

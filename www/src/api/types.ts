@@ -1,7 +1,9 @@
 /**
- * The types of the programming interface. Data types are generated from the Rust types; this file adds what only exists
- * on this side: signals, callbacks, files.
+ * The types of the programming interface. Data types are generated from the Rust types; this file
+ * adds what only exists on this side: signals, callbacks, files.
  */
+import type { LineupPoint, Progress } from "../shared/protocol";
+import type { AlphaSource, Combination, Measure, Norms, Repair, Selection } from "./choices";
 import type * as wasm from "../wasm/mka_lab.js";
 
 export type {
@@ -24,7 +26,6 @@ export type {
   Logits,
   ManifoldOptions,
   Memory,
-  Preset,
   Recipe,
   RowTexts,
   SimilarityOptions,
@@ -32,47 +33,45 @@ export type {
   Token,
 } from "../wasm/mka_lab.js";
 
-/** `auto` takes WebGPU on real hardware and the CPU engine on a software adapter or where there is no WebGPU. */
-export type Backend = "auto" | "webgpu" | "cpu";
+export type { AlphaSource, Combination, Measure, Norms, Repair, Selection };
+export type { StoredModel } from "../shared/cache";
+export type { LineupPoint, Progress };
 
-/** How far a step is. */
-export interface Progress extends wasm.Progress {
-  /** Where bytes are read or written. */
-  bytesPerSecond?: number;
-}
+/**
+ * `auto` takes WebGPU on real hardware and the CPU engine on a software adapter or where there is
+ * no WebGPU.
+ */
+export type Backend = "auto" | "webgpu" | "cpu";
 
 /** What every long call takes. */
 export interface Watch {
-  /** Aborting it rejects the call with an `AbortError` within half a second; the lab stays usable. */
+  /**
+   * Aborting it rejects the call with an `AbortError` within half a second; the lab stays usable.
+   */
   signal?: AbortSignal;
   /** Called as the work goes on, a few times a second. */
   onProgress?: (progress: Progress) => void;
 }
 
-/** How a model is opened. All but the watching concerns models on the network only. */
-export interface OpenOptions extends Watch {
-  /** For gated models. Sent to the hub (or the folder's server) and to no other, kept in memory only. */
-  token?: string;
-  /** Keeps what is read in this browser, so that it works without a network afterwards. Default false. */
-  keep?: boolean;
-  /** The address of the hub that names are looked up on: a mirror, for example. Default https://huggingface.co. */
-  hub?: string;
-}
+/** A named method, with its choices. */
+export type Preset = Omit<wasm.Preset, "options"> & {
+  options: wasm.PresetOptions & {
+    selection: Selection;
+    combination: Combination;
+    alpha?: AlphaSource;
+    norms: Norms;
+    repair: Repair;
+  };
+};
 
-/** A model that is kept in this browser. Sizes in bytes. */
-export interface StoredModel {
-  /** What `open` and `forget` take. */
-  source: string;
-  /** The hub's address, where the source is a name on a hub; `open` and `forget` take it as an option. */
+/** How a model is opened. All but `signal` and `onProgress` is for models on the network only. */
+export interface OpenOptions extends Watch {
+  /** For gated models. Sent to the hub (or the folder's server) only, and kept in memory only. */
+  token?: string;
+  /** Keeps what is read in this browser: it works without a network afterwards. Default false. */
+  keep?: boolean;
+  /** The address of the hub, for example of a mirror. Default https://huggingface.co. */
   hub?: string;
-  /** The commit that is kept, where the source is a name on a hub. */
-  commit?: string;
-  /** What is kept of it. */
-  bytes: number;
-  /** Its full size. */
-  total: number;
-  /** All of it is kept: nothing of it needs the network. */
-  complete: boolean;
 }
 
 export type EstimateOptions = wasm.EstimateOptions & Watch;
@@ -80,20 +79,19 @@ export type EvaluateOptions = wasm.EvaluateOptions & Watch;
 export type CalibrateOptions = wasm.CalibrateOptions & Watch;
 export type GenerateOptions = wasm.GenerateOptions & { signal?: AbortSignal };
 
-/** Measures of two layers' likeness: `angular` is a distance, the others are similarities in [0, 1]. */
-export type SimilarityName = "npib" | "npib-knn" | "cosine" | "angular" | "cka";
+/** How two layers are compared. */
+export type SimilarityName = Measure;
 
-/** One method at one size with one seed. */
-export type LineupPoint = wasm.LineupPoint & {
-  /** The matrices of its repairs: `model.merge({ recipe, repair })` makes this model at once. */
-  repair?: Blob;
-};
-
-/** Which methods to hold against each other; without a text to calibrate on, the built-in mix. */
+/** Which methods to compare; without a text to calibrate on, the built-in mix. */
 export type LineupOptions = Omit<wasm.LineupOptions, "calibrate" | "done"> & {
-  /** Without a text: the built-in ones, but for the last fifth of each, so that it can be measured on. */
+  /**
+   * Without a text: the built-in ones without the last fifth of each, which is left to measure on.
+   */
   calibrate?: wasm.CalibrateOptions;
-  /** Points of an earlier run on the same model under the same options: they are left out, and come back with the new ones. */
+  /**
+   * Points of an earlier run on the same model under the same options: they are not measured again,
+   * and are returned with the new ones.
+   */
   points?: readonly LineupPoint[];
 } & Watch;
 

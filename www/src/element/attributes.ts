@@ -1,6 +1,6 @@
 /**
- * The attributes of <mka-lab>, read as what they can mean: whatever a page writes, what comes out is valid. Knows neither the
- * element nor the engine; a model's own limits are kept when it is open (run.ts).
+ * The attributes of <mka-lab>: whatever a page writes, the parsed values are valid. Must not know
+ * the element or the engine; a model's own limits are applied when it is open (run.ts).
  */
 
 /** What can be shown, in the order in which it is shown. */
@@ -12,7 +12,7 @@ const BUILT_IN = ["demo", "stories260k"] as const;
 export type BuiltInName = (typeof BUILT_IN)[number];
 
 export const THEMES = ["light", "dark", "system"] as const;
-/** "" takes the colours that the page has around the element. */
+/** "" takes the colours of the page around the element. */
 export type Theme = (typeof THEMES)[number] | "";
 
 /** Every seed is below it. */
@@ -20,14 +20,17 @@ const SEEDS = 2 ** 32;
 /** No model has so many layers. */
 const LAYERS = 1000;
 
-/** The names among `value` that are panels, each once, in their fixed order; without any, the usual ones. */
+/**
+ * The names among `value` that are panels, each once, in their fixed order; without any, the usual
+ * ones.
+ */
 export function panelsOf(value: string | null): Panel[] {
   const named = new Set((value ?? "").toLowerCase().split(/[\s,]+/));
   const known = PANELS.filter((panel) => named.has(panel));
   return known.length > 0 ? known : [...USUAL];
 }
 
-/** A whole number of layers; undefined: as many as the element finds right. */
+/** A whole number of layers; undefined: a fifth of the model's. */
 export function removeOf(value: string | null): number | undefined {
   return whole(value, LAYERS);
 }
@@ -44,7 +47,9 @@ export function themeOf(value: string | null): Theme {
 /** Name on a model hub, which the interface checks. */
 export type HubName = `hub:${string}`;
 
-/** Name of a built-in model or of one on a hub, or the address of a folder; undefined: none of them. */
+/**
+ * Name of a built-in model or of one on a hub, or the address of a folder; undefined: none of them.
+ */
 export function modelOf(value: string | null, base: string): BuiltInName | HubName | URL | undefined {
   const word = (value ?? "").trim();
   if (word === "") return "demo";

@@ -1,10 +1,11 @@
 /**
- * embed.html: one <mka-lab> with the query's parameters as its attributes, and the messages of messages.ts. Only the window
- * that holds the frame may talk to it, and only from an origin that is allowed; it alone is answered.
+ * embed.html: one <mka-lab> with the query's parameters as its attributes, and the messages of
+ * messages.ts. Only the window that holds the frame may send messages, and only from an origin that
+ * is allowed; only that window gets answers.
  */
 import "./embed.css";
 import { MkaError } from "../api/error";
-import { T } from "../page/texts";
+import { T } from "../ui/texts";
 import { ATTRIBUTES, allowedOrigins, type EmbedReply, type EmbedRequest, plainError, readRequest, toFiles } from "./messages";
 import "./mka-lab";
 
@@ -14,8 +15,9 @@ const query = new URLSearchParams(location.search);
 const origins = allowedOrigins(query.get("origin"), location.origin);
 const host = window.parent === window ? undefined : window.parent;
 /**
- * Where the browser says which page is around the frame (Firefox does not), only that one is told, if it is allowed. Elsewhere
- * each allowed origin is named: the browser delivers a message only to a page of the origin that it is meant for.
+ * Where the browser gives the origin of the page around the frame (Firefox does not), only that one
+ * gets messages, if it is allowed. Elsewhere a message is sent to each allowed origin: the browser
+ * delivers it only to a page of that origin.
  */
 const around = (location as { ancestorOrigins?: DOMStringList }).ancestorOrigins;
 const audience = around ? origins.filter((origin) => origin === around[0]) : origins;
@@ -23,9 +25,9 @@ const audience = around ? origins.filter((origin) => origin === around[0]) : ori
 const element = document.createElement("mka-lab");
 set(Object.fromEntries([...query].filter(([name]) => (ATTRIBUTES as readonly string[]).includes(name))));
 
-element.addEventListener("progress", (event) => tell({ tell: "progress", progress: (event as unknown as CustomEvent).detail }));
-element.addEventListener("result", (event) => tell({ tell: "result", result: (event as unknown as CustomEvent).detail }));
-element.addEventListener("error", (event) => tell({ tell: "error", error: plainError((event as unknown as CustomEvent).detail) }));
+element.addEventListener("progress", (event) => publish({ tell: "progress", progress: (event as unknown as CustomEvent).detail }));
+element.addEventListener("result", (event) => publish({ tell: "result", result: (event as unknown as CustomEvent).detail }));
+element.addEventListener("error", (event) => publish({ tell: "error", error: plainError((event as unknown as CustomEvent).detail) }));
 addEventListener("message", ({ source, origin, data }) => {
   if (!host || source !== host || !origins.includes(origin)) return;
   const request = readRequest(data);
@@ -37,10 +39,10 @@ addEventListener("message", ({ source, origin, data }) => {
     void perform(request, answer);
   }
 });
-new ResizeObserver(() => tell({ tell: "resize", height: Math.ceil(document.documentElement.getBoundingClientRect().height) })).observe(document.documentElement);
+new ResizeObserver(() => publish({ tell: "resize", height: Math.ceil(document.documentElement.getBoundingClientRect().height) })).observe(document.documentElement);
 
 document.body.append(element);
-tell({ tell: "ready" });
+publish({ tell: "ready" });
 
 async function perform(request: EmbedRequest, answer: (body: Body) => void): Promise<void> {
   try {
@@ -54,7 +56,7 @@ async function perform(request: EmbedRequest, answer: (body: Body) => void): Pro
   }
 }
 
-/** Sets attributes. `false` and null take one away; in an address, so does a switch that says 0 or false. */
+/** Sets attributes. `false` and null remove one; so do 0 and false for a switch in an address. */
 function set(attributes: Record<string, string | number | boolean | null>): void {
   for (const [name, value] of Object.entries(attributes)) {
     const isSwitch = name === "tour" || name === "autorun";
@@ -64,7 +66,7 @@ function set(attributes: Record<string, string | number | boolean | null>): void
   }
 }
 
-function tell(body: Body): void {
+function publish(body: Body): void {
   for (const origin of audience) send(body, origin);
 }
 

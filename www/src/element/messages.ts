@@ -1,25 +1,25 @@
 /**
- * The messages between embed.html and the page around it, and what makes one valid: what comes in is anybody's. Types are for
- * both sides; knows nothing of the element.
+ * The messages between embed.html and the page around it, and what makes one valid: any page may
+ * send one. Types are for both sides. Must not know the element.
  */
-import type { PlainError } from "../protocol";
-import type { MkaLabProgress, MkaLabResult, MkaLabStatus } from "./mka-lab";
+import type { PlainError } from "../shared/protocol";
+import type { MkaLabProgress, MkaLabResult, MkaLabStatus } from "./outcome";
 
 /** A file of a model: the page has it as a File, or as bytes with a name. */
 export type EmbedFile = File | { name: string; bytes: ArrayBuffer | Uint8Array | Blob };
 
-/** What the page around may ask for. `id` comes back with the answer. */
+/** The requests of the page around. `id` comes back with the answer. */
 export type EmbedRequest = { mka: 1; id?: string | number } & (
   | { ask: "status" }
   | { ask: "open"; files: EmbedFile[] }
-  /** Attributes of the element; null takes one away. */
+  /** Attributes of the element; null removes one. */
   | { ask: "set"; attributes: Record<string, string | number | boolean | null> }
   /** Answered with the result, or the error. */
   | { ask: "run" }
   | { ask: "cancel" }
 );
 
-/** What embed.html says: answers have the `id` of what they answer, the others have none. */
+/** The messages of embed.html: answers have the `id` of their request, the others have none. */
 export type EmbedReply = { mka: 1; id?: string | number } & (
   | { tell: "ready" }
   | { tell: "status"; status: MkaLabStatus; result: MkaLabResult | null; error: PlainError | null }
@@ -30,7 +30,10 @@ export type EmbedReply = { mka: 1; id?: string | number } & (
   | { tell: "resize"; height: number }
 );
 
-/** The parameters of embed.html that are the element's attributes; the same ones may be set by a message. */
+/**
+ * The parameters of embed.html that are the element's attributes; the same ones may be set by a
+ * message.
+ */
 export const ATTRIBUTES = ["model", "text", "text-src", "panels", "remove", "method", "seed", "theme", "tour", "autorun"] as const;
 
 /** Limits of what one message may bring. */
@@ -53,7 +56,7 @@ function originOf(word: string): string | undefined {
   }
 }
 
-/** A message that is meant for the frame; undefined for what is not, and a word on what is wrong with one that is. */
+/** A message for the frame; undefined for any other one, and what is wrong with an invalid one. */
 export function readRequest(data: unknown): EmbedRequest | { wrong: string; id?: string | number } | undefined {
   if (!isRecord(data) || data["mka"] !== 1) return undefined;
   const { id, ask } = data;

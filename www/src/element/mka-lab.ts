@@ -1,40 +1,23 @@
 /**
- * <mka-lab>: MKA Lab as one tag. This module is small and is all that a page loads at first; the engine, its wasm file and the
- * charts come when the element is asked to run, or, with `autorun`, when it comes into view.
+ * <mka-lab>: MKA Lab as one tag. This module is small and is all that a page loads at first; the
+ * engine, its wasm file and the charts are loaded when the element is asked to run, or, with
+ * `autorun`, when it comes into view.
  */
 import { render } from "lit-html";
 import { MkaError } from "../api/error";
 import type { ModelFiles } from "../api/source";
-import type { Comparison, LayerMatrix, Progress, Recipe, Summary } from "../api/types";
-import { T } from "../page/texts";
+import { T } from "../ui/texts";
 import { addressOf, modelOf, type Panel, panelsOf, removeOf, seedOf, type Theme, themeOf } from "./attributes";
 import type { Pictures } from "./pictures";
 import { Run } from "./running";
+import type { MkaLabProgress, MkaLabResult, MkaLabStatus } from "./outcome";
 import { sheet } from "./style";
 import { blank, type Shown, view } from "./view";
 
 export type { MkaError };
+export type { MkaLabProgress, MkaLabResult, MkaLabStatus };
 export type { EmbedFile, EmbedReply, EmbedRequest } from "./messages";
 export type { Panel, Theme };
-
-/** What `result` carries in its `detail`. */
-export interface MkaLabResult {
-  /** The merged model where something was merged, else the model. */
-  summary: Summary;
-  /** NPIB of each two layers. */
-  similarity: LayerMatrix;
-  /** What was done; null where nothing was merged. */
-  recipe: Recipe | null;
-  /** Both models on the built-in held-out text; null where nothing was merged. */
-  evaluation: Comparison | null;
-}
-
-/** What `progress` carries in its `detail`: what is being done, and how far it is. */
-export interface MkaLabProgress extends Partial<Progress> {
-  job: string;
-}
-
-export type MkaLabStatus = "idle" | "running" | "done" | "failed";
 
 /** The events of the element; none of them bubbles. */
 export interface MkaLabEvents {
@@ -46,7 +29,7 @@ export interface MkaLabEvents {
 /** A change of these needs another run; a change of the others only another look. */
 const RUNS = ["model", "text", "text-src", "remove", "method", "seed"];
 
-/** How far below the window an element with `autorun` begins, so that it has something to show when it is reached. */
+/** How far below the window an element with `autorun` starts its run. */
 const AHEAD = "200px";
 
 export class MkaLabElement extends HTMLElement {
@@ -60,7 +43,7 @@ export class MkaLabElement extends HTMLElement {
     this.#begin();
   }, { rootMargin: AHEAD });
   #inView = false;
-  /** A run is wanted: nothing was run yet, or something that matters has changed since. */
+  /** A run is needed: nothing was run yet, or something that matters has changed since. */
   #due = true;
   #changed = false;
   #files: ModelFiles | undefined;
@@ -90,7 +73,7 @@ export class MkaLabElement extends HTMLElement {
       this.#shown.picked = [];
       this.#forget();
     }
-    // A panel may show what the last run had no reason to find out.
+    // A panel may show what the last run did not compute.
     if (name === "panels" && this.panels.some((panel) => !this.#shown.panels.includes(panel))) this.#due = true;
     if (this.#changed || !this.isConnected) return;
     this.#changed = true; // several changes in a row are one
@@ -133,7 +116,10 @@ export class MkaLabElement extends HTMLElement {
     this.setAttribute("panels", value.join(" "));
   }
 
-  /** The attribute `remove`, how many layers go; undefined: a fifth of them. (Every element has a method `remove()`.) */
+  /**
+   * The attribute `remove`, how many layers are removed; undefined: a fifth of them. (Every element
+   * has a method `remove()`.)
+   */
   get removeLayers(): number | undefined {
     return removeOf(this.getAttribute("remove"));
   }
@@ -150,7 +136,7 @@ export class MkaLabElement extends HTMLElement {
     this.setAttribute("method", value);
   }
 
-  /** Seed of the draw of rows, and of what is written. */
+  /** Seed of the draw of rows, and of the generated text. */
   get seed(): number {
     return seedOf(this.getAttribute("seed"));
   }
@@ -211,7 +197,10 @@ export class MkaLabElement extends HTMLElement {
     return this.#shown.error;
   }
 
-  /** Runs everything. Rejects with an MkaError, or with an AbortError when it is cancelled or something that matters changes. */
+  /**
+   * Runs everything. Rejects with an MkaError, or with an AbortError when it is cancelled or
+   * something that matters changes.
+   */
   async run(): Promise<MkaLabResult> {
     if (!this.isConnected) throw new MkaError("bad-argument", T.element.notInDocument, T.element.notInDocumentHint);
     this.#due = false;
@@ -235,7 +224,7 @@ export class MkaLabElement extends HTMLElement {
           if (shown.job !== job) shown.news = `${T.status.jobs[job]} …`;
           Object.assign(shown, { job, progress });
           this.#update();
-          this.#tell("progress", { job, ...progress });
+          this.#dispatch("progress", { job, ...progress });
         },
         onFound: (found) => {
           Object.assign(shown.findings, found);
@@ -251,7 +240,7 @@ export class MkaLabElement extends HTMLElement {
       const error = cause as MkaError;
       Object.assign(shown, { status: "failed", job: undefined, progress: undefined, error, news: "" });
       this.#update();
-      this.#tell("error", error);
+      this.#dispatch("error", error);
       throw error;
     }
     const { before, after, evaluation } = shown.findings;
@@ -259,7 +248,7 @@ export class MkaLabElement extends HTMLElement {
     shown.news = after && evaluation ? T.element.done(before?.layers ?? 0, after.layers, evaluation) : T.element.looked;
     this.#update();
     const result = this.result as MkaLabResult;
-    this.#tell("result", result);
+    this.#dispatch("result", result);
     return result;
   }
 
@@ -271,7 +260,7 @@ export class MkaLabElement extends HTMLElement {
     this.#update();
   }
 
-  /** Runs where that is due and wanted. A failure is shown, and told by `error`. */
+  /** Starts a due run, if it may. A failure is shown, and dispatched as `error`. */
   #begin(): void {
     if (this.autorun && this.#inView && this.#due) this.#ask();
   }
@@ -288,7 +277,7 @@ export class MkaLabElement extends HTMLElement {
     this.#due = true;
   }
 
-  #tell<Name extends keyof MkaLabEvents>(name: Name, detail: MkaLabEvents[Name]["detail"]): void {
+  #dispatch<Name extends keyof MkaLabEvents>(name: Name, detail: MkaLabEvents[Name]["detail"]): void {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
@@ -330,7 +319,7 @@ export class MkaLabElement extends HTMLElement {
     try {
       this.#pictures ??= await this.#makePictures();
     } catch {
-      return; // the tables say the same; the next change tries again
+      return; // the tables have the same values; the next change tries again
     }
     this.#pictures.show(shown);
   }

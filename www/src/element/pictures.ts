@@ -1,12 +1,15 @@
-/** The pictures of <mka-lab>: each made when its panel is there, and told what to show. Loaded when there is something to draw. */
-import { depthChart } from "../page/charts/depth";
-import { heatmap } from "../page/charts/heatmap";
-import { perplexityChart, type Series } from "../page/charts/perplexity";
-import { group, type Groups } from "../page/charts/rows";
-import { scatter } from "../page/charts/scatter";
-import { stepsOf } from "../page/charts/lineage";
-import { stackChart } from "../page/charts/stack";
-import { T } from "../page/texts";
+/**
+ * The pictures of <mka-lab>: made once, each in the place of its panel. Loaded when there is
+ * something to draw.
+ */
+import { depthChart } from "../ui/charts/depth";
+import { heatmap } from "../ui/charts/heatmap";
+import { perplexityChart, type Series } from "../ui/charts/perplexity";
+import { group, type Groups } from "../ui/charts/rows";
+import { scatter } from "../ui/charts/scatter";
+import { stepsOf } from "../ui/charts/lineage";
+import { stackChart } from "../ui/charts/stack";
+import { T } from "../ui/texts";
 import type { Findings } from "./run";
 import { layerOf, type Shown } from "./view";
 
@@ -27,7 +30,7 @@ export class Pictures {
     manifold: scatter(),
     perplexity: perplexityChart(),
   };
-  /** What a picture is told must be the same object while it means the same. */
+  /** A picture's input must be the same object while it means the same. */
   readonly #groups = remembered((rows: NonNullable<Findings["rows"]>): Groups => group(rows, "token", T.element.groups));
   readonly #series = remembered((points: NonNullable<Findings["depths"]>): Series[] => [{ method: "", title: T.element.method, points }]);
   readonly #nameOf = remembered((rows: NonNullable<Findings["rows"]>) => (row: number) => T.element.token(rows, row));

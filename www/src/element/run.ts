@@ -1,6 +1,7 @@
 /**
- * What <mka-lab> runs, loaded when it is asked to. All elements of a page share one lab; each has a session, which keeps the
- * model and the calibration as long as they are what the next run wants. Knows nothing of what is shown.
+ * What <mka-lab> runs, loaded with the first run. All elements of a page share one lab; each has a
+ * session, which keeps the model and the calibration as long as the next run needs the same ones.
+ * Must not know what is shown.
  */
 import {
   builtInModel,
@@ -18,38 +19,40 @@ import {
   type RowTexts,
   type Summary,
 } from "#mka";
-import { mostRemovable, pairsOf } from "../page/rules";
-import { heldOut } from "../heldout";
-import { T } from "../page/texts";
-import { type Piece, pieces } from "../page/charts/difference";
-import { align, type Cloud, leading } from "../page/charts/procrustes";
+import { mostRemovable, pairsOf } from "../ui/rules";
+import { heldOut } from "../api/heldout";
+import { T } from "../ui/texts";
+import { type Piece, pieces } from "../ui/charts/difference";
+import { align, type Cloud, leading } from "../ui/charts/procrustes";
 import { type BuiltInName, type HubName, isBuiltIn, type Panel } from "./attributes";
 
 const SEQUENCES = 16;
 const WINDOW = 256;
 const ROWS = 512;
-/** What each evaluation reads, in windows. */
+/** Windows of each evaluation. */
 const HELD_OUT = 8;
-/** A text of one's own is cut into about so many windows at least, and a window has at least so many tokens. */
+/** A text of one's own gives about so many windows at least, each of at least so many tokens. */
 const OWN = { windows: 4, least: 16, charactersPerToken: 4 };
 const WRITTEN = 60;
 /** Perplexity by depth is measured for so many layers removed at least, where so many can go. */
 const AHEAD = 5;
 
-/** What to run. Everything is valid by itself; what it means for the model is decided here. */
-export interface Wishes {
+/** What to run. Each value is valid by itself; the limits of the model are applied here. */
+export interface RunOptions {
   model: BuiltInName | HubName | URL | undefined;
   /** Files that stand in for `model`. */
   files: ModelFiles | undefined;
   text: string | undefined;
-  /** A word that is no address is left for `run` to refuse. */
+  /** A text that is no address makes `run` fail. */
   textSource: URL | string | undefined;
   method: string;
   remove: number | undefined;
-  /** Boundaries between neighbours that were picked by hand; any of them stand in for `method` and `remove`. */
+  /**
+   * Boundaries that were picked by hand; where there are any, `method` and `remove` do not count.
+   */
   picked: readonly number[];
   seed: number;
-  /** What is shown: some panels need more than the others. */
+  /** What is shown: some panels need further steps. */
   panels: readonly Panel[];
 }
 
@@ -58,10 +61,10 @@ export interface Findings {
   before?: Summary;
   influence?: Float32Array;
   similarity?: LayerMatrix;
-  /** The map of each layer, laid over one another, and the tokens behind their points. */
+  /** The map of each layer, laid over one another, and the tokens of their points. */
   maps?: Cloud[];
   rows?: RowTexts;
-  /** It is decided what is merged: `recipe`, or nothing. */
+  /** It is known what is merged: `recipe`, or nothing. */
   stands?: true;
   after?: Summary;
   recipe?: Recipe;
@@ -69,7 +72,7 @@ export interface Findings {
   /** Perplexities of the method with no layer removed, with one, and so on. */
   depths?: { removed: number; perplexity: number }[];
   written?: { before: string; after: string };
-  /** What both texts say, and what only one of them does; when both are written. */
+  /** What is in both texts, and what in only one of them; when both are complete. */
   differences?: Piece[];
 }
 
@@ -102,8 +105,10 @@ export class Session {
   #model: Kept<Model> | undefined;
   #calibration: Kept<Calibration> | undefined;
 
-  /** Runs everything, from the model to the evaluation. Rejects with an MkaError, or an AbortError. */
-  async run(wishes: Wishes, { signal, onProgress, onFound }: Watch): Promise<void> {
+  /**
+   * Runs everything, from the model to the evaluation. Rejects with an MkaError, or an AbortError.
+   */
+  async run(options: RunOptions, { signal, onProgress, onFound }: Watch): Promise<void> {
     users.add(this);
     const step = (job: Parameters<typeof onProgress>[0]) => {
       signal.throwIfAborted();
@@ -112,19 +117,19 @@ export class Session {
     };
     step("start");
     const lab = await theLab();
-    const model = await this.#open(lab, wishes, step("open"));
+    const model = await this.#open(lab, options, step("open"));
     onFound({ before: model.summary });
 
-    const calibration = await this.#calibrate(model, wishes, step("calibrate"));
+    const calibration = await this.#calibrate(model, options, step("calibrate"));
     const look = step("look");
     const influence = await calibration.blockInfluence(look);
     onFound({ influence });
     const similarity = await calibration.similarity("npib", look);
     onFound({ similarity });
 
-    if (wishes.panels.includes("manifold")) onFound(await manifolds(calibration, model.summary.layers, look));
+    if (options.panels.includes("manifold")) onFound(await manifolds(calibration, model.summary.layers, look));
 
-    const choices = choicesOf(lab, model.summary, wishes);
+    const choices = choicesOf(lab, model.summary, options);
     if (!choices) return onFound({ stands: true });
     const merged = await model.merge({ ...choices, calibration, ...step("merge") });
     try {
@@ -141,7 +146,7 @@ export class Session {
         }
       };
       onFound({ evaluation });
-      if (wishes.panels.includes("perplexity")) {
+      if (options.panels.includes("perplexity")) {
         const depths = [{ removed: 0, perplexity: evaluation.dense.perplexity }];
         for (const depth of depthsOf(choices, mostOf(lab, model.summary, choices))) {
           const same = depth.removed === merged.recipe.steps.length;
@@ -150,10 +155,10 @@ export class Session {
         }
         onFound({ depths });
       }
-      if (wishes.panels.includes("generation")) {
+      if (options.panels.includes("generation")) {
         step("write");
         let written: Findings["written"];
-        for await (written of writing(model, merged, wishes.seed, signal)) onFound({ written });
+        for await (written of writing(model, merged, options.seed, signal)) onFound({ written });
         if (written) onFound({ differences: pieces(written.before, written.after) });
       }
     } finally {
@@ -165,11 +170,12 @@ export class Session {
   close(): void {
     this.#forgetModel();
     if (!users.delete(this) || users.size > 0) return;
-    void shared?.then((lab) => lab.close()).catch(() => {}); // a lab that did not start holds nothing
+    // A lab that did not start holds nothing.
+    void shared?.then((lab) => lab.close()).catch(() => {});
     shared = undefined;
   }
 
-  async #open(lab: Lab, { model, files }: Wishes, watch: Parameters<Lab["open"]>[1] & object): Promise<Model> {
+  async #open(lab: Lab, { model, files }: RunOptions, watch: Parameters<Lab["open"]>[1] & object): Promise<Model> {
     const from = [files ?? String(model)];
     if (this.#model && same(this.#model.from, from)) return this.#model.value;
     this.#forgetModel();
@@ -179,16 +185,17 @@ export class Session {
     return this.#model.value;
   }
 
-  async #calibrate(model: Model, wishes: Wishes, watch: Parameters<Model["calibrate"]>[0] & object): Promise<Calibration> {
-    const from = [wishes.text, String(wishes.textSource), wishes.seed];
+  async #calibrate(model: Model, options: RunOptions, watch: Parameters<Model["calibrate"]>[0] & object): Promise<Calibration> {
+    const from = [options.text, String(options.textSource), options.seed];
     if (this.#calibration && same(this.#calibration.from, from)) return this.#calibration.value;
     this.#forgetCalibration();
-    const text = wishes.textSource ? await fetchText(wishes.textSource, watch.signal) : wishes.text;
+    const text = options.textSource ? await fetchText(options.textSource, watch.signal) : options.text;
     const own = text === undefined ? {} : { text };
     const fits = text === undefined ? WINDOW : Math.floor(text.length / OWN.charactersPerToken / OWN.windows);
     const window = Math.min(WINDOW, model.summary.positions, Math.max(OWN.least, fits));
-    const options = { ...own, sequences: SEQUENCES, window, rows: ROWS, seed: wishes.seed };
-    this.#calibration = { from, value: await model.calibrate({ ...options, ...watch }) };
+    const { seed } = options;
+    const value = await model.calibrate({ ...own, sequences: SEQUENCES, window, rows: ROWS, seed, ...watch });
+    this.#calibration = { from, value };
     return this.#calibration.value;
   }
 
@@ -206,8 +213,8 @@ export class Session {
 
 type Choices = Parameters<Model["merge"]>[0];
 
-/** The options of the merge; undefined where nothing goes. */
-function choicesOf(lab: Lab, summary: Summary, { method, remove, picked }: Wishes): Choices | undefined {
+/** The options of the merge; undefined where nothing is removed. */
+function choicesOf(lab: Lab, summary: Summary, { method, remove, picked }: RunOptions): Choices | undefined {
   const within = picked.filter((boundary) => boundary < summary.layers - 1);
   if (within.length > 0) return { selection: "manual", pairs: pairsOf(within) };
   const preset = method || lab.presets[0]?.name;
@@ -225,7 +232,7 @@ function mostOf(lab: Lab, { layers }: Summary, { preset, pairs }: Choices): numb
   throw new MkaError("bad-argument", T.element.noMethod(preset ?? ""), T.element.noMethodHint(names));
 }
 
-/** The same method with one layer removed, two, and so on: as many as were asked for, and a few more to look ahead. */
+/** The same method with one layer removed, two, and so on: the requested number, AHEAD at least. */
 function depthsOf(choices: Choices, most: number): { removed: number; choices: Choices }[] {
   const { pairs, remove = 1 } = choices;
   return Array.from({ length: Math.min(most, Math.max(remove, AHEAD)) }, (_, at) => {
@@ -234,7 +241,7 @@ function depthsOf(choices: Choices, most: number): { removed: number; choices: C
   });
 }
 
-/** The first two coordinates of each layer's diffusion map, each turned towards the one before it. */
+/** The first two coordinates of each layer's diffusion map, each aligned with the one before. */
 async function manifolds(calibration: Calibration, layers: number, watch: Parameters<Calibration["embedding"]>[1]): Promise<Findings> {
   const clouds: Cloud[] = [];
   for (let layer = 0; layer < layers; layer += 1) {
@@ -255,7 +262,7 @@ async function fetchText(url: URL | string, signal: AbortSignal | undefined): Pr
   return response.text();
 }
 
-/** Both models write on from one beginning; yields both texts after each token. */
+/** Both models continue one prompt; yields both texts after each token. */
 async function* writing(model: Model, merged: MergedModel, seed: number, signal: AbortSignal): AsyncGenerator<NonNullable<Findings["written"]>> {
   const written = { before: "", after: "" };
   for (const [side, writer] of [["before", model], ["after", merged]] as const) {

@@ -1,7 +1,10 @@
-/** One run at a time for an element: loads what runs it, lets a new run wait for the end of the old one, cancels, frees. */
+/**
+ * One run at a time for an element: loads run.ts, starts a new run when the old one has ended,
+ * cancels, frees.
+ */
 import { abortError, MkaError } from "../api/error";
-import { T } from "../page/texts";
-import type { Session, Watch, Wishes } from "./run";
+import { T } from "../ui/texts";
+import type { Session, Watch, RunOptions } from "./run";
 
 export class Run {
   #session: Session | undefined;
@@ -10,7 +13,7 @@ export class Run {
   #ended: Promise<unknown> = Promise.resolve();
 
   /** Rejects with an MkaError or an AbortError. What runs is cancelled first. */
-  start(wishes: Wishes, watch: Omit<Watch, "signal">): Promise<void> {
+  start(options: RunOptions, watch: Omit<Watch, "signal">): Promise<void> {
     this.cancel();
     const abort = new AbortController();
     const { signal } = abort;
@@ -20,7 +23,7 @@ export class Run {
       await before;
       signal.throwIfAborted();
       this.#session ??= new (await loadRun()).Session();
-      await this.#session.run(wishes, {
+      await this.#session.run(options, {
         signal,
         onProgress: (job, progress) => signal.aborted || watch.onProgress(job, progress),
         onFound: (found) => signal.aborted || watch.onFound(found),
@@ -56,7 +59,7 @@ async function loadRun(): Promise<typeof import("./run")> {
   }
 }
 
-/** Whatever went wrong, as the one kind of error that is told. */
+/** Whatever went wrong, as an MkaError. */
 function asError(cause: unknown): Error {
   if (cause instanceof Error && cause.name === "MkaError") return cause;
   return new MkaError("device-lost", `${T.error.unknown} (${cause instanceof Error ? cause.message : String(cause)})`, T.error.unknownHint);

@@ -1,8 +1,11 @@
-/** The style sheet of all elements of a page; made once. A sheet of this kind is no inline style: no policy forbids it. */
-import charts from "../page/style/charts.css?inline";
-import controls from "../page/style/controls.css?inline";
-import parts from "../page/style/sheet.css?inline";
-import status from "../page/style/status.css?inline";
+/**
+ * The style sheet of all elements of a page; made once. A constructed sheet is no inline style: no
+ * policy forbids it.
+ */
+import charts from "../ui/style/charts.css?inline";
+import controls from "../ui/style/controls.css?inline";
+import parts from "../ui/style/sheet.css?inline";
+import status from "../ui/style/status.css?inline";
 import own from "./element.css?inline";
 
 let made: CSSStyleSheet | undefined;

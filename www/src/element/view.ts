@@ -1,22 +1,22 @@
 /**
- * What <mka-lab> shows, from its state. Everything that will be shown has its place from the start, so that nothing moves
- * when it comes. The charts themselves are drawn by pictures.ts.
+ * What <mka-lab> shows, from its state. Everything that will be shown has its place from the start,
+ * so that nothing moves when it is there. The charts themselves are drawn by pictures.ts.
  */
 import { html, nothing, type TemplateResult } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import { styleMap } from "lit-html/directives/style-map.js";
 import type { MkaError } from "../api/error";
 import type { Comparison, Progress, Summary } from "../api/types";
-import { rampGradient } from "../page/charts/colour";
-import { cellValue, pairsTable } from "../page/charts/heatmap";
-import { perplexityTable } from "../page/charts/perplexity";
-import { stepsOf } from "../page/charts/lineage";
-import { stackTable } from "../page/charts/stack";
-import type { Table } from "../page/charts/table";
-import { bytes, figure, parameters, percent } from "../page/format";
-import { T } from "../page/texts";
+import { rampGradient } from "../ui/charts/colour";
+import { cellValue, pairsTable } from "../ui/charts/heatmap";
+import { perplexityTable } from "../ui/charts/perplexity";
+import { stepsOf } from "../ui/charts/lineage";
+import { stackTable } from "../ui/charts/stack";
+import type { Table } from "../ui/charts/table";
+import { bytes, figure, parameters, percent } from "../ui/format";
+import { T } from "../ui/texts";
 import type { Panel } from "./attributes";
-import type { MkaLabStatus } from "./mka-lab";
+import type { MkaLabStatus } from "./outcome";
 import type { Findings } from "./run";
 
 type View = TemplateResult | typeof nothing;
@@ -28,7 +28,7 @@ export interface Shown {
   job: keyof typeof T.status.jobs | undefined;
   progress: Progress | undefined;
   error: MkaError | undefined;
-  /** Said by the polite live region. */
+  /** Read out by the polite live region. */
   news: string;
   /** What the pointer or the focus is on. */
   cell: { a: number; b: number } | undefined;
@@ -38,7 +38,7 @@ export interface Shown {
   layer: number | undefined;
   lit: number | undefined;
   touring: boolean;
-  /** Whether the page gave something to be seen until it has run. */
+  /** Whether the page has content of its own to show until it has run. */
   fallback: boolean;
   /** Which panel is explained. */
   tour: number;
@@ -191,7 +191,7 @@ function place(chart: keyof typeof T.element.panels): View {
   return html`<div class="place" part="chart" data-chart=${chart}></div>`;
 }
 
-/** What it was, what it is, what that cost. */
+/** The model before, after, and the cost. */
 function summary(before: Summary | undefined, after: Summary | undefined, evaluation: Comparison | undefined): View {
   const words = T.compare;
   const change = (from: number | undefined, to: number | undefined): string | undefined =>
@@ -248,7 +248,10 @@ function manifold(shown: Shown, { showLayer }: Actions): View {
   `;
 }
 
-/** Told of each value on the way (`input`), or of the one that was let go at (`change`). It keeps the focus while there is no value. */
+/**
+ * Calls `set` with each value on the way (`input`), or with the last one (`change`). It keeps the
+ * focus while there is no value.
+ */
 function slider(
   name: string,
   value: number | undefined,
@@ -256,7 +259,7 @@ function slider(
   when: "input" | "change",
   set: (value: number) => void,
 ): View {
-  const tell = (event: Event): void => {
+  const onSlide = (event: Event): void => {
     if (event.type === when) set((event.target as HTMLInputElement).valueAsNumber);
   };
   return html`
@@ -267,8 +270,8 @@ function slider(
         min=${least}
         max=${most ?? least}
         .value=${live(String(value ?? least))}
-        @input=${tell}
-        @change=${tell}
+        @input=${onSlide}
+        @change=${onSlide}
       />
     </label>
   `;
@@ -298,7 +301,7 @@ function table(values: Table | undefined): View {
   `;
 }
 
-/** What one of them wrote. When both have, what only one of them says is marked. */
+/** The text of one model. When both are complete, what is in only one of them is marked. */
 function text(title: string, { written, differences }: Findings, side: "before" | "after"): View {
   const own = differences?.filter((piece) => piece.side === "both" || piece.side === side);
   const marked = own?.map(({ text, side }) =>

@@ -1,10 +1,11 @@
 /**
- * The service worker: the page without a network. It answers for the files of one build and for nothing else, least of all for
- * what users load. Every file is checked by its hash, so that two builds are never mixed: while the server has a newer build,
- * this one goes on from its cache; the newer one's worker waits until no page of this one is left, and takes over at the next visit.
+ * The service worker: the page without a network. It serves the files of one build and nothing
+ * else, least of all what users load. Every file is checked by its hash, so that two builds are
+ * never mixed: while the server has a newer build, this one is served from its cache; the newer
+ * one's worker waits until no page of this one is left, and takes over at the next visit.
  */
 
-/** Paths below the scope, each with the SHA-256 of its content in hexadecimal. scripts/offline.mjs puts it in front. */
+/** Paths below the scope, each with the SHA-256 of its content. scripts/offline.mjs prepends it. */
 interface Build {
   version: string;
   /** What the page, the element and the frame are made of: kept from the start. */
@@ -26,7 +27,7 @@ worker.addEventListener("fetch", (event) => {
   const path = event.request.method === "GET" ? pathOf(event.request.url) : undefined;
   if (path !== undefined) event.respondWith(answer(path, event.request.headers.get("Range")));
 });
-// The first visit's page came over the network. It may go on with this worker if it is of the same build.
+// The first visit's page came over the network. It may use this worker if it is of the same build.
 worker.addEventListener("message", ({ data }) => {
   if (data?.claim === BUILD.version) void worker.clients.claim();
 });
@@ -86,11 +87,14 @@ async function loadAndKeep(path: string): Promise<Response> {
     await caches.open(CACHE).then((cache) => cache.put(address(path), response.clone())).catch(() => {});
     return response;
   }
-  // A newer build's code must not come between this one's; of all else the newest is as good.
+  // Code of a newer build must not be mixed with this one's; of all else the newest is as good.
   return path in BUILD.code ? Response.error() : fetch(address(path));
 }
 
-/** The file as this build has it; undefined where the server has another one. Rejects without a network. */
+/**
+ * The file as this build has it; undefined where the server has another one. Rejects without a
+ * network.
+ */
 async function load(path: string): Promise<Response | undefined> {
   const response = await fetch(address(path), { cache: "no-cache" });
   const body = await response.arrayBuffer();
@@ -104,7 +108,7 @@ async function isOfBuild(path: string, body: ArrayBuffer): Promise<boolean> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") === (BUILD.code[path] ?? BUILD.used[path]);
 }
 
-/** The part of a whole answer that was asked for; several ranges at once nobody here asks for. */
+/** The requested part of a whole answer; several ranges at once are not supported. */
 async function part(response: Response, range: string | null): Promise<Response> {
   const asked = /^bytes=(\d+)-(\d*)$/.exec(range ?? "");
   if (!asked || response.status !== 200) return response;

@@ -1,32 +1,34 @@
 /** Starts the page. */
 import "./style/base.css";
-import "./style/controls.css";
+import "../ui/style/controls.css";
 import "./style/frame.css";
-import "./style/sheet.css";
-import "./style/status.css";
-import "./style/charts.css";
+import "../ui/style/sheet.css";
+import "./style/example.css";
+import "../ui/style/status.css";
+import "../ui/style/charts.css";
 import "./style/tour.css";
 import "./style/forced.css";
 import { render } from "lit-html";
 import { loadExample } from "./actions/example";
-import { drawInSight } from "./charts/chart";
-import { acceptDrops } from "./drop";
-import { followState, openLink } from "./link";
-import { watchParts } from "./part";
+import { drawInSight } from "../ui/charts/chart";
+import { acceptDrops } from "./actions/drop";
+import { followState, openLink } from "./actions/link";
+import { watchParts } from "./actions/part";
 import { refreshKept } from "./actions/remote";
-import { keepForOffline } from "./offline";
-import { onUpdate, state } from "./state";
-import { T } from "./texts";
-import { restoreTheme } from "./theme";
-import { drawTour, restoreTour } from "./tour/tour";
-import { unfold } from "./unfold";
+import { keepForOffline } from "./actions/offline";
+import { onUpdate, state } from "./state/state";
+import { T } from "../ui/texts";
+import { restoreTheme } from "./actions/theme";
+import { drawTour } from "./tour/draw";
+import { restoreTour } from "./tour/tour";
+import { unfold } from "./actions/unfold";
 import { page } from "./view/page";
 import { shareDone } from "./view/status";
 
 const root = document.getElementById("page") as HTMLElement;
 
 restoreTheme();
-// Nor is what lies out of sight laid out (style/frame.css).
+// What is out of sight is not laid out either (style/frame.css).
 drawInSight(() => document.documentElement.removeAttribute("data-asleep"));
 restoreTour();
 onUpdate(() => {
@@ -37,12 +39,12 @@ onUpdate(() => {
 });
 acceptDrops();
 watchParts(root);
-// Not in the task that loads the code: many short tasks let a slow phone answer in between.
+// Not in the task that loads the code: between many short tasks a slow phone can react.
 setTimeout(() => {
   void openLink();
   unfold();
 });
 void refreshKept();
 void loadExample();
-// When the page itself is there: what is kept takes nothing from it.
+// Last, so that it does not slow down the page itself.
 addEventListener("load", () => void keepForOffline());

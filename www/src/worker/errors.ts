@@ -1,12 +1,14 @@
 /** Errors on their way out of the worker. */
-import type { PlainError } from "../protocol";
+import type { PlainError } from "../shared/protocol";
 
-/** An error of this side that has a code, as a plain object: the wasm code passes such an object through unchanged. */
+/**
+ * An error with a code, as a plain object: the wasm code passes such an object through unchanged.
+ */
 export function mkaError(code: string, message: string, hint: string): PlainError {
   return { name: "MkaError", code, message, hint };
 }
 
-/** Anything that was thrown, as it can cross the border. */
+/** Anything that was thrown, as it can be sent out of the worker. */
 export function plain(error: unknown): PlainError {
   if (typeof error === "object" && error !== null && "message" in error) {
     const { name, message, code, hint } = error as PlainError;

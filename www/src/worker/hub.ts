@@ -1,8 +1,8 @@
 /**
- * A model on a hub, by the hub's public layout: HUB/owner/name/resolve/revision/file, and the listing of
- * HUB/api/models/owner/name/tree/revision, which a mirror may lack.
+ * A model on a hub, by the hub's public layout: HUB/owner/name/resolve/revision/file, and the
+ * listing of HUB/api/models/owner/name/tree/revision, which a mirror may lack.
  */
-import type { HubSource } from "../protocol";
+import type { HubSource } from "../shared/protocol";
 import { INDEX, type Look, lookIn, type Place, usualFiles, whole } from "./listing";
 import { ask } from "./network";
 import { type Host, isMissing, networkError, refusal } from "./refusals";
@@ -19,12 +19,15 @@ export function hubPlace({ hub, repository, revision, source }: HubSource, token
   return { host, address: (name) => `${hub}/${repository}/resolve/${at}/${path(name)}` };
 }
 
-/** The configuration, which says whether the model may be read at all, and the commit that the revision stands for now. */
+/**
+ * The configuration, whose answer shows whether the model may be read at all, and the commit that
+ * the revision stands for now.
+ */
 export async function hubHead(place: Place): Promise<{ config: Listed; commit: string | undefined }> {
   const url = place.address("config.json");
   let commit = "";
-  const config = await whole("config.json", url, async (patience) => {
-    const answer = await ask(place.host, url, { patience });
+  const config = await whole("config.json", url, async (backoff) => {
+    const answer = await ask(place.host, url, { backoff });
     if (isMissing(answer.status)) throw refusal(place.host, url, answer.status, answer.header("X-Error-Code"));
     commit = answer.header("X-Repo-Commit");
     return answer;
@@ -33,13 +36,16 @@ export async function hubHead(place: Place): Promise<{ config: Listed; commit: s
   return { config, commit: COMMIT.test(commit) ? commit : undefined };
 }
 
-/** All files that belong to the model. `place` should name a commit, so that all are of one state. */
+/**
+ * All files that belong to the model. `place` should name a commit, so that all are of one state.
+ */
 export async function listHub(place: Place, source: HubSource, commit: string | undefined, config: Listed): Promise<Listed[]> {
   const look = lookIn(place);
   const tree = await sizes(place.host, source, commit);
   if (!tree) return usualFiles(look, config);
   const listed = (name: string): Listed => ({ name, url: place.address(name), size: tree.get(name) ?? 0 });
-  // Read by range, like the weights: a tokenizer of 30 MB goes on where a connection broke. The index says what else there is.
+  // Read by range, like the weights: the download of a tokenizer of 30 MB goes on where it broke.
+  // The index lists the other files.
   const inTree: Look = async (name, kind) => (!tree.has(name) ? undefined : name === INDEX ? look(name, kind) : listed(name));
   const companions = [...tree.keys()].filter((name) => COMPANION.test(name)).map(listed);
   return [...(await usualFiles(inTree, config)), ...companions];
@@ -49,12 +55,12 @@ export async function listHub(place: Place, source: HubSource, commit: string | 
 async function sizes(host: Host, { hub, repository, revision }: HubSource, commit?: string): Promise<Map<string, number> | undefined> {
   const url = `${hub}/api/models/${repository}/tree/${encodeURIComponent(commit ?? revision)}`;
   try {
-    const file = await whole("tree", url, (patience) => ask(host, url, { patience, optional: true }));
+    const file = await whole("tree", url, (backoff) => ask(host, url, { backoff, optional: true }));
     const entries = JSON.parse((await file?.whole?.text()) ?? "") as { type: string; path: string; size: number }[];
     const files = entries.filter(({ type, path, size }) => type === "file" && typeof path === "string" && Number.isSafeInteger(size));
     return new Map(files.map(({ path, size }) => [path, size]));
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
-    return undefined; // a mirror without a listing: the files are asked for one by one, which tells what is wrong
+    return undefined; // a mirror without a listing: the files are requested one by one
   }
 }

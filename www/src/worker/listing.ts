@@ -1,5 +1,7 @@
-/** Finds the files of a model: in a folder behind a URL, or in any place that can say whether it has a file. */
-import { type Answer, ask, Patience } from "./network";
+/**
+ * Finds the files of a model: in the folder at a URL, or in any place that can be asked for a file.
+ */
+import { type Answer, ask, Backoff } from "./network";
 import { type Host, isMissing, networkError, sentWhole } from "./refusals";
 import type { Listed } from "./remote";
 
@@ -28,13 +30,13 @@ export function folderPlace(folder: string, token: string | undefined): Place {
   return { host, address: (name) => new URL(name.split("/").map(encodeURIComponent).join("/"), folder).href };
 }
 
-/** A file that is not there is no failure: what is needed is decided when the model is opened. */
+/** A missing file is no failure: which ones are needed is decided when the model is opened. */
 export async function listFolder(place: Place): Promise<Listed[]> {
   const look = lookIn(place);
   return (await announced(place)) ?? usualFiles(look, await look("config.json", { weights: false, optional: false }));
 }
 
-/** `mka-files.json`: [{ name, size }]. A host that answers everything with a page of its own has none. */
+/** `mka-files.json`: [{ name, size }]. A host that answers everything with a web page has none. */
 async function announced(place: Place): Promise<Listed[] | undefined> {
   const file = await lookIn(place)("mka-files.json", { weights: false, optional: true });
   const entries = await json(file);
@@ -59,8 +61,8 @@ function there(files: (Listed | undefined)[]): Listed[] {
 }
 
 /**
- * Asks the server for each file. Some hosts leave CORS out of their 404, which looks like no answer; optional files are then taken as
- * missing.
+ * Requests each file. Some hosts leave CORS out of their 404, which looks like no answer; optional
+ * files are then taken as missing.
  */
 export function lookIn({ host, address }: Place): Look {
   return async (name, { weights, optional }) => {
@@ -76,33 +78,39 @@ export function lookIn({ host, address }: Place): Look {
 
 /** A file that is read as a whole. */
 async function smallFile(host: Host, name: string, url: string, optional: boolean): Promise<Listed | undefined> {
-  return whole(name, url, (patience) => ask(host, url, { optional, patience }));
+  return whole(name, url, (backoff) => ask(host, url, { optional, backoff }));
 }
 
-/** The whole body of an answer; undefined where there is no such file. A connection that breaks is tried again. */
-export async function whole(name: string, url: string, asked: (patience: Patience) => Promise<Answer>): Promise<Listed | undefined> {
-  const patience = new Patience();
+/**
+ * The whole body of an answer; undefined where there is no such file. Retries a broken connection.
+ */
+export async function whole(name: string, url: string, asked: (backoff: Backoff) => Promise<Answer>): Promise<Listed | undefined> {
+  const backoff = new Backoff();
   for (;;) {
-    const answer = await asked(patience);
+    const answer = await asked(backoff);
     if (!isFile(answer)) return undefined;
     try {
       const blob = await answer.blob();
       return { name, url, size: blob.size, version: answer.version, whole: blob };
     } catch (error) {
       if ((error as { code?: string }).code !== "network") throw error;
-      await patience.again(error as never);
+      await backoff.again(error as never);
     }
   }
 }
 
-/** A file that is read by range. Its size is in the answer to the first byte, or to HEAD where CORS hides it. */
+/**
+ * A file that is read by range. Its size is in the answer to the first byte, or to HEAD where CORS
+ * hides it.
+ */
 export async function head(host: Host, name: string, url: string, optional: boolean): Promise<Listed | undefined> {
   const answer = await ask(host, url, { range: [0, 1], optional });
-  if (answer.status === 416) return { name, url, size: 0, whole: new Blob([]) }; // an empty file has no first byte
+  // An empty file has no first byte.
+  if (answer.status === 416) return { name, url, size: 0, whole: new Blob([]) };
   if (answer.status === 200) {
     let first: Answer | undefined = answer;
-    const file = await whole(name, url, async (patience) => {
-      const now = first ?? (await ask(host, url, { patience }));
+    const file = await whole(name, url, async (backoff) => {
+      const now = first ?? (await ask(host, url, { backoff }));
       first = undefined;
       return now;
     });
@@ -127,7 +135,7 @@ function isFile(answer: Answer): boolean {
 async function shardNames(index: Listed | undefined): Promise<string[]> {
   const parsed = (await json(index)) as { weight_map?: Record<string, unknown> } | undefined;
   const names = Object.values(parsed?.weight_map ?? {}).filter((name) => typeof name === "string");
-  // A path that leaves the folder is refused when the model is opened; it must not be fetched before.
+  // A path that leaves the folder is refused when the model is opened; it is not fetched before.
   return [...new Set(names)].filter(isInside);
 }
 
@@ -139,6 +147,6 @@ async function json(file: Listed | undefined): Promise<unknown> {
   try {
     return file?.whole && JSON.parse(await file.whole.text());
   } catch {
-    return undefined; // whether the file is needed, and what is wrong with it, is told by `open`
+    return undefined; // `open` reports whether the file is needed, and what is wrong with it
   }
 }

@@ -1,31 +1,38 @@
-/** Requests that are patient: they wait and try again where that helps, and fail in words where it does not. */
-import { gathered } from "../gather";
+/**
+ * Requests that wait and try again where that helps, and fail with a plain message where it does
+ * not.
+ */
+import { gathered } from "../shared/blobs";
 import { type Host, isMissing, type NetworkError, networkError, refusal, unreachable } from "./refusals";
 
-/** How often something is tried before it fails. The pauses between add up to about nine seconds. */
+/**
+ * How often something is tried before it fails. The pauses between add up to about nine seconds.
+ */
 const TRIES = 6;
 const FIRST_PAUSE = 300;
-/** The longest that a server's Retry-After is honoured, all its requests together, in milliseconds. */
+/**
+ * The longest that Retry-After is honoured, all of a download's waits together, in milliseconds.
+ */
 const LONGEST_WAIT = 60_000;
 /** A connection that gives no byte for this long is broken. */
 const STALL = 60_000;
 /** Answers that may be better a moment later. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** The call that runs: a cancel ends its downloads too. */
+/** The running call: a cancel ends its downloads too. */
 let current: { signal: AbortSignal; onBytes: () => void } | undefined;
 
 export function watchDownloads(call: typeof current): void {
   current = call;
 }
 
-/** Servers that have answered once: where they do not any more, the connection is to blame, and it may come back. */
+/** Servers that have answered once: where they do not any more, the connection may come back. */
 const reached = new Set<string>();
 
-/** When how many bytes came, of the last seconds. */
+/** Times and numbers of bytes that arrived in the last seconds. */
 let arrivals: [number, number][] = [];
 
-/** What comes in at the moment, in bytes per second; undefined while nothing does. */
+/** Bytes per second that arrive at the moment; undefined while nothing does. */
 export function downloadRate(): number | undefined {
   const now = performance.now();
   arrivals = arrivals.filter(([when]) => now - when < 3000);
@@ -35,16 +42,19 @@ export function downloadRate(): number | undefined {
 }
 
 /** Counts failures in a row and waits longer after each. */
-export class Patience {
+export class Backoff {
   #failures = 0;
   #waited = 0;
 
-  /** Something came: the next failure is the first one again. */
+  /** Bytes arrived: the next failure counts as the first one again. */
   progressed(): void {
     this.#failures = 0;
   }
 
-  /** Waits before the next try; throws `error` where there have been enough. `after`: what the server asks for, in seconds. */
+  /**
+   * Waits before the next try; throws `error` after the last one. `after`: the server's
+   * Retry-After, in seconds.
+   */
   async again(error: NetworkError, after?: number): Promise<void> {
     this.#failures += 1;
     const pause = Math.max((after ?? 0) * 1000, FIRST_PAUSE * 2 ** (this.#failures - 1));
@@ -72,25 +82,28 @@ function waiting(milliseconds: number): Promise<void> {
 
 export interface Ask {
   method?: "GET" | "HEAD";
-  /** First byte, and the one behind the last. */
+  /** First byte, and the one after the last. */
   range?: [number, number];
-  patience?: Patience;
-  /** Some hosts leave CORS out of their 404, which looks like no answer: there it is not worth a second try. */
+  backoff?: Backoff;
+  /** Some hosts leave CORS out of their 404, which looks like no answer: not worth a second try. */
   optional?: boolean;
   /** Bytes that are kept by other means need not be in the browser's cache too. */
   cache?: RequestCache;
 }
 
-/** An answer that is there (200, 206), missing (404, 410) or out of range (416). All others are thrown, in words. */
+/**
+ * An answer that is there (200, 206), missing (404, 410) or out of range (416). All others are
+ * thrown, with a message.
+ */
 export async function ask(host: Host, url: string, options: Ask = {}): Promise<Answer> {
-  const patience = options.patience ?? new Patience();
+  const backoff = options.backoff ?? new Backoff();
   let denied = 0;
   for (;;) {
     const answer = await attempt(host, url, options);
     if (!(answer instanceof Answer)) {
-      // A server that is there but gives this page nothing may have been away for a moment, but hardly three times.
+      // A server may be out of order for a moment, but hardly three times.
       if (!answer.unreachable && ++denied > 2) throw answer;
-      await patience.again(answer);
+      await backoff.again(answer);
       continue;
     }
     const { status } = answer;
@@ -99,7 +112,7 @@ export async function ask(host: Host, url: string, options: Ask = {}): Promise<A
     const refused = refusal(host, url, status, answer.header("X-Error-Code"), wait);
     answer.cancel();
     if (!PASSING.has(status)) throw refused;
-    await patience.again(refused, wait);
+    await backoff.again(refused, wait);
   }
 }
 
@@ -126,7 +139,7 @@ async function attempt(host: Host, url: string, options: Ask): Promise<Answer | 
   }
 }
 
-/** Whether a server is there at all; an answer that this page may not read is one. */
+/** Whether a server answers at all; an answer that this page may not read counts. */
 async function answers(url: string): Promise<boolean> {
   const options = { method: "HEAD", mode: "no-cors", credentials: "omit", referrerPolicy: "no-referrer" } as const;
   const signal = AbortSignal.timeout(5000);
@@ -185,7 +198,7 @@ export class Answer {
     return this.response.headers.get(name) ?? "";
   }
 
-  /** What changes when the file does; "" where the server tells nothing. */
+  /** What changes when the file does; "" where the server sends neither. */
   get version(): string {
     return this.header("ETag") || this.header("Last-Modified");
   }
@@ -193,7 +206,7 @@ export class Answer {
   /** Reads no further. */
   cancel(): void {
     this.watch.end();
-    this.response.body?.cancel().catch(() => {}); // it has failed already: that ends it too
+    this.response.body?.cancel().catch(() => {}); // a body that failed is closed already
   }
 
   /** The body as it comes. A connection that breaks off is a network error. */
@@ -221,7 +234,7 @@ export class Answer {
   }
 }
 
-/** Seconds, from seconds or a date; undefined where the server asks for nothing. */
+/** Seconds, from seconds or a date; undefined where the header is missing. */
 function retryAfter(value: string): number | undefined {
   if (/^\d+$/.test(value)) return Number(value);
   const date = Date.parse(value);

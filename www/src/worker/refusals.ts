@@ -1,5 +1,5 @@
-/** What a server's answers mean, in words: what happened, and what to do. */
-import type { PlainError } from "../protocol";
+/** What a server's answers mean, as errors: what happened, and what to do. */
+import type { PlainError } from "../shared/protocol";
 import { mkaError } from "./errors";
 
 /** A server that files come from. */
@@ -11,8 +11,8 @@ export interface Host {
   token?: string | undefined;
   /** On a hub: the page where a person reads about the model and accepts its licence. */
   page?: string;
-  /** Hears what the user should know and what stops nothing. */
-  told?: (warning: PlainError) => void;
+  /** Called with what the user should know and what stops nothing. */
+  onWarning?: (warning: PlainError) => void;
 }
 
 /** Files below this size come fast enough as a whole. */
@@ -27,14 +27,17 @@ export function networkError(where: string, reason: string, hint = "Check the ad
   return mkaError("network", `${where}: ${reason}`, hint);
 }
 
-/** The server sent a whole file where a part was asked for. */
+/** The server sent a whole file where a part was requested. */
 export function sentWhole(host: Host, url: string, size: number): void {
   if (size < LARGE) return;
   const reason = `the server sends no parts of files, so all ${Math.round(size / 1e6)} MB of it were downloaded at once`;
-  host.told?.(networkError(url, reason, "It works all the same. A server that answers range requests gives only what is needed, when it is needed."));
+  host.onWarning?.(networkError(url, reason, "It works all the same. A server that answers range requests gives only what is needed, when it is needed."));
 }
 
-/** No answer: offline, no such server, or one that does not let this page read. `open` tells whether the server is there at all. */
+/**
+ * No answer: offline, no such server, or one that does not let this page read. `there`: whether the
+ * server answers at all.
+ */
 export function unreachable(url: string, there: boolean): NetworkError {
   const trouble = there
     ? networkError(
@@ -50,7 +53,10 @@ export function unreachable(url: string, there: boolean): NetworkError {
   return { ...trouble, unreachable: !there };
 }
 
-/** An answer that is not the file. `code` is the hub's own name for what is wrong, `wait` what Retry-After said, in seconds. */
+/**
+ * An answer that is not the file. `code` is the hub's name for what is wrong, `wait` is Retry-After
+ * in seconds.
+ */
 export function refusal(host: Host, url: string, status: number, code = "", wait?: number): NetworkError {
   const name = host.page ? host.name : url;
   const say = (reason: string, hint?: string): NetworkError => networkError(name, reason, hint);

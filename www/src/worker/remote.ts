@@ -1,27 +1,36 @@
-/** A file on a server, read by range; what is kept of it comes from the disk, and what is read may be kept. */
-import { gathered } from "../gather";
-import { PIECE, pieceLength } from "../store/kept";
-import { type Answer, ask, Patience } from "./network";
+/**
+ * A file on a server, read by range; what is kept of it comes from the disk, and what is read may
+ * be kept.
+ */
+import { gathered } from "../shared/blobs";
+import { CHUNK, chunkLength } from "../shared/cache";
+import { type Answer, ask, Backoff } from "./network";
 import { type Host, isMissing, networkError, sentWhole } from "./refusals";
-import type { Drawer } from "./shelf";
+import type { CachedFile } from "./cache";
 import { readBlob, type SourceFile } from "./source";
 
-/** A file as a listing or a first look tells it. */
+/** A file as a listing or a first request has it. */
 export interface Listed {
   name: string;
   url: string;
   size: number;
-  /** What changes when the file does, where the server tells it. */
+  /** What changes when the file does, where the server sends it. */
   version?: string;
-  /** All of it, where it came with the look. */
+  /** All of it, where the first request gave it. */
   whole?: Blob;
 }
 
-/** Weights are read one tensor after the other: what is kept anyway is brought in larger steps than are asked for. */
+/**
+ * Weights are read one tensor after the other: what is kept anyway is downloaded in larger steps
+ * than are asked for.
+ */
 const AHEAD = 8 << 20;
-/** A file of at most so many bytes is brought as a whole, once, when it is read again and nothing of it is kept: a merge that tries pairs reads layers many times. */
+/**
+ * A file of at most so many bytes is downloaded as a whole, once, when it is read again and nothing
+ * of it is kept: a merge that tries pairs reads layers many times.
+ */
 const AGAIN = 512 << 20;
-/** Reads below this are looks at the header or samples: they bring no more than their piece. */
+/** Reads below this are of the header or of samples: they download no more than their chunk. */
 const SMALL = 64 << 10;
 
 type Part = Uint8Array<ArrayBuffer> | Blob;
@@ -31,20 +40,20 @@ export class RemoteFile implements SourceFile {
   readonly size: number;
   readonly #url: string;
   #version: string;
-  /** All of it, from a server that ignores ranges or since it was read again; kept as a blob, not as an array. */
+  /** All of it, where the server ignores ranges or it was read again; a blob, not an array. */
   #whole: Blob | undefined;
-  /** Bytes that were asked for in all. */
+  /** Bytes that were read in all. */
   #asked = 0;
   /** Ends when the whole file is there. */
   #again: Promise<void> | undefined;
-  /** Ends when the pieces that are being brought are there. */
-  #bringing: Promise<void> = Promise.resolve();
+  /** Ends when the chunks that are being downloaded are there. */
+  #downloading: Promise<void> = Promise.resolve();
 
   constructor(
     readonly host: Host,
     { name, url, size, version = "", whole }: Listed,
-    /** Where its pieces are kept; may come later. */
-    public drawer?: Drawer,
+    /** Where its chunks are kept; may be set later. */
+    public cached?: CachedFile,
   ) {
     this.name = name;
     this.size = size;
@@ -67,27 +76,28 @@ export class RemoteFile implements SourceFile {
     return gathered(this.parts(start, end));
   }
 
-  /** The bytes from `start` to `end` in order; kept ones as slices that nothing has read yet. */
+  /** The bytes from `start` to `end` in order; kept ones as slices that are not read yet. */
   async *parts(start: number, end: number): AsyncGenerator<Part> {
-    const { drawer } = this;
+    const { cached } = this;
     let at = start;
     while (at < end) {
-      const index = Math.floor(at / PIECE);
-      const kept = await drawer?.get(index);
+      const index = Math.floor(at / CHUNK);
+      const kept = await cached?.get(index);
       if (kept) {
-        const until = Math.min(end, index * PIECE + kept.size);
-        yield kept.slice(at - index * PIECE, until - index * PIECE);
+        const until = Math.min(end, index * CHUNK + kept.size);
+        yield kept.slice(at - index * CHUNK, until - index * CHUNK);
         at = until;
         continue;
       }
-      if (drawer?.shelf.keeping) {
+      if (cached?.cache.keeping) {
         const release = await this.#turn();
         try {
-          if (drawer.has(index)) continue; // it was just brought
-          const behind = this.#missing(index, Math.ceil(Math.max(end, end - start < SMALL ? 0 : at + AHEAD) / PIECE));
-          for await (const [piece, bytes] of this.#pieces(index, behind)) {
-            await drawer.put(piece, bytes);
-            const from = piece * PIECE;
+          if (cached.has(index)) continue; // another read has just downloaded it
+          const most = Math.max(end, end - start < SMALL ? 0 : at + AHEAD);
+          const limit = this.#missing(index, Math.ceil(most / CHUNK));
+          for await (const [chunk, bytes] of this.#chunks(index, limit)) {
+            await cached.put(chunk, bytes);
+            const from = chunk * CHUNK;
             if (from >= end) continue;
             yield bytes.subarray(Math.max(0, at - from), end - from);
             at = Math.min(end, from + bytes.byteLength);
@@ -96,7 +106,7 @@ export class RemoteFile implements SourceFile {
           release();
         }
       } else {
-        const until = Math.min(end, this.#missing(index, Math.ceil(end / PIECE)) * PIECE);
+        const until = Math.min(end, this.#missing(index, Math.ceil(end / CHUNK)) * CHUNK);
         await this.#count(until - at);
         yield* this.#network(at, until);
         at = until;
@@ -104,7 +114,9 @@ export class RemoteFile implements SourceFile {
     }
   }
 
-  /** Counts bytes that are about to be read; brings the whole file if there are more than it has. */
+  /**
+   * Counts bytes that are about to be read; downloads the whole file if they exceed its size.
+   */
   async #count(bytes: number): Promise<void> {
     this.#asked += bytes;
     if (this.#whole || this.#asked <= this.size || this.size > AGAIN) return;
@@ -116,61 +128,69 @@ export class RemoteFile implements SourceFile {
     await this.#again;
   }
 
-  /** The first piece behind `index` that is kept, or `limit`. */
+  /** The first chunk after `index` that is kept, or `limit`. */
   #missing(index: number, limit: number): number {
-    let behind = index + 1;
-    while (behind < limit && behind * PIECE < this.size && !this.drawer?.has(behind)) behind += 1;
-    return behind;
+    let next = index + 1;
+    while (next < limit && next * CHUNK < this.size && !this.cached?.has(next)) next += 1;
+    return next;
   }
 
-  /** Waits until no other read brings pieces: they may be the same ones. The result ends the turn. */
+  /**
+   * Waits until no other read downloads chunks: they may be the same ones. Call the result to let
+   * the next one begin.
+   */
   async #turn(): Promise<() => void> {
-    const before = this.#bringing;
+    const before = this.#downloading;
     let release: () => void = () => {};
-    this.#bringing = new Promise((resolve) => (release = resolve));
+    this.#downloading = new Promise((resolve) => (release = resolve));
     await before;
     return release;
   }
 
-  /** Keeps what came whole when it was looked for, and the small files: an export needs them, a run does not. */
+  /**
+   * Keeps what the first request gave as a whole, and the small files: an export needs them, a run
+   * does not.
+   */
   async keepSmall(): Promise<void> {
-    if (!this.drawer?.shelf.keeping || (!this.#whole && this.name.endsWith(".safetensors"))) return;
+    if (!this.cached?.cache.keeping || (!this.#whole && this.name.endsWith(".safetensors"))) return;
     for await (const _ of this.parts(0, this.size)); // what is read is kept
   }
 
-  /** The pieces `first` to `behind` - 1, cut from one download. */
-  async *#pieces(first: number, behind: number): AsyncGenerator<[number, Uint8Array<ArrayBuffer>]> {
+  /** The chunks `first` to `limit` - 1, cut from one download. */
+  async *#chunks(first: number, limit: number): AsyncGenerator<[number, Uint8Array<ArrayBuffer>]> {
     let index = first;
-    let piece = new Uint8Array(pieceLength(this.size, index));
+    let chunk = new Uint8Array(chunkLength(this.size, index));
     let filled = 0;
-    for await (const bytes of this.#network(first * PIECE, Math.min(this.size, behind * PIECE))) {
+    for await (const bytes of this.#network(first * CHUNK, Math.min(this.size, limit * CHUNK))) {
       let rest = bytes;
       while (rest.byteLength > 0) {
-        const some = rest.subarray(0, piece.byteLength - filled);
-        piece.set(some, filled);
+        const some = rest.subarray(0, chunk.byteLength - filled);
+        chunk.set(some, filled);
         filled += some.byteLength;
         rest = rest.subarray(some.byteLength);
-        if (filled < piece.byteLength) continue;
-        yield [index, piece];
+        if (filled < chunk.byteLength) continue;
+        yield [index, chunk];
         index += 1;
-        piece = new Uint8Array(pieceLength(this.size, index));
+        chunk = new Uint8Array(chunkLength(this.size, index));
         filled = 0;
       }
     }
   }
 
-  /** The bytes from `start` to `end` as they come. A connection that breaks is taken up again where it broke. */
+  /**
+   * The bytes from `start` to `end` as they come. A download that breaks goes on where it broke.
+   */
   async *#network(start: number, end: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-    const patience = new Patience();
+    const backoff = new Backoff();
     // What is kept needs no second copy in the browser's cache.
-    const cache = this.drawer?.shelf.keeping ? "no-store" : "default";
+    const cache = this.cached?.cache.keeping ? "no-store" : "default";
     let at = start;
     while (at < end) {
       if (this.#whole) {
-        for (; at < end; at += PIECE) yield new Uint8Array(await readBlob(this.name, this.#whole.slice(at, Math.min(end, at + PIECE))));
+        for (; at < end; at += CHUNK) yield new Uint8Array(await readBlob(this.name, this.#whole.slice(at, Math.min(end, at + CHUNK))));
         return;
       }
-      const answer = await ask(this.host, this.#url, { range: [at, end], patience, cache });
+      const answer = await ask(this.host, this.#url, { range: [at, end], backoff, cache });
       try {
         if (answer.status === 200) {
           this.#whole = await this.#all(answer);
@@ -178,17 +198,17 @@ export class RemoteFile implements SourceFile {
         }
         this.#check(answer, at, end);
         const before = at;
-        for await (const chunk of answer.chunks()) {
-          at += chunk.byteLength;
+        for await (const bytes of answer.chunks()) {
+          at += bytes.byteLength;
           if (at > end) throw this.#changed("it sends more than was asked for");
-          patience.progressed();
-          yield chunk;
+          backoff.progressed();
+          yield bytes;
         }
         if (at === before) throw networkError(this.#url, "the server sent nothing");
       } catch (error) {
         answer.cancel();
         if (!isBroken(error)) throw error;
-        await patience.again(error);
+        await backoff.again(error);
       }
     }
   }
@@ -201,11 +221,12 @@ export class RemoteFile implements SourceFile {
     return whole;
   }
 
-  /** The answer must be the range that was asked for, or its beginning, of the file that was asked for before. */
+  /** The answer must be the requested range or its beginning, of the same file as before. */
   #check(answer: Answer, at: number, end: number): void {
     if (isMissing(answer.status)) throw this.#changed("it is not there any more");
     if (answer.status !== 206) throw this.#changed(`the server answered ${answer.status}`);
-    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(answer.header("Content-Range")); // CORS may hide it
+    // CORS may hide it.
+    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(answer.header("Content-Range"));
     if (range && (Number(range[1]) !== at || Number(range[2]) >= end)) throw this.#changed("another part than was asked for came");
     if (range && range[3] !== "*" && Number(range[3]) !== this.size) throw this.#changed(`it has ${range[3]} bytes now`);
     const { version } = answer;
@@ -218,7 +239,7 @@ export class RemoteFile implements SourceFile {
   }
 }
 
-/** A connection that broke, and may come back; other errors come back the same. */
+/** Whether a connection broke, where another try may help; other errors would only be repeated. */
 function isBroken(error: unknown): error is ReturnType<typeof networkError> {
   const { code, changed } = error as { code?: string; changed?: boolean };
   return code === "network" && !changed;

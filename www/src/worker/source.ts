@@ -1,9 +1,9 @@
-/** What the wasm code reads from, and files that the user chose. */
-import type { NamedBlob } from "../protocol";
+/** The files that the wasm code reads from, and those of them that the user chose. */
+import type { NamedBlob } from "../shared/protocol";
 import { mkaError } from "./errors";
-import { turn } from "./turn";
+import { yieldNow } from "./yield";
 
-/** Only workers have it; the page's library of types leaves it out. */
+/** Only workers have it; TypeScript's library for pages lacks it. */
 declare class FileReaderSync {
   readAsArrayBuffer(blob: Blob): ArrayBuffer;
 }
@@ -13,7 +13,7 @@ export interface SourceFile {
   /** Path inside the folder, "/"-separated. */
   name: string;
   size: number;
-  /** In a buffer that the caller may do away with. */
+  /** In a buffer that the caller owns. */
   read(offset: number, length: number): Promise<ArrayBuffer>;
   /** The bytes from `start` to `end`, without copying them where that can be. */
   blob(start: number, end: number): Promise<Blob>;
@@ -29,9 +29,12 @@ export function fromBlob({ name, blob }: NamedBlob): SourceFile {
   };
 }
 
-/** Reads a blob at once: in Chromium twice as fast as `blob.arrayBuffer()`, whose pieces wait for turns of the event loop. */
+/**
+ * Reads a blob at once: in Chromium twice as fast as `blob.arrayBuffer()`, which waits for the
+ * event loop between parts.
+ */
 export async function readBlob(name: string, blob: Blob): Promise<ArrayBuffer> {
-  await turn();
+  await yieldNow();
   try {
     return new FileReaderSync().readAsArrayBuffer(blob);
   } catch (cause) {

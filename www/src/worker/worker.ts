@@ -1,13 +1,13 @@
 /**
- * The worker: holds the wasm instance and answers the messages of src/protocol.ts. It decides nothing: the queue, the
- * handles' second life and the words of the interface are on the page's side.
+ * The worker: holds the wasm instance and answers the messages of shared/protocol.ts. It decides
+ * nothing: the queue, the handles that outlive a worker and the names of the interface are on the
+ * page's side.
  */
-import init, { Calibration, Lab, Model, Task } from "../wasm/mka_lab.js";
-import type { Figures, Method, PlainError, Reply, Request, Source } from "../protocol";
+import init, { Calibration, Lab, Model, Task, type Token } from "../wasm/mka_lab.js";
+import type { Figures, LineupPoint, Method, PlainError, Progress, Reply, Request, Source } from "../shared/protocol";
 import { isTrap, mkaError, plain } from "./errors";
 import { downloadRate, watchDownloads } from "./network";
 import { type Opened, openSource } from "./open";
-import type { LineupPoint, Progress, Token } from "../api/types";
 
 interface Call {
   id: number;
@@ -23,7 +23,7 @@ const objects = new Map<number, Model | Calibration>();
 /** Where the models that were opened come from. */
 const origins = new Map<number, Opened>();
 let lastHandle = 0;
-/** What ends each call that runs: its downloads and its task in the wasm code. */
+/** Ends each running call: its downloads and its task in the wasm code. */
 const running = new Map<number, AbortController>();
 
 const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>> = {
@@ -123,7 +123,7 @@ function memory(): Figures {
   return { ...lab.memory(), budget: lab.budget };
 }
 
-/** What the browser says, in bytes; not all of them do. */
+/** As the browser states it, in bytes; not all browsers do. */
 function memoryOfTheMachine(): number | undefined {
   const { deviceMemory } = navigator as { deviceMemory?: number };
   return deviceMemory && deviceMemory * 2 ** 30;
@@ -156,14 +156,14 @@ async function answer({ id, method, target, args }: Extract<Request, { kind: "ca
   }
 }
 
-/** Tells the page how far a call is, with the speed of the network while something comes from there. */
+/** Reports how far a call is, with the speed of the network while something is downloaded. */
 function reporter(id: number, step: string): (progress?: Progress) => void {
   let latest: Progress = { step, done: 0, total: 0, unit: "files" };
-  let told = 0;
+  let reported = 0;
   return (progress) => {
     if (progress) latest = progress;
-    else if (performance.now() - told < 200) return;
-    told = performance.now();
+    else if (performance.now() - reported < 200) return;
+    reported = performance.now();
     const bytesPerSecond = downloadRate();
     post({ kind: "progress", id, progress: bytesPerSecond ? { ...latest, bytesPerSecond } : latest, memory: memory() });
   };
@@ -197,7 +197,7 @@ self.onmessage = ({ data }: MessageEvent<Request>) => {
   running.get(data.id)?.abort();
 };
 
-// A trap inside of a future that wasm spawned reaches nobody's `catch`.
+// A trap inside of a future that wasm spawned reaches no `catch`.
 self.addEventListener("error", (event) => {
   if (isTrap(event.error)) crash(event.error);
 });

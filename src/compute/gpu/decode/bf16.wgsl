@@ -1,4 +1,5 @@
-// Weights stored as bfloat16, the upper half of an f32: four to two words, the lower half of a word first.
+// Weights stored as bfloat16, the upper half of an f32: four to two words, the lower half of a word
+// first.
 alias Stored = vec2<u32>;
 
 fn decode(four: Stored) -> vec4<f32> {

@@ -1,5 +1,5 @@
-// cap tanh(x / cap), with the rational function for tanh that the CPU engine has: WGSL's own may be off by 1e-5, and may
-// overflow.
+// cap tanh(x / cap), with the rational function for tanh that the CPU engine has: WGSL's own may be
+// off by 1e-5, and may overflow.
 fn capped(x: vec4<f32>, cap: f32) -> vec4<f32> {
     let u = clamp(x / cap, vec4<f32>(-7.905311), vec4<f32>(7.905311));
     let s = u * u;

@@ -1,20 +1,22 @@
-/** What every depth costs: merges of one layer, of two, and so on, each by several methods, each measured. */
+/** The cost of every depth: merges of one layer, of two, and so on, each by several methods. */
 import { MkaError } from "#mka";
-import type { Series } from "../charts/perplexity";
-import { mostRemovable } from "../rules";
-import { state, update } from "../state";
-import { T } from "../texts";
+import type { Series } from "../../ui/charts/perplexity";
+import { mostRemovable } from "../../ui/rules";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { job, type Watch } from "./job";
 import { presets } from "./load";
 import { calibrateWithin } from "./measure";
 import { comparedText } from "./merge";
 
-/** The deepest that is asked for: both ends stay, and one layer to merge into. */
+/** The deepest that is measured: both ends stay, and one layer to merge into. */
 export function deepest(): number {
   return Math.max(1, (state.model?.summary.layers ?? state.example?.results.summary?.layers ?? 12) - 3);
 }
 
-/** The chosen methods that can remove a layer of a model of `layers`, each with how many it goes down to. */
+/**
+ * The chosen methods that can remove a layer of a model of `layers`, each with how many at most.
+ */
 function descents(layers: number): { name: string; title: string; most: number }[] {
   const { depth } = state;
   return presets()

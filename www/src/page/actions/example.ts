@@ -1,10 +1,11 @@
 /** The precomputed run: loading it, and computing the same here. */
-import type { SimilarityName } from "#mka";
-import { differences } from "../example/agree";
-import { type Example, EXAMPLE_MODEL, fromFile, type Settings, toFile } from "../example/format";
-import { here } from "../results";
-import { state, update } from "../state";
-import { T } from "../texts";
+import type { Measure } from "#mka";
+import { differences } from "../run/agreement";
+import { type Example, EXAMPLE_MODEL, fromFile, toFile } from "../run/file";
+import type { Settings } from "../run/settings";
+import { here } from "../state/shown";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { depthWithin } from "./depth";
 import { job, nextStep } from "./job";
 import { choosePreset, openBuiltInWithin, presets } from "./load";
@@ -24,7 +25,7 @@ const SETTINGS: Settings = {
   depth: { methods: ["published-code", "mka", "shortgpt", "replaceme"], most: 5 },
 };
 
-/** A page that lacks the file works without. */
+/** Without the file the page works as well. */
 export async function loadExample(): Promise<void> {
   try {
     const response = await fetch(new URL("precomputed/demo.json", document.baseURI));
@@ -36,7 +37,7 @@ export async function loadExample(): Promise<void> {
   update();
 }
 
-/** Computes the run here, and says how far its numbers are from the precomputed ones. */
+/** Computes the run here, and how far its numbers are from the precomputed ones. */
 export async function runHere(): Promise<void> {
   await job("example", async (watch) => {
     await openBuiltInWithin(EXAMPLE_MODEL, watch);
@@ -44,7 +45,7 @@ export async function runHere(): Promise<void> {
     nextStep("calibrate", watch);
     await calibrateWithin(watch);
     nextStep("look", watch);
-    for (const measure of Object.keys(T.look.measures) as SimilarityName[]) {
+    for (const measure of Object.keys(T.look.measures) as Measure[]) {
       if (!state.matrices.has(measure)) await measureWithin(measure, watch);
     }
     nextStep("merge", watch);

@@ -1,8 +1,11 @@
-/** What a run will take, told beforehand, and how much of the machine it may take. */
-import { state, update } from "../state";
+/** What a run will take, estimated up front, and how much of the machine it may take. */
+import { state, update } from "../state/state";
 import { job, show } from "./job";
 
-/** From so many bytes on a model on this machine is measured as soon as it is open: its user should know before waiting. */
+/**
+ * From so many bytes on the run of a model on this machine is estimated as soon as it is open, so
+ * that its user knows before waiting.
+ */
 const LARGE = 200_000_000;
 
 export async function forecast(): Promise<void> {
@@ -14,7 +17,9 @@ export async function forecast(): Promise<void> {
   });
 }
 
-/** After a model was opened. One on the network is not asked for bytes before its user wants them. */
+/**
+ * After a model was opened. None of a model on the network is read before its user starts a run.
+ */
 export async function forecastIfLarge(): Promise<void> {
   if (state.model && !state.source?.remote && state.model.summary.bytes >= LARGE) await forecast();
 }

@@ -1,7 +1,7 @@
 /** One job at a time: progress, cancelling, and errors in plain words. */
 import { MkaError, type Progress } from "#mka";
-import { type JobName, type Place, state, update } from "../state";
-import { T } from "../texts";
+import { type JobName, type Place, state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { outcome } from "./outcome";
 
 /** What the steps of a job pass on to the interface. */
@@ -10,7 +10,7 @@ export interface Watch {
   onProgress: (progress: Progress) => void;
 }
 
-/** Where on the page a job is started: there its errors are told. */
+/** Where on the page a job is started: its errors are shown there. */
 const PLACES: Record<JobName, Place> = {
   start: "engine",
   open: "load",
@@ -30,7 +30,10 @@ const PLACES: Record<JobName, Place> = {
 
 let running: Promise<unknown> = Promise.resolve();
 
-/** Runs a job; true if it ended well. What ran before is cancelled first. Errors are shown, not thrown. */
+/**
+ * Runs a job; true if it ended well. What ran before is cancelled first. Errors are shown, not
+ * thrown.
+ */
 export async function job(name: JobName, work: (watch: Watch) => Promise<void>): Promise<boolean> {
   const abort = new AbortController();
   state.job?.abort.abort();
@@ -42,7 +45,7 @@ export async function job(name: JobName, work: (watch: Watch) => Promise<void>):
   const before = running;
   const result = (async () => {
     await before;
-    // Of a job that another one has replaced nothing is told.
+    // Nothing is shown of a job that another one has replaced.
     return attempt(name, work, () => state.job === mine, {
       signal: abort.signal,
       onProgress: (progress) => {
@@ -58,7 +61,7 @@ export async function job(name: JobName, work: (watch: Watch) => Promise<void>):
   return ended;
 }
 
-/** Changes the name of the running job: one click may take several steps. */
+/** Changes the name of the running job: one click may start several steps. */
 export function nextStep(name: JobName, { signal }: Watch): void {
   signal.throwIfAborted();
   if (state.job?.abort.signal !== signal) return;
@@ -72,7 +75,7 @@ export function cancel(): void {
   state.job?.abort.abort();
 }
 
-/** Says why something can't be started now. */
+/** Shows why something can't be started now. */
 export function refuse(): void {
   state.news = state.job ? T.status.busy : state.model ? T.status.needMerge : T.status.needModel;
   update();
@@ -95,7 +98,7 @@ async function attempt(name: JobName, work: (watch: Watch) => Promise<void>, isC
   }
 }
 
-/** Shows an error in its place, which reads it out; the status bar leads there. */
+/** Shows an error in its place, a live region; the status bar links to it. */
 export function show(error: unknown, place: Place): void {
   if (error instanceof MkaError) {
     state.error = { message: error.message, hint: error.hint, code: error.code, place };

@@ -1,13 +1,13 @@
-/** Taking the merged model home. */
+/** Saving the merged model. */
 import { MkaError, type ModelFile } from "#mka";
-import { chunksOf, gathered } from "../../gather";
-import { state } from "../state";
-import { T } from "../texts";
+import { chunksOf, gathered } from "../../shared/blobs";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import { job, type Watch } from "./job";
 
 export const canSaveFolder = "showDirectoryPicker" in window;
 
-/** Chromium can remove what it gave; TypeScript's library does not know. */
+/** Chromium has `remove`; TypeScript's library lacks it. */
 type RemovableFile = FileSystemFileHandle & { remove?: () => Promise<void> };
 type Picker = (options: object) => Promise<RemovableFile>;
 type DirectoryPicker = (options: object) => Promise<FileSystemDirectoryHandle>;
@@ -23,7 +23,7 @@ export async function downloadZip(): Promise<void> {
   const { files } = state;
   if (!files) return;
   const name = modelName();
-  // The picker must be asked for while the click still counts as one.
+  // The picker must be opened while the click still counts as one.
   const target = "showSaveFilePicker" in window ? await pickFile(`${name}.zip`) : undefined;
   if (target === null) return;
   await job("keep", async (watch) => {
@@ -41,7 +41,8 @@ async function writeTo(target: RemovableFile, stream: ReadableStream<Uint8Array<
   try {
     await stream.pipeTo(await target.createWritable(), { signal });
   } catch (cause) {
-    await target.remove?.().catch(() => {}); // the browser may keep the empty file that its dialog made
+    // The browser may keep the empty file that its dialog made.
+    await target.remove?.().catch(() => {});
     if (signal.aborted) throw cause;
     const full = (cause as DOMException).name === "QuotaExceededError";
     throw new MkaError("storage", T.keep.notWritten(target.name, full ? T.keep.full : (cause as Error).message), T.keep.notWrittenHint);
@@ -58,11 +59,11 @@ export async function saveFolder(): Promise<void> {
     const own = await directory.getDirectoryHandle(modelName(), { create: true });
     await merged.save(own, watch);
   });
-  // What the save added is gone; the folder goes with it, unless it holds something else.
+  // What the save added was removed; the folder is too, unless it holds something else.
   if (!ended) await directory.removeEntry(modelName()).catch(() => {});
 }
 
-/** A browser keeps the blob's bytes where they are: the download copies them itself. */
+/** As a download, which copies the blob's bytes from where they are. */
 export function offer(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
   const link = document.createElement("a");

@@ -1,8 +1,11 @@
-/** The line-up, and what else is asked of models: questions, facts, a text at each depth, recipes edited and compared. */
+/**
+ * The line-up, and what belongs to it: questions, facts, a text at each depth, recipes edited and
+ * compared.
+ */
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
-import { endOf } from "../../heldout";
-import { state, update } from "../state";
-import { T } from "../texts";
+import { endOf } from "../../api/heldout";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { job, show, type Watch } from "./job";
 import { mergeWithin } from "./merge";
 
@@ -18,7 +21,7 @@ export interface Lineup {
   budgets: string;
   seeds: number;
   points: readonly LineupPoint[];
-  /** What the points of this model were measured under: others are not gone on from. */
+  /** The conditions that the points were measured under: under others the run begins anew. */
   key: string;
   measure: "perplexity" | "kl" | "top1";
   text: string;
@@ -57,7 +60,10 @@ export const lineup: Lineup = {
   kept: [],
 };
 
-/** Forgets what was found on models that are no longer the ones on the page. Recipes stay: another model may follow them. */
+/**
+ * Forgets results of models that are no longer the ones on the page. Recipes stay: they can be
+ * replayed on another model.
+ */
 export function forgetOthers(): void {
   const { model, merged } = state;
   if (model !== lineup.model) {
@@ -81,7 +87,7 @@ export function budgets(): number[] {
   return [...new Set(typed)].sort((a, b) => a - b);
 }
 
-/** Goes on from the points that are there, where they were made under the same conditions. */
+/** Adds to the points that are there, where they were made under the same conditions. */
 export async function run(): Promise<void> {
   const { model } = state;
   if (!model) return;
@@ -146,7 +152,7 @@ export async function writeDepths(preset: string): Promise<void> {
   });
 }
 
-/** The depth in front of which the logarithm of the perplexity grows the most for each layer: there the model breaks. */
+/** The depth before which the logarithm of the perplexity grows the most for each layer. */
 export function cliff(depths: readonly { removed: number; perplexity: number }[]): number | undefined {
   let found: { removed: number; growth: number } | undefined;
   for (const [at, { removed, perplexity }] of depths.entries()) {
@@ -186,7 +192,7 @@ export async function askFacts(): Promise<void> {
   });
 }
 
-/** Reads a file of the user's; why that fails, the line-up tells. */
+/** Reads a file of the user's; an error is shown in the line-up. */
 async function read(file: File, take: (content: string) => void): Promise<void> {
   try {
     take(await file.text());
@@ -218,7 +224,10 @@ export function takeRecipe(file: File): Promise<void> {
   return read(file, (content) => (lineup.recipe = content));
 }
 
-/** Does what the edited recipe says. A calibration goes along: repairs are fitted anew, and another model of the same shape can follow it. */
+/**
+ * Replays the edited recipe. With the calibration its repairs are fitted anew, and it can be of
+ * another model of the same shape.
+ */
 export async function replayEdited(): Promise<void> {
   const recipe = parsed(lineup.recipe);
   if (!recipe) return show(new MkaError("bad-argument", T.lineup.notRecipe, T.merge.notRecipeHint), "lineup");

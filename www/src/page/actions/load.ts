@@ -1,7 +1,7 @@
 /** Starting the engine, opening a model. */
 import { type Backend, Lab, type ModelFiles, type OpenOptions, type Preset } from "#mka";
-import { type AlphaKind, type Combination, DEFAULT_PRESET, type Norms, type Repair, removable, type Selection, state, update } from "../state";
-import { T } from "../texts";
+import { DEFAULT_PRESET, removable, state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { forecastIfLarge } from "./forecast";
 import { job, type Watch } from "./job";
 import { pause } from "./manifold";
@@ -23,8 +23,9 @@ export async function startEngine(engine: Backend): Promise<void> {
 }
 
 /**
- * A text is what the user named on the network: the fields say how; a URL is one of this page's own. `opened` is called as a
- * part of the job, before anybody sees the settings that opening a model makes.
+ * `files` as a text: what the user named on the network, opened as the fields are set; a URL is one
+ * of this page's own. `opened` is called as a part of the job, before the settings that opening a
+ * model makes are drawn.
  */
 export async function openModel(
   files: ModelFiles,
@@ -57,7 +58,10 @@ interface Suggested {
   window: number;
 }
 
-/** What opening a model sets: a fifth of the layers goes, as in the paper's middle budget, but never more than can. */
+/**
+ * What opening a model sets: a fifth of the layers is removed, as in the paper's middle budget, but
+ * never more than can be.
+ */
 export function suggested(): Suggested | undefined {
   if (!state.model) return undefined;
   const { layers, positions } = state.model.summary;
@@ -88,7 +92,7 @@ function forgetModel(): void {
   state.source = undefined;
 }
 
-/** What was measured or made from the calibration goes with it. */
+/** Also forgets what was measured or made from the calibration. */
 export function forgetCalibration(): void {
   forgetMerged();
   pause();
@@ -138,15 +142,19 @@ export function choosePreset(name: string): void {
   state.preset = name;
   const options = presets().find((preset) => preset.name === name)?.options;
   if (options) {
-    // The engine's presets use only words that the page has texts for; the tests hold them against each other.
-    state.selection = options.selection as Selection;
-    state.combination = options.combination as Combination;
-    state.norms = options.norms as Norms;
-    state.repair = options.repair as Repair;
-    state.alpha = (options.alpha ?? "similarity") as AlphaKind;
-    state.likeness = "npib";
+    state.selection = options.selection;
+    state.combination = options.combination;
+    state.norms = options.norms;
+    state.repair = options.repair;
+    state.alpha = options.alpha ?? "similarity";
+    state.similarityMeasure = "npib";
     state.oneShot = false;
   }
   state.remove = Math.max(1, Math.min(state.remove, removable()));
   update();
+}
+
+/** The folder that the files come from, where the browser gives its name. */
+export function nameOf(files: readonly File[]): string {
+  return files[0]?.webkitRelativePath.split("/")[0] || T.load.folderName;
 }

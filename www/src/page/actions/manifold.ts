@@ -1,6 +1,6 @@
 /** Moving through the layers. */
-import { shown } from "../results";
-import { state, update } from "../state";
+import { shown } from "../state/shown";
+import { state, update } from "../state/state";
 
 /** How long each layer is shown, its move included, milliseconds. */
 const STAY = 1400;

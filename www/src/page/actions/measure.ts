@@ -1,7 +1,7 @@
 /** Calibrating, and the measures that are made from it. */
-import type { Calibration, SimilarityName } from "#mka";
-import { type Cloud, leading } from "../charts/procrustes";
-import { state, update } from "../state";
+import type { Calibration, Measure } from "#mka";
+import { type Cloud, leading } from "../../ui/charts/procrustes";
+import { state, update } from "../state/state";
 import { forgetCalibration } from "./load";
 import { job, nextStep, type Watch } from "./job";
 
@@ -44,7 +44,7 @@ export async function lookWithin(watch: Watch): Promise<void> {
 }
 
 /** One matrix. */
-export async function measureWithin(measure: SimilarityName, watch: Watch): Promise<void> {
+export async function measureWithin(measure: Measure, watch: Watch): Promise<void> {
   const { calibration, map, seeds } = state;
   if (!calibration) return;
   const matrix = await calibration.similarity(measure, { ...map, ...(seeds > 1 && { seeds }), ...watch });
@@ -52,7 +52,7 @@ export async function measureWithin(measure: SimilarityName, watch: Watch): Prom
   update();
 }
 
-/** The diffusion maps that the measures are made of are kept by the engine: with the same options they cost nothing. */
+/** The engine keeps the diffusion maps of the measures: with the same options they cost nothing. */
 async function drawnFrom(calibration: Calibration, watch: Watch): Promise<{ clouds: Cloud[]; width: number | undefined }> {
   const clouds: Cloud[] = [];
   const widths: number[] = [];
@@ -65,7 +65,7 @@ async function drawnFrom(calibration: Calibration, watch: Watch): Promise<{ clou
   return { clouds, width: widths[Math.floor(widths.length / 2)] };
 }
 
-export async function chooseMeasure(measure: SimilarityName): Promise<void> {
+export async function chooseMeasure(measure: Measure): Promise<void> {
   state.measure = measure;
   update();
   if (state.calibration && !state.matrices.has(measure)) await job("look", lookWithin);
@@ -74,8 +74,9 @@ export async function chooseMeasure(measure: SimilarityName): Promise<void> {
 let resting: ReturnType<typeof setTimeout> | undefined;
 
 /**
- * Computes the pictures anew from the rows that are kept, once a slider rests: no text runs through the model for it. What
- * is on the screen stays until the new values are there; a job that runs is not disturbed.
+ * Computes the pictures anew from the rows that are kept, once a slider rests: no text runs through
+ * the model for it. The screen does not change until the new values are there; a running job is not
+ * interrupted.
  */
 export function remapSoon(): void {
   update();

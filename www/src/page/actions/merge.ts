@@ -1,14 +1,14 @@
 /** Merging, comparing, writing. */
 import { MkaError, type MergeOptions, type Recipe } from "#mka";
-import { EXAMPLE_MODEL } from "../example/format";
-import { comparesLayers, pickedPairs, protection, removing, state, update } from "../state";
-import { T } from "../texts";
+import { EXAMPLE_MODEL } from "../run/file";
+import { comparesLayers, pickedPairs, protection, removing, state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { forgetMerged, openBuiltIn } from "./load";
 import { calibrateWithin } from "./measure";
 import { job, nextStep, show, type Watch } from "./job";
 import { heldOutText } from "./texts";
 
-/** What was chosen, as the engine is told it. */
+/** What was chosen, as the engine takes it. */
 export function choices(): MergeOptions {
   const { selection, combination, norms, alpha, alphaFixed, repair, calibration } = state;
   const pairs = selection === "manual" ? { pairs: pickedPairs() } : { remove: removing(), protect: protection() };
@@ -16,8 +16,9 @@ export function choices(): MergeOptions {
     ...(combination !== "drop" && { norms }),
     ...(combination === "average" && { alpha: alpha === "fixed" ? alphaFixed : alpha }),
   };
-  const alike = comparesLayers() ? { measure: state.likeness, oneShot: state.oneShot } : {};
-  return { preset: state.preset || undefined, selection, combination, ...pairs, ...weights, ...alike, repair, calibration };
+  const { preset, similarityMeasure: measure, oneShot } = state;
+  const compared = comparesLayers() ? { measure, oneShot } : {};
+  return { preset: preset || undefined, selection, combination, ...pairs, ...weights, ...compared, repair, calibration };
 }
 
 /** Merges as chosen; calibrates first where that was not done yet. */
@@ -43,7 +44,10 @@ async function readRecipe(file: File): Promise<Recipe | undefined> {
   }
 }
 
-/** Does again what a recipe says. Its repairs come from their own file, if that is beside it; else they are fitted anew on the text that is set. */
+/**
+ * Repeats a recipe. Its repairs come from their own file, if that is among `files`; else they are
+ * fitted anew on the text that is set.
+ */
 export async function replay(files: File[]): Promise<void> {
   const repair = files.find(({ name }) => name.endsWith(".safetensors"));
   const [file = repair] = files.filter((other) => other !== repair);
@@ -77,7 +81,7 @@ export async function mergeWithin(options: MergeOptions, watch: Watch): Promise<
   await writeWithin(watch);
 }
 
-/** A click on the map: picks the boundary between two neighbours, or lets it go, and merges what is picked. */
+/** A click on the map: adds the boundary between two neighbours, or takes it back, and merges. */
 export async function pick(boundary: number): Promise<void> {
   // On the map of the precomputed run: its model is opened first.
   if (!state.model) await openBuiltIn(EXAMPLE_MODEL);
@@ -129,7 +133,7 @@ export async function write(): Promise<void> {
   await job("write", writeWithin);
 }
 
-/** Both models write on from one beginning and one seed. */
+/** Both models continue one prompt, with one seed. */
 async function writeWithin({ signal, onProgress }: Watch): Promise<void> {
   const { model, merged } = state;
   if (!model || !merged) return;

@@ -1,7 +1,7 @@
-/** What a job that ended well says: what there is now, and what can be done next. */
-import { bytes, figure } from "../format";
-import { type JobName, state } from "../state";
-import { T } from "../texts";
+/** The news of a job that ended well: what there is now, and what can be done next. */
+import { bytes, figure } from "../../ui/format";
+import { type JobName, state } from "../state/state";
+import { T } from "../../ui/texts";
 
 export function outcome(name: JobName): string {
   const words = T.status.done;

@@ -1,9 +1,12 @@
 /** Models from the network: how they are opened, and what is kept of them in this browser. */
 import { forget, HUB, type MkaError, type OpenOptions, stored, type StoredModel } from "#mka";
-import { state, update } from "../state";
+import { state, update } from "../state/state";
 import { job } from "./job";
 
-/** What the fields say about opening a model from the network. The token is for the hub of the field and for nobody else. */
+/**
+ * The options in the fields for opening a model from the network. The token is only for the hub of
+ * the field.
+ */
 export function remoteOptions(address: string, on?: string): OpenOptions {
   const { token, keep } = state.remote;
   const fromField = state.remote.hub.replace(/\/+$/, "") || HUB;
@@ -42,7 +45,7 @@ export async function deleteKept(models: readonly StoredModel[]): Promise<void> 
     for (const { source, hub } of models) await forget(source, { hub });
   });
   await refreshKept();
-  // The button that had the focus may be gone.
+  // The button that had the focus may be removed.
   (document.getElementById("kept") ?? document.getElementById("address"))?.focus();
 }
 

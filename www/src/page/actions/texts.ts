@@ -1,7 +1,7 @@
 /** The built-in held-out text, and text files that the user drops. */
 import { builtInTexts } from "#mka";
-import { heldOut } from "../../heldout";
-import { type Place, type TextChoice, update } from "../state";
+import { heldOut } from "../../api/heldout";
+import { type Place, type TextChoice, update } from "../state/state";
 import { show } from "./job";
 
 /** The built-in held-out text. */

@@ -1,6 +1,6 @@
-/** The formulas of the tour, as MathML, which browsers set themselves; the words beside each are for who can't see them. */
+/** The formulas of the tour as MathML, each with its text alternative. */
 import { html, nothing, type TemplateResult } from "lit-html";
-import type { TourStep } from "./steps";
+import type { TourStep } from "../state/tour-steps";
 
 const formula = (words: string, content: TemplateResult): TemplateResult =>
   html`<div class="formula" role="img" aria-label=${words}>${content}</div>`;

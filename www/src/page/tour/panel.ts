@@ -1,9 +1,12 @@
-/** The tour's panel: not modal, so that the page can be used beside it; and the mark around what it speaks of. */
+/**
+ * The tour's panel: not modal, so that the page can be used beside it; and the mark around its
+ * target.
+ */
 import { html, nothing, render, type TemplateResult } from "lit-html";
-import { state } from "../state";
-import { TOUR } from "../texts/tour";
+import { state } from "../state/state";
+import { TOUR } from "./texts";
 import { formulaOf } from "./formulas";
-import { STEPS, TARGETS, type TourStep } from "./steps";
+import { STEPS, TARGETS, type TourStep } from "../state/tour-steps";
 import { goToStep, leaveTour } from "./tour";
 
 const MARK = "data-tour-here";
@@ -47,7 +50,7 @@ function show(target: Element | undefined): void {
   target?.scrollIntoView({ behavior: calm ? "instant" : "smooth", block: "start" });
 }
 
-/** The panel then stands at the left. */
+/** The panel is then at the left. */
 function isAtRight(target: Element | undefined): boolean {
   if (!target) return false;
   const { left, right } = target.getBoundingClientRect();
@@ -101,7 +104,7 @@ function view(step: TourStep, atLeft: boolean): TemplateResult {
   `;
 }
 
-/** To the first thing there that takes the focus, for those who use the keyboard. */
+/** To the first focusable element there, for those who use the keyboard. */
 function goThere(): void {
   const target = state.tour && targetOf(state.tour);
   if (!target) return;

@@ -1,14 +1,8 @@
-/**
- * Entering, leaving and resuming the tour. Its panel and its words are loaded when it is first entered. Must not know what
- * the steps say.
- */
-import { state, update } from "../state";
-import { allThere } from "../unfold";
-import { STEPS, type TourStep } from "./steps";
+/** Entering, leaving and resuming the tour. Must not know what the steps are about. */
+import { state, update } from "../state/state";
+import { STEPS, type TourStep } from "../state/tour-steps";
 
 const KEY = "mka-tour";
-
-let panel: Promise<typeof import("./panel")> | undefined;
 
 /** Enters the tour where it was left, or at its beginning. */
 export function enterTour(): void {
@@ -20,7 +14,7 @@ export function goToStep(step: TourStep): void {
   update();
 }
 
-/** The step is kept for the next time; behind the last one the tour begins anew. */
+/** The step is kept for the next time; after the last one the tour begins anew. */
 export function leaveTour(done = false): void {
   keep(done ? undefined : state.tour);
   state.tour = undefined;
@@ -35,19 +29,6 @@ export function restoreTour(): void {
   } catch {
     // Storage may be forbidden: then the tour begins at its first step.
   }
-}
-
-/** Called after the page was drawn. */
-export function drawTour(): void {
-  if ((!state.tour && !panel) || !allThere()) return;
-  panel ??= import("./panel").catch((error: unknown) => {
-    panel = undefined; // the next step tries again
-    throw error;
-  });
-  void panel.then(({ drawPanel }) => drawPanel(), () => {
-    state.tour = undefined;
-    update();
-  });
 }
 
 function keep(step: TourStep | undefined): void {

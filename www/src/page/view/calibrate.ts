@@ -1,9 +1,9 @@
 /** Panel 2: the text that the layers are compared on. */
 import { html, nothing } from "lit-html";
 import { calibrate } from "../actions/measure";
-import { BOUNDS, BUILT_IN_TOKENS } from "../bounds";
-import { state } from "../state";
-import { T } from "../texts";
+import { BOUNDS, BUILT_IN_TOKENS } from "../state/bounds";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import { budgetField, expectation } from "./forecast";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";
 

@@ -1,12 +1,12 @@
 /** Panel 4: what the merge cost. */
 import { html } from "lit-html";
 import { compare, write } from "../actions/merge";
-import { BOUNDS } from "../bounds";
-import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../charts/difference";
-import { bytes, figure, parameters, percent } from "../format";
-import { shown } from "../results";
-import { state } from "../state";
-import { T } from "../texts";
+import { BOUNDS } from "../state/bounds";
+import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../../ui/charts/difference";
+import { bytes, figure, parameters, percent } from "../../ui/format";
+import { shown } from "../state/shown";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import { depthCurves } from "./depth";
 import { mergedLayers, proof } from "./merged";
 import { busy, button, numberField, panel, textChoice, trouble, type View, warnings } from "./parts";

@@ -2,11 +2,11 @@
 import { html, nothing } from "lit-html";
 import { deepest, measureDepth } from "../actions/depth";
 import { presets } from "../actions/load";
-import { MOST_SERIES, perplexityChart, perplexityTable } from "../charts/perplexity";
-import { figure } from "../format";
-import { shown } from "../results";
-import { removable, state, update } from "../state";
-import { T } from "../texts";
+import { MOST_SERIES, perplexityChart, perplexityTable } from "../../ui/charts/perplexity";
+import { figure } from "../../ui/format";
+import { shown } from "../state/shown";
+import { removable, state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { busy, button, checkbox, numberField, type View } from "./parts";
 import { picture } from "./picture";
 
@@ -43,7 +43,7 @@ export function depthCurves(): View {
   `;
 }
 
-/** What was measured with as many layers removed as the slider says: kept, not computed. */
+/** What was measured with as many layers removed as the slider has: kept, not computed. */
 function atDepth(): string {
   const here = shown().series.flatMap(({ title, points }) => {
     const point = points.find(({ removed }) => removed === state.remove);

@@ -1,7 +1,7 @@
 /** Panel: the line-up and more evidence. Its content is loaded when it is opened. */
 import { html } from "lit-html";
-import { update } from "../state";
-import { T } from "../texts";
+import { update } from "../state/state";
+import { T } from "../../ui/texts";
 import { button, panel, type View } from "./parts";
 
 let content: (() => View) | undefined;

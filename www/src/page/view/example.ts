@@ -1,22 +1,22 @@
-/** Says that what is on the screen was computed earlier, and lets it be computed here. */
+/** The banner that tells a precomputed run from one in this tab, and starts the latter. */
 import { html } from "lit-html";
 import { offer } from "../actions/keep";
 import { runFile, runHere } from "../actions/example";
-import type { Difference } from "../example/agree";
-import type { Example } from "../example/format";
-import { figure } from "../format";
-import { state } from "../state";
-import { T } from "../texts";
+import type { Difference } from "../run/agreement";
+import type { Example } from "../run/file";
+import { figure } from "../../ui/format";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import { button, trouble, type View } from "./parts";
 
-/** It has the same height with a model and without, so that nothing moves when one is opened. */
+/** As high with a model as without, so that nothing moves when one is opened. */
 export function exampleBanner(): View {
   const words = T.example;
   const { agreement, model } = state;
-  const told = agreement ? agreed(agreement) : model ? ownModel() : state.exampleMissing ? html`<p>${words.missing}</p>` : about(state.example);
+  const content = agreement ? agreed(agreement) : model ? ownModel() : state.exampleMissing ? html`<p>${words.missing}</p>` : about(state.example);
   return html`
     <aside class="example" id="example" aria-label=${words.label}>
-      <div>${told} ${trouble("example")}</div>
+      <div>${content} ${trouble("example")}</div>
       <div>
         ${button(words.run, runHere, { primary: !model, id: "run-here" })}
         <p class="note">${words.runNote}</p>

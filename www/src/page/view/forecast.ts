@@ -1,28 +1,31 @@
-/** What a calibration and a merge will take, and the memory that weights may take. Parts of the panels "Calibrate" and "Merge". */
+/**
+ * What a calibration and a merge will take, and the memory that weights may take. Parts of the
+ * panels "Calibrate" and "Merge".
+ */
 import { html, nothing } from "lit-html";
 import type { Estimate } from "#mka";
 import { forecast, setBudget } from "../actions/forecast";
-import { BOUNDS } from "../bounds";
-import { bytes, duration } from "../format";
-import { removing, state, triesOnOriginal } from "../state";
-import { T } from "../texts";
+import { BOUNDS } from "../state/bounds";
+import { bytes, duration } from "../../ui/format";
+import { removing, state, triesOnOriginal } from "../state/state";
+import { T } from "../../ui/texts";
 import { busy, button, numberField, type View } from "./parts";
 
 /** Beside the button that starts: what it will take, or a way to find out. */
 export function expectation(): View | typeof nothing {
   if (!state.model) return nothing;
-  const told = estimate();
-  if (!told) return html`${button(T.forecast.ask, forecast, { off: busy(), id: "run-forecast" })}`;
-  const { calibrateSeconds, mergeSeconds, evaluateSeconds, peakBytes, readAgain } = told;
+  const expected = estimate();
+  if (!expected) return html`${button(T.forecast.ask, forecast, { off: busy(), id: "run-forecast" })}`;
+  const { calibrateSeconds, mergeSeconds, evaluateSeconds, peakBytes, readAgain } = expected;
   return html`
     <p class="note" id="forecast">
-      ${T.forecast.told(duration(calibrateSeconds), duration(mergeSeconds), duration(evaluateSeconds), bytes(peakBytes))}
+      ${T.forecast.expected(duration(calibrateSeconds), duration(mergeSeconds), duration(evaluateSeconds), bytes(peakBytes))}
       ${readAgain > 0 ? T.forecast.again(bytes(readAgain)) : nothing}
     </p>
   `;
 }
 
-/** Below the button that merges: what a method will take that tries pairs before it merges any. */
+/** Below the button that merges: the time of a method that tries pairs before it merges any. */
 export function trialsExpectation(): View | typeof nothing {
   if (!triesOnOriginal()) return nothing;
   const seconds = estimate()?.lossGuidedSeconds[removing() - 1];
@@ -31,8 +34,8 @@ export function trialsExpectation(): View | typeof nothing {
 
 /** What was estimated, if it holds for the calibration as it is set now. */
 function estimate(): Estimate | undefined {
-  const { forecast: told, calibrate } = state;
-  return told && told.sequences === calibrate.sequences && told.window === calibrate.window ? told.estimate : undefined;
+  const { forecast: made, calibrate } = state;
+  return made && made.sequences === calibrate.sequences && made.window === calibrate.window ? made.estimate : undefined;
 }
 
 /** The budget for weights, in megabytes. */

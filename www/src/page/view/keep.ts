@@ -1,16 +1,16 @@
-/** Panel 5: take the merged model home. */
+/** Panel 5: save the merged model. */
 import { html, nothing } from "lit-html";
 import { canSaveFolder, downloadZip, offer, saveFolder } from "../actions/keep";
 import { show } from "../actions/job";
-import { bytes } from "../format";
-import { state } from "../state";
-import { T } from "../texts";
+import { bytes } from "../../ui/format";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import { busy, button, panel, trouble, type View } from "./parts";
 
-/** Bytes that a browser does not like to gather in its temporary storage. */
+/** Bytes that are too many to gather in a browser's temporary storage. */
 const LARGE = 1e9;
 
-/** What was listed last, without its bytes: while another merge runs its room is kept, so that nothing moves. */
+/** What was listed last, without its bytes: its room is kept while another merge runs. */
 let last: { name: string; size: number }[] | undefined;
 
 export function keepPanel(): View {
@@ -20,12 +20,12 @@ export function keepPanel(): View {
   else if (!busy()) last = undefined;
   const off = busy() || !files;
   const total = files?.reduce((sum, { blob }) => sum + blob.size, 0) ?? 0;
-  /** A picker that the browser refuses is told like any other error. */
-  const told = (action: () => Promise<void>) => () => action().catch((error: unknown) => show(error, "keep"));
+  /** An error of the picker is shown like any other. */
+  const reporting = (action: () => Promise<void>) => () => action().catch((error: unknown) => show(error, "keep"));
   return panel("keep", 5, words.title, words.lead, html`
     <div class="row">
-      ${button(words.zip, told(downloadZip), { primary: true, off, id: "download-zip" })}
-      ${canSaveFolder ? button(words.folder, told(saveFolder), { off, id: "save-folder" }) : nothing}
+      ${button(words.zip, reporting(downloadZip), { primary: true, off, id: "download-zip" })}
+      ${canSaveFolder ? button(words.folder, reporting(saveFolder), { off, id: "save-folder" }) : nothing}
     </div>
     ${trouble("keep")}
     ${!canSaveFolder && total > LARGE ? html`<p class="note">${words.noPicker}</p>` : nothing}

@@ -1,4 +1,7 @@
-/** The line-up: methods side by side; and more evidence: questions, facts, a text at each depth, recipes. Loaded when it is opened. */
+/**
+ * The line-up: methods side by side; and more evidence: questions, facts, a text at each depth,
+ * recipes. Loaded when it is opened.
+ */
 import { html, nothing } from "lit-html";
 import type { LineupPoint, Recipe } from "#mka";
 import {
@@ -16,10 +19,10 @@ import {
   takeRecipe,
   writeDepths,
 } from "../actions/lineup";
-import { lineupChart, type LineupMark } from "../charts/lineup";
-import { figure, percent } from "../format";
-import { state, update } from "../state";
-import { T } from "../texts";
+import { lineupChart, type LineupMark } from "../../ui/charts/lineup";
+import { figure, percent } from "../../ui/format";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { busy, button, checkbox, fileButton, labelled, numberField, selectField, trouble, type View } from "./parts";
 
 const picture = lineupChart();
@@ -76,7 +79,7 @@ function shownText(): string {
 
 let drawn: { points: readonly LineupPoint[]; key: string; marks: LineupMark[] } = { points: [], key: "", marks: [] };
 
-/** The means over the seeds; the same array as long as nothing has changed, so that the picture stays. */
+/** The means over the seeds; the same array while nothing changes, so that the picture stays. */
 function marks(): LineupMark[] {
   const { points } = lineup;
   const key = `${lineup.measure} ${shownText()}`;

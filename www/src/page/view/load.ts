@@ -1,9 +1,9 @@
-/** Panel 1: choose a model; what its headers tell. */
+/** Panel 1: choose a model; what its headers contain. */
 import { html, nothing } from "lit-html";
-import { openBuiltIn, openModel } from "../actions/load";
-import { bytes, parameters } from "../format";
-import { state } from "../state";
-import { T } from "../texts";
+import { nameOf, openBuiltIn, openModel } from "../actions/load";
+import { bytes, parameters } from "../../ui/format";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import { keptList, remoteForm, transfer } from "./remote";
 import { fact, fileButton, panel, trouble, type View, warnings } from "./parts";
 
@@ -16,7 +16,7 @@ export function loadPanel(): View {
     </div>
     ${trouble("load")}
     <h3>${words.builtIn}</h3>
-    <div class="shelf">
+    <div class="built-in">
       ${words.models.map(
         ({ id, name, facts, note }) => html`
           <button type="button" class="model" id="open-${id}" @click=${() => openBuiltIn(id)}>
@@ -47,9 +47,4 @@ function facts(): View {
     </dl>
     ${warnings(summary?.warnings)}
   `;
-}
-
-/** The folder that the files come from, where the browser tells it. */
-export function nameOf(files: readonly File[]): string {
-  return files[0]?.webkitRelativePath.split("/")[0] || T.load.folderName;
 }

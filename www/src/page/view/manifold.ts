@@ -1,15 +1,15 @@
 /** The manifold of each layer: one large, moving from layer to layer, and all of them small. */
 import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
-import { layersChart } from "../charts/layers";
-import { align, type Cloud, misfit } from "../charts/procrustes";
-import { colourOf, type Colouring, type Groups, group, type Rows, visible } from "../charts/rows";
-import { scatter } from "../charts/scatter";
-import type { Table } from "../charts/table";
+import { layersChart } from "../../ui/charts/layers";
+import { align, type Cloud, misfit } from "../../ui/charts/procrustes";
+import { colourOf, type Colouring, type Groups, group, type Rows, visible } from "../../ui/charts/rows";
+import { scatter } from "../../ui/charts/scatter";
+import type { Table } from "../../ui/charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
-import { shown } from "../results";
-import { state, update } from "../state";
-import { T } from "../texts";
+import { shown } from "../state/shown";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { pause, play, showLayer } from "../actions/manifold";
 import { panel, selectField, type View } from "./parts";
 import { picture } from "./picture";
@@ -104,7 +104,7 @@ function token(rows: Rows | undefined, lit: number | undefined): View {
   `;
 }
 
-/** The groups by colour; pressing one dims all others, so that colours need not be told apart. */
+/** The groups by colour; pressing one dims all others, for those who can't tell colours apart. */
 function legend(groups: Groups, only: number | undefined): View {
   return html`
     <div class="groups chart" role="group" aria-label=${T.manifold.groups}>

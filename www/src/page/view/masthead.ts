@@ -1,12 +1,13 @@
 /** The head of the page: what it is, the engine, the colours, and the way to its parts. */
 import { html, nothing } from "lit-html";
 import { startEngine } from "../actions/load";
-import { visit } from "../link";
-import { goToPart, type Part, PARTS } from "../part";
-import { state, type Theme, update } from "../state";
-import { T } from "../texts";
-import { setTheme } from "../theme";
-import { STEPS } from "../tour/steps";
+import { visit } from "../actions/link";
+import { goToPart } from "../actions/part";
+import { type Part, PARTS } from "../state/part";
+import { state, type Theme, update } from "../state/state";
+import { T } from "../../ui/texts";
+import { setTheme } from "../actions/theme";
+import { STEPS } from "../state/tour-steps";
 import { enterTour } from "../tour/tour";
 import { button, selectField, trouble, type View } from "./parts";
 
@@ -68,7 +69,10 @@ function openShare(): void {
 /** The parts that are steps of the way from a model to a smaller one. */
 const STEP_OF: Partial<Record<Part, number>> = { load: 1, calibrate: 2, merge: 3, compare: 4, keep: 5 };
 
-/** The parts in their order in the document; the one that the user is at is marked. The steps are numbered. */
+/**
+ * The parts in their order in the document; the one that the user is at is marked. The steps are
+ * numbered.
+ */
 export function partsNav(): View {
   return html`
     <nav class="parts" aria-label=${T.parts}>

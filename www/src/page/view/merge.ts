@@ -3,10 +3,10 @@ import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import { choosePreset, presets } from "../actions/load";
 import { merge, replay, resetPicks, undoPick } from "../actions/merge";
-import { BOUNDS } from "../bounds";
-import { bytes, figure, parameters } from "../format";
-import { comparesLayers, foreseen, pickedPairs, removable, removing, state, triesOnOriginal, update } from "../state";
-import { T } from "../texts";
+import { BOUNDS } from "../state/bounds";
+import { bytes, figure, parameters } from "../../ui/format";
+import { comparesLayers, preview, pickedPairs, removable, removing, state, triesOnOriginal, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { trialsExpectation } from "./forecast";
 import { busy, button, checkbox, fileButton, numberField, panel, selectField, trouble, type View } from "./parts";
 
@@ -27,7 +27,7 @@ export function mergePanel(): View {
     <dl class="facts one">
       <div class="fact"><dt>${words.result}</dt><dd id="result-size">${resultSize()}</dd></div>
     </dl>
-    ${preview()}
+    ${previewNote()}
     <details>
       <summary>${words.options}</summary>
       ${options()}
@@ -68,22 +68,22 @@ function slider(): View {
   `;
 }
 
-/** What is left after the layers are gone: from the header's figures, before anything runs. */
+/** What is left after the layers are removed: from the headers, before anything runs. */
 function resultSize(): string {
   const summary = state.model?.summary;
   if (!summary) return T.none;
-  const gone = removing();
-  const size = summary.bytes - gone * summary.blockBytes;
-  const left = summary.parameters - gone * summary.blockParameters;
-  return T.merge.resultOf(summary.layers - gone, bytes(size), parameters(left), 1 - size / summary.bytes);
+  const removed = removing();
+  const size = summary.bytes - removed * summary.blockBytes;
+  const left = summary.parameters - removed * summary.blockParameters;
+  return T.merge.resultOf(summary.layers - removed, bytes(size), parameters(left), 1 - size / summary.bytes);
 }
 
-/** What the slider would take, from the map that is there: nothing runs for it. */
-function preview(): View {
-  const list = foreseen();
+/** The pairs that would be merged, by the map that is there: nothing runs for it. */
+function previewNote(): View {
+  const list = preview();
   if (list.length === 0) return nothing;
-  const told = list.map(({ keep, gone, alike }) => T.merge.foreseenPair(keep, gone, figure(alike)));
-  return html`<p class="note" id="foreseen">${T.merge.foreseen(told.join(", "), !state.oneShot)}</p>`;
+  const pairs = list.map(({ keep, removed, similarity }) => T.merge.previewPair(keep, removed, figure(similarity)));
+  return html`<p class="note" id="preview">${T.merge.preview(pairs.join(", "), !state.oneShot)}</p>`;
 }
 
 function pairs(): View {
@@ -95,7 +95,7 @@ function pairs(): View {
       ${list.length === 0
         ? html`<p class="note">${words.noPairs}</p>`
         : html`
-            <ol id="pairs">${list.map(([keep, gone]) => html`<li>${words.pair(keep, gone)}</li>`)}</ol>
+            <ol id="pairs">${list.map(([keep, removed]) => html`<li>${words.pair(keep, removed)}</li>`)}</ol>
             <div class="row">
               ${button(words.undo, undoPick, { off: false })} ${button(words.reset, resetPicks, { off: false })}
             </div>
@@ -129,7 +129,7 @@ function options(): View {
         ? nothing
         : selectField(words.norms, state.norms, words.normsOf, own((value) => (state.norms = value)), "norms")}
       ${comparesLayers()
-        ? selectField(words.similarityMeasure, state.likeness, T.look.measures, own((value) => (state.likeness = value)), "likeness")
+        ? selectField(words.similarityMeasure, state.similarityMeasure, T.look.measures, own((value) => (state.similarityMeasure = value)), "similarity-measure")
         : nothing}
       ${selectField(words.repair, state.repair, words.repairs, own((value) => (state.repair = value)), "repair")}
     </div>

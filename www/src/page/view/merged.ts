@@ -1,10 +1,13 @@
-/** What a merge did: the survivors and what they are made of, and the distances of each new tensor from its parents. */
+/**
+ * A merge: its layers and what they are made of, and the distances of each new tensor from its
+ * parents.
+ */
 import { html, nothing } from "lit-html";
-import { figure } from "../format";
-import type { Step } from "../charts/lineage";
+import { figure } from "../../ui/format";
+import type { Step } from "../../ui/charts/lineage";
 import type { Summary } from "#mka";
-import { shown } from "../results";
-import { T } from "../texts";
+import { shown } from "../state/shown";
+import { T } from "../../ui/texts";
 import type { View } from "./parts";
 import { stack } from "./stack";
 
@@ -55,7 +58,7 @@ export function proof(): View {
   `;
 }
 
-/** The new tensors by the block that they belong to: those of a block have the same parents and follow one another. */
+/** The new tensors by their block: those of a block have the same parents and are neighbours. */
 function blocksOf(tensors: readonly Change[]): Change[][] {
   const blocks = new Map<string, Change[]>();
   for (const tensor of tensors) {
@@ -65,7 +68,7 @@ function blocksOf(tensors: readonly Change[]): Change[][] {
   return [...blocks.values()];
 }
 
-/** What stands before a tensor's name inside of its block: "model.layers.6." */
+/** What precedes a tensor's name inside of its block: "model.layers.6." */
 function prefixOf(name: string): string {
   return /^.*?\.\d+\./.exec(name)?.[0] ?? "";
 }
@@ -105,7 +108,7 @@ function proofOfBlock(tensors: Change[], open: boolean): View {
   `;
 }
 
-/** "model.layers.6.mlp.down_proj.weight" -> "mlp.down_proj", which may break at its dots: the block is told by the heading. */
+/** "model.layers.6.mlp.down_proj.weight" -> "mlp.down_proj", which may break at its dots. */
 function shortName(name: string): View {
   const parts = name.slice(prefixOf(name).length).replace(/\.weight$/, "").split(".");
   return html`${parts.map((part, at) => html`${at > 0 ? html`.<wbr />` : nothing}${part}`)}`;

@@ -1,8 +1,11 @@
-/** What is told above the panels: the model that a link names, what was wrong with the address, the link to this state. */
+/**
+ * The notices above the panels: the model that a link names, what was wrong with the address, the
+ * link to this state.
+ */
 import { html, nothing } from "lit-html";
-import { isBuiltIn, lastName, link, openAddress, openWanted } from "../link";
-import { state, update } from "../state";
-import { T } from "../texts";
+import { isBuiltIn, lastName, link, openAddress, openWanted } from "../actions/link";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import { button, checkbox, type View } from "./parts";
 
 /** So many corrections are listed; the rest is counted. */
@@ -36,12 +39,12 @@ function wanted(): View {
   `;
 }
 
-/** Who would be asked. */
+/** The host that it would be read from. */
 function hostOf(model: string): string {
   return model.startsWith("hub:") ? T.link.hub : new URL(model, document.baseURI).host;
 }
 
-/** What the address said and is not so. */
+/** Values of the address that were not taken as they are. */
 function corrections(): View {
   const words = T.link;
   const { corrections: list, textMissing } = state;
@@ -99,7 +102,9 @@ function share(): View {
   `;
 }
 
-/** Where the browser lets no page write to the clipboard, the link is selected, to be copied by hand. */
+/**
+ * Where the browser forbids writing to the clipboard, the link is selected, to be copied by hand.
+ */
 function copyLink(address: string): () => Promise<void> {
   return async () => {
     const { share } = state;

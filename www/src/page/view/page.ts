@@ -1,8 +1,8 @@
 /** The whole page: its head, the panels in reading order, and the status bar. */
 import { html, nothing } from "lit-html";
-import { state } from "../state";
-import { T } from "../texts";
-import { isThere } from "../unfold";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
+import { isThere } from "../actions/unfold";
 import { calibratePanel } from "./calibrate";
 import { comparePanel } from "./compare";
 import { exampleBanner } from "./example";

@@ -4,8 +4,8 @@ import { Directive, directive, type PropertyPart } from "lit-html/directive.js";
 import { live } from "lit-html/directives/live.js";
 import { refuse } from "../actions/job";
 import { takeTextFile } from "../actions/texts";
-import { type Place, state, type TextChoice, update } from "../state";
-import { T } from "../texts";
+import { type Place, state, type TextChoice, update } from "../state/state";
+import { T } from "../../ui/texts";
 
 export type View = TemplateResult | typeof nothing;
 
@@ -27,7 +27,7 @@ export function busy(): boolean {
   return state.job !== undefined;
 }
 
-/** A button that starts something. It keeps the focus while it cannot be used, so that the keyboard does not get lost. */
+/** A button that starts something. It keeps the focus while it cannot be used. */
 export function button(label: unknown, action: () => unknown, { primary = false, off = busy(), id = "" } = {}): View {
   return html`
     <button
@@ -42,7 +42,7 @@ export function button(label: unknown, action: () => unknown, { primary = false,
   `;
 }
 
-/** A button that says in its row what it does, and to whom cannot see the row also with what. */
+/** A button in a row, whose accessible name has also what the row is about. */
 export function labelled(label: string, name: string, action: () => unknown, off = busy()): View {
   return button(html`${label}<span class="visually-hidden"> ${name}</span>`, action, { off });
 }
@@ -54,7 +54,7 @@ interface NumberOptions {
   optional?: boolean;
 }
 
-/** The value of a field, but for the one that the user is in: a page that is drawn anew must not undo what they type. */
+/** The value of a field, except while the user types in it: a new drawing must not undo that. */
 const unlessTyping = directive(
   class extends Directive {
     override update(part: PropertyPart, [value]: [string]): typeof noChange {
@@ -213,7 +213,7 @@ interface FileButtonOptions {
   off?: boolean;
 }
 
-/** A button over a file field: the field itself takes the focus, so it works by keyboard and by script. */
+/** A button over a file field, which takes the focus: it works by keyboard and by script. */
 export function fileButton(
   id: string,
   label: string,
@@ -242,7 +242,7 @@ export function fileButton(
   `;
 }
 
-/** Where the errors of a part of the page are told, and read out. */
+/** Where the errors of a part of the page are shown, and read out. */
 export function trouble(place: Place): View {
   const error = state.error?.place === place ? state.error : undefined;
   const close = (): void => {

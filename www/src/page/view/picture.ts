@@ -2,11 +2,11 @@
 import { html, nothing } from "lit-html";
 import { offer } from "../actions/keep";
 import { show } from "../actions/job";
-import { pngBlob, svgText } from "../charts/export";
-import { csv, type Table } from "../charts/table";
-import { figure } from "../format";
-import { type PictureName, state, update } from "../state";
-import { T } from "../texts";
+import { pngBlob, svgText } from "../../ui/charts/export";
+import { csv, type Table } from "../../ui/charts/table";
+import { figure } from "../../ui/format";
+import { type PictureName, state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import type { View } from "./parts";
 
 interface Picture {

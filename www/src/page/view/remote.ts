@@ -4,10 +4,10 @@ import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import { openModel } from "../actions/load";
 import { deleteKept, downloadAll, isOpen, keptOfOpen, remoteOptions } from "../actions/remote";
-import { bytes, duration } from "../format";
-import { lastName } from "../link";
-import { state } from "../state";
-import { T } from "../texts";
+import { bytes, duration } from "../../ui/format";
+import { lastName } from "../actions/link";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import { button, checkbox, labelled, type View, warnings } from "./parts";
 
 export function remoteForm(): View {
@@ -15,7 +15,7 @@ export function remoteForm(): View {
   const { remote } = state;
   const open = (event: SubmitEvent): void => {
     event.preventDefault();
-    // What stands behind a ? or # may be a secret: it must not get into a name or a link.
+    // What is after a ? or # may be a secret: it must not get into a name or a link.
     const address = String(new FormData(event.target as HTMLFormElement).get("address")).trim().replace(/[?#].*$/, "");
     void openModel(address, lastName(address));
   };

@@ -1,11 +1,11 @@
 /** The layers before and after a merge, step by step. */
 import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
-import type { Step } from "../charts/lineage";
-import { stackChart, stackTable } from "../charts/stack";
-import { shown } from "../results";
-import { state, update } from "../state";
-import { T } from "../texts";
+import type { Step } from "../../ui/charts/lineage";
+import { stackChart, stackTable } from "../../ui/charts/stack";
+import { shown } from "../state/shown";
+import { state, update } from "../state/state";
+import { T } from "../../ui/texts";
 import type { View } from "./parts";
 import { picture } from "./picture";
 

@@ -2,9 +2,9 @@
 import { html, nothing } from "lit-html";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { cancel } from "../actions/job";
-import { bytes, duration } from "../format";
-import { state } from "../state";
-import { T } from "../texts";
+import { bytes, duration } from "../../ui/format";
+import { state } from "../state/state";
+import { T } from "../../ui/texts";
 import type { View } from "./parts";
 
 export function statusBar(): View {

@@ -1,0 +1,4 @@
+//! What differs between the browser and a native program: everything below `web` that asks for the
+//! target. Must not know tensors, models or files.
+
+pub mod off_heap;
