@@ -1,6 +1,6 @@
-// The most memory that the page's process and its wasm take, against the size of the model: each model is opened,
-// calibrated on 2 x 32 tokens, one pair merged and measured beside the original, in a browser of its own. Writes
-// docs/data/memory.csv, and from it the chart and the table of docs/memory.md.
+// The most memory that the page's process and its wasm take, against the size of the model: each
+// model is opened, calibrated on 2 x 32 tokens, one pair merged and measured beside the original,
+// in a browser of its own. Writes docs/data/memory.csv, and from it what docs/memory.md shows.
 //
 //     node memory.mjs
 import { execFileSync } from "node:child_process";
@@ -15,7 +15,7 @@ import { choose, watchRenderers } from "./renderer.mjs";
 import { serve } from "./server.mjs";
 
 const all = (layers) => Array.from({ length: layers }, (_, l) => l);
-/** Name, and how its files come about: all blocks real where they fit a disk well, a few otherwise. */
+/** Name, and how its files are made: all blocks real where a disk has room, a few otherwise. */
 const MODELS = [
   ["stories260K", () => ["config.json", "model.safetensors"].map((name) => join(DIST, "models/stories260k", name))],
   ["SmolLM2-135M's shape", (folder) => writeModel(folder, SHAPES["135m"], { real: all(30) }).files],

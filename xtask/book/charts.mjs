@@ -1,5 +1,5 @@
-// Draws the charts and writes the small tables of docs/ from the figures in docs/data/. Must not know where the
-// figures come from.
+// Draws the charts and writes the small tables of docs/ from the figures in docs/data/. Must not
+// know where the figures come from.
 //
 //     node xtask/book/charts.mjs            writes them
 //     node xtask/book/charts.mjs --check    fails where a page or a chart says something else
@@ -24,7 +24,7 @@ const unique = (values) => [...new Set(values)];
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
-// Pictures. Colours hold in both colour schemes; the picture is read by its labels, not by colour alone.
+// Pictures. Colours hold in both colour schemes; every line has a name, so that colour is no key.
 const STYLE = `<style>
 text { fill: #4d5f68; } .rule { stroke: #ccd6d7; } .line { fill: none; stroke-width: 2; }
 .own { --c: #b93a0e; } .mka { --c: #0a4f9e; } .other { --c: #5d6f78; } .third { --c: #4f7a28; } .rest { --c: #b4c0c4; }
@@ -140,7 +140,7 @@ function memory() {
 // Tables: one value in each cell.
 const table = (head, body) => [head, head.map(() => "---"), ...body].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 
-/** This tool's own method, the best of the other ten and MKA; all sizes, or those that `wanted` names. */
+/** This tool's own method, the best of the other ten and MKA; all sizes, or those in `wanted`. */
 function summary(wanted) {
   const figures = data("lineup-summary").filter((row) => row.measure === "multiple");
   const own = figures.filter((row) => row.role === "own" && !(row.model === "SmolLM2-135M" && (row.seeds !== "1" || row.calibrated_on === "built-in prose")));

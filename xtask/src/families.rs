@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 
 use crate::command::{cargo, command, run, target_dir};
 
-/// Measures and merges every miniature, has transformers load the results, and writes the table; or, to `check`, compares it with the one there is.
+/// Measures and merges every miniature, has transformers load the results, and writes the table;
+/// or, to `check`, compares it with the one there is.
 pub fn families(check: bool) -> Result<()> {
     let out = target_dir().join("families");
     if out.exists() {
