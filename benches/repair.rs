@@ -7,7 +7,7 @@ use std::time::Instant;
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::error::Result;
-use mka_lab::merge::repair::{Read, Rows, Sums};
+use mka_lab::merge::repair::{NormalEquations, Read, Rows};
 use mka_lab::task::Task;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -28,8 +28,8 @@ async fn run(engine: &dyn Compute, task: &Task) -> Result<()> {
             engine.upload(count, &values)
         };
         let (read, stream, target) = (values(inputs)?, values(outputs)?, values(outputs)?);
-        let rows = Rows { read: &[Read::all(&read)], stream: &stream, target: &target };
-        let mut sums = Sums::whole(engine, inputs, outputs)?;
+        let rows = Samples { features: &[Features::all(&read)], current: &stream, target: &target };
+        let mut sums = NormalEquations::full(engine, inputs, outputs)?;
         let begun = Instant::now();
         sums.add(engine, rows, WINDOW, usize::MAX, task).await?;
         let summed = begun.elapsed().as_secs_f64();

@@ -4,9 +4,13 @@
 
 use std::time::Instant;
 
+use mka_lab::calibration::Activations;
+use mka_lab::calibration::measures::layer_matrix;
 use mka_lab::error::Result;
 use mka_lab::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map};
-use mka_lab::similarity::{LayerMatrix, Measure, matrix, npib_gaussian, npib_knn};
+use mka_lab::platform::off_heap::Meter;
+use mka_lab::similarity::{LayerMatrix, Measure, npib_gaussian, npib_knn};
+use mka_lab::task::Task;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -43,6 +47,7 @@ fn main() -> Result<()> {
         let layers = stream(slope);
         let slices: Vec<&[f32]> = layers.iter().map(Vec::as_slice).collect();
         let options = DiffusionMapOptions::default();
+        let activations = Activations::of_outputs(&slices, ROWS, COLUMNS, &Meter::default())?;
         let maps: Vec<DiffusionMap> = timed("diffusion maps", || {
             slices.iter().map(|values| diffusion_map(values, ROWS, COLUMNS, &options, "layer")).collect()
         })?;
@@ -58,7 +63,10 @@ fn main() -> Result<()> {
             Ok(sweep.finish())
         })?;
         for measure in [Measure::Cosine, Measure::Angular, Measure::Cka] {
-            timed(measure.name(), || matrix(measure, &slices, ROWS, COLUMNS, &options))?;
+            let none = async || Ok(Rc::new(Vec::new()));
+            let found =
+                || pollster::block_on(layer_matrix(measure, &activations, none, async || Ok(()), &Task::silent()));
+            timed(&format!("{measure:?}"), found)?;
         }
     }
     Ok(())

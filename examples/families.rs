@@ -10,8 +10,10 @@ use std::path::Path;
 use std::rc::Rc;
 
 use mka_lab::checkpoint::source::{MemorySource, Source};
-use mka_lab::interface::{AlphaOption, CalibrateOptions, MergeOptions};
-use mka_lab::parked::Meter;
+use mka_lab::interface::CalibrateOptions;
+use mka_lab::merge::choices::{Alpha, Combination, Repair, Selection};
+use mka_lab::merge::options::MergeOptions;
+use mka_lab::platform::off_heap::Meter;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
 use oracle::{Differences, differences, ids, input, loss};
@@ -24,16 +26,16 @@ type Done<T> = Result<T, Box<dyn Error>>;
 
 /// What is done to blocks 1 and 2 of each: the name of its folder, the combination, the weight of
 /// block 1 where it is an average, and the repair.
-const MERGES: [(&str, &str, Option<f64>, &str); 9] = [
-    ("drop", "drop", None, "none"),
-    ("average", "average", Some(0.5), "none"),
-    ("difference", "difference", None, "none"),
-    ("concatenate", "concatenate", None, "none"),
-    ("drop-repaired", "drop", None, "linear"),
-    ("average-repaired", "average", Some(0.5), "linear"),
-    ("drop-scaled", "drop", None, "scale"),
-    ("drop-refitted", "drop", None, "refit"),
-    ("concatenate-refitted", "concatenate", None, "refit"),
+const MERGES: [(&str, Combination, Option<f64>, Repair); 9] = [
+    ("drop", Combination::Drop, None, Repair::None),
+    ("average", Combination::Average, Some(0.5), Repair::None),
+    ("difference", Combination::Difference, None, Repair::None),
+    ("concatenate", Combination::Concatenate, None, Repair::None),
+    ("drop-repaired", Combination::Drop, None, Repair::Linear),
+    ("average-repaired", Combination::Average, Some(0.5), Repair::Linear),
+    ("drop-scaled", Combination::Drop, None, Repair::Scale),
+    ("drop-refitted", Combination::Drop, None, Repair::Refit),
+    ("concatenate-refitted", Combination::Concatenate, None, Repair::Refit),
 ];
 
 fn main() -> Done<()> {
@@ -81,11 +83,11 @@ async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
         for &(name, combination, alpha, repair) in merges {
             let name = format!("{name}{suffix}");
             let options = MergeOptions {
-                selection: Some("manual".into()),
+                selection: Some(Selection::Manual),
                 pairs: Some(vec![(1, 2)]),
-                combination: Some(combination.into()),
-                alpha: alpha.map(AlphaOption::Fixed),
-                repair: Some(repair.into()),
+                combination: Some(combination),
+                alpha: alpha.map(Alpha::Weight),
+                repair: Some(repair),
                 holdout: Some(0.0),
                 ..MergeOptions::default()
             };
@@ -93,7 +95,7 @@ async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
                 Ok(loss) => record["merges"][name] = loss.into(),
                 // Not for blocks that read the stream without a norm before them, and not for those
                 // that write to it through one.
-                Err(error) if repair == "scale" || repair == "refit" => println!("  {error}"),
+                Err(error) if matches!(repair, Repair::Scale | Repair::Refit) => println!("  {error}"),
                 Err(error) => return Err(error),
             }
         }

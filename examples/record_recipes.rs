@@ -8,7 +8,8 @@
 use std::fs;
 use std::path::Path;
 
-use mka_lab::interface::{CalibrateOptions, Input, MergeOptions, RowsOption};
+use mka_lab::interface::{CalibrateOptions, Input, RowsOption};
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::session::Lab;
 use mka_lab::task::Task;
 use pollster::block_on;

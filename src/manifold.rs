@@ -20,11 +20,9 @@ use std::task::{Context, Poll, Waker};
 
 use crate::error::{Error, Result};
 
+pub use gram::MOST_ROWS;
 pub(crate) use gram::{CentredGram, check_activations};
 pub(crate) use lanczos::dot;
-
-/// The most rows of an activation matrix: the kernel is `[rows, rows]` in f64, 32 MiB at this size.
-pub const MOST_ROWS: usize = 2048;
 
 /// The most coordinates of a map.
 pub const MOST_DIMENSIONS: usize = 64;

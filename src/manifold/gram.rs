@@ -3,8 +3,10 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-use super::MOST_ROWS;
 use crate::error::{Error, Result};
+
+/// The most rows of an activation matrix: the kernel is `[rows, rows]` in f64, 32 MiB at this size.
+pub const MOST_ROWS: usize = 2048;
 
 /// Rows of one product between two pauses.
 const BLOCK: usize = 64;

@@ -326,7 +326,7 @@ mod tests {
         let untouched = state.content_hash("a model", Norms::Fold);
         state.merge(1, 2, &Join::Average(0.75)).unwrap();
         let hash = state.content_hash("a model", Norms::Fold);
-        assert_eq!(hash, "PINNED");
+        assert_eq!(hash, "001c79b215cc975dc3693492dbb3eae4823d5feec61b1d428f8a13173618d89e");
         let mut others = vec![untouched, state.content_hash("a model", Norms::Keep)];
         others.push(state.content_hash("another model", Norms::Fold));
         state.set_scale(1, 1.5).unwrap();

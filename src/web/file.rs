@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::checkpoint::source::{ByteSource, Source, check_range};
-use crate::checkpoint::tensor_writer::BlobSource;
+use crate::checkpoint::tensor_writer::WrittenSource;
 use crate::checkpoint::write::{OutputFile, Segment};
 use crate::error::{Error, Pending, Result};
 use crate::platform::off_heap::release;
@@ -158,8 +158,9 @@ async fn add_range(parts: &Array, source: &Source, start: u64, end: u64) -> Resu
         parts.push(&file.wait(file.file.blob(start as f64, end as f64)).await?);
         return Ok(());
     }
-    if let Some(kept) = source.as_any().downcast_ref::<BlobSource>() {
-        let slice = kept.slice(start, end)?;
+    if let Some(source) = source.as_any().downcast_ref::<WrittenSource>()
+        && let Some(slice) = source.written().blob(start, end)?
+    {
         parts.push(&slice);
         return Ok(());
     }

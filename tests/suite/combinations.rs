@@ -8,8 +8,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use mka_lab::interface::{MergeOptions, ProtectOption};
-use mka_lab::merge::presets::PRESETS;
+use mka_lab::merge::choices::word;
+use mka_lab::merge::options::{MergeOptions, ProtectOption};
+use mka_lab::merge::presets::{PRESETS, Preset};
+use mka_lab::similarity::Measure;
 
 use crate::support::native::{export, lab, loss, merge, open, reference_ids, reopened, small};
 use crate::support::{Files, miniature};
@@ -48,7 +50,11 @@ fn twos(point: Point) -> [(usize, &'static str, &'static str); 3] {
 /// before have the least often. What no array has is dealt out in the end.
 fn coverings(count: usize) -> Vec<Vec<Point>> {
     let product = product();
-    let preset = PRESETS.map(|preset| [preset.options.selection, preset.options.combination, preset.options.repair]);
+    let known = |words: &[&'static str], of: String| *words.iter().find(|known| **known == of).unwrap();
+    let preset = PRESETS.map(|Preset { options, .. }| {
+        let combination = known(&COMBINATIONS, word(&options.combination));
+        [known(&SELECTIONS, word(&options.selection)), combination, known(&REPAIRS, word(&options.repair))]
+    });
     let named: BTreeSet<Point> = TOGETHER.into_iter().chain(preset).collect();
     let mut uses: BTreeMap<Point, usize> = BTreeMap::new();
     let mut arrays = Vec::new();
@@ -90,6 +96,11 @@ fn the_arrays_together_are_the_product() {
 }
 
 /// Merges, exports, reopens and replays each of the points.
+/// A choice by its word.
+fn choice<T: serde::de::DeserializeOwned>(word: &str) -> T {
+    serde_json::from_value(word.into()).unwrap()
+}
+
 fn check(family: &str, files: &Files, points: &[Point]) {
     let lab = lab();
     let model = open(&lab, files);
@@ -99,13 +110,13 @@ fn check(family: &str, files: &Files, points: &[Point]) {
         let what = format!("{family}: {selection}, {combination}, {repair}");
         let manual = *selection == "manual";
         let options = MergeOptions {
-            selection: Some((*selection).into()),
+            selection: Some(choice(selection)),
             pairs: manual.then(|| vec![(0, 1), (0, 2)]),
             remove: (!manual).then_some(2),
-            combination: Some((*combination).into()),
+            combination: Some(choice(combination)),
             // The rows are too few for diffusion maps.
-            measure: Some("cka".into()),
-            repair: Some((*repair).into()),
+            measure: Some(Measure::Cka),
+            repair: Some(choice(repair)),
             candidates: Some(2),
             // Four layers would leave too few otherwise.
             protect: Some(ProtectOption { first: Some(false), last: Some(false) }),

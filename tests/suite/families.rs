@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use mka_lab::checkpoint::source::Source;
-use mka_lab::interface::{AlphaOption, CalibrateOptions, GenerateOptions, MergeOptions, RowsOption};
+use mka_lab::interface::{CalibrateOptions, GenerateOptions, RowsOption};
+use mka_lab::merge::choices::{Alpha, Combination, Repair, Selection};
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::merge::recipe::Recipe;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
@@ -75,10 +77,10 @@ async fn continued(model: &Model, reference: &Value) {
 
 fn merge_options(pair: (usize, usize), alpha: Option<f64>) -> MergeOptions {
     MergeOptions {
-        selection: Some("manual".into()),
+        selection: Some(Selection::Manual),
         pairs: Some(vec![pair]),
-        combination: Some(if alpha.is_some() { "average" } else { "drop" }.into()),
-        alpha: alpha.map(AlphaOption::Fixed),
+        combination: Some(if alpha.is_some() { Combination::Average } else { Combination::Drop }),
+        alpha: alpha.map(Alpha::Weight),
         ..MergeOptions::default()
     }
 }
@@ -127,7 +129,7 @@ async fn repair(files: &Files) -> (Rc<Model>, Rc<Model>, BTreeMap<String, Vec<u8
         ..CalibrateOptions::default()
     };
     let calibration = model.calibrate(&options, &task).await.unwrap();
-    let options = MergeOptions { repair: Some("linear".into()), holdout: Some(0.0), ..merge_options((1, 2), None) };
+    let options = MergeOptions { repair: Some(Repair::Linear), holdout: Some(0.0), ..merge_options((1, 2), None) };
     let merged = model.merge(&options, Some(&calibration), &task).await.unwrap();
     let written = written(&merged).await;
     // The recipe and the matrices of the repairs give the same bytes again.

@@ -3,10 +3,12 @@
 
 use std::rc::Rc;
 
-use mka_lab::interface::{
-    AlphaOption, CalibrateOptions, EvaluateOptions, Input, ManifoldOptions, MergeOptions, RowsOption,
-};
-use mka_lab::session::{Calibration, Model};
+use mka_lab::calibration::Calibration;
+use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input, RowsOption};
+use mka_lab::manifold::DiffusionMapOptions;
+use mka_lab::merge::choices::{Alpha, Combination, Repair, Selection};
+use mka_lab::merge::options::MergeOptions;
+use mka_lab::session::Model;
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
 
@@ -81,8 +83,8 @@ async fn measures(model: &Model, golden: &Golden, tolerance: Tolerance) -> Calib
             assert!(off < 2e-4 * norm, "x[{layer}], row {row}: off by {} of its norm", off / norm);
         }
     }
-    let defaults = ManifoldOptions::default();
-    let published = ManifoldOptions { dimensions: Some(2), sigma: Some(8.0), power: Some(0.5) };
+    let defaults = DiffusionMapOptions::default();
+    let published = DiffusionMapOptions { dimensions: 2, sigma: Some(8.0), power: 0.5 };
     for layer in 0..layers {
         for (options, record) in [(&defaults, "eigenvalues"), (&published, "paper_eigenvalues")] {
             let map = calibration.embedding(layer, options, &task).await.unwrap();
@@ -148,11 +150,11 @@ async fn surgeries(model: &Rc<Model>, calibration: &Calibration, golden: &Golden
         done += 1;
         let Surgery { pair, alpha, ridge } = support::surgery_line(line, model.summary().layers);
         let options = MergeOptions {
-            selection: Some("manual".into()),
+            selection: Some(Selection::Manual),
             pairs: Some(vec![pair]),
-            combination: Some(if alpha.is_some() { "average" } else { "drop" }.into()),
-            alpha: alpha.map(AlphaOption::Fixed),
-            repair: ridge.map(|_| "linear".into()),
+            combination: Some(if alpha.is_some() { Combination::Average } else { Combination::Drop }),
+            alpha: alpha.map(Alpha::Weight),
+            repair: ridge.map(|_| Repair::Linear),
             ridge,
             holdout: Some(0.0),
             ..MergeOptions::default()

@@ -1,8 +1,14 @@
 //! Diffusion maps and similarity matrices against the golden records, which the NumPy reference
 //! made (see `fixtures/golden/README.md`). Expected values are f64, hidden states f32.
 
+use std::rc::Rc;
+
+use mka_lab::calibration::Activations;
+use mka_lab::calibration::measures::layer_matrix;
 use mka_lab::manifold::{DiffusionMap, DiffusionMapOptions, diffusion_map};
-use mka_lab::similarity::{Measure, cosine, matrix};
+use mka_lab::platform::off_heap::Meter;
+use mka_lab::similarity::{Measure, cosine};
+use mka_lab::task::Task;
 
 use crate::support::Golden;
 
@@ -45,6 +51,10 @@ fn similarities(golden: &Golden) {
     let hidden = (1..=golden.layers()).map(|l| golden.hidden(l)).collect::<Vec<_>>();
     let layers: Vec<&[f32]> = hidden.iter().map(|(values, ..)| values.as_slice()).collect();
     let (_, rows, columns) = hidden[0];
+    let activations = Activations::of_outputs(&layers, rows, columns, &Meter::default()).unwrap();
+    let options = DiffusionMapOptions::default();
+    let map = |values: &&[f32]| diffusion_map(values, rows, columns, &options, "layer");
+    let maps = Rc::new(layers.iter().map(map).collect::<Result<Vec<_>, _>>().unwrap());
     for measure in Measure::ALL {
         let record = match measure {
             Measure::NpibGaussian => "npib_gaussian",
@@ -53,7 +63,8 @@ fn similarities(golden: &Golden) {
             Measure::Angular => "angular",
             Measure::Cka => "linear_cka",
         };
-        let found = matrix(measure, &layers, rows, columns, &DiffusionMapOptions::default()).unwrap();
+        let found = layer_matrix(measure, &activations, async || Ok(maps.clone()), async || Ok(()), &Task::silent());
+        let found = pollster::block_on(found).unwrap();
         let worst = worst(&found.values, &golden.floats(&format!("similarity.{record}")));
         println!("{record}: {worst:.1e}");
         assert!(worst < 1e-6, "{record}: {worst:e}");

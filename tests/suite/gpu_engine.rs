@@ -10,8 +10,8 @@ use crate::support::{on_webgpu, values};
 
 async fn rows_and_copies(gpu: &Gpu) {
     let x = gpu.upload(3, &values(9, 1)).unwrap();
-    let kept = gpu.park(x).unwrap();
-    let mut changed = gpu.unpark(&kept).unwrap();
+    let kept = gpu.offload(x).unwrap();
+    let mut changed = gpu.copy_to_engine(&kept).unwrap();
     gpu.add(&mut changed, 1.0, &kept).unwrap();
     let doubled: Vec<f32> = values(9, 1).iter().map(|value| value * 2.0).collect();
     assert_eq!(gpu.read(&changed).await.unwrap(), doubled, "a copy may be changed");
@@ -55,7 +55,7 @@ async fn order(gpu: &Gpu) {
         gpu.matmul(&x, &w, 0..1, None, &mut out).unwrap();
         gpu.add(&mut sum, 1.0, &out).unwrap();
         if i % 50 == 0 {
-            gpu.pace().await.unwrap();
+            gpu.yield_now().await.unwrap();
         }
     }
     assert_eq!(gpu.read(&sum).await.unwrap(), [4.0 * 300.0 * 299.0 / 2.0; 5]);
@@ -78,7 +78,7 @@ async fn limits(gpu: &Gpu) {
     let rows = (gpu.info().max_matrix_bytes / 4 + 4) as usize;
     assert_eq!(gpu.zeros(rows, 1).unwrap_err().code(), "out-of-memory");
     assert_eq!(gpu.matrix(rows, 1, Dtype::F32).unwrap_err().code(), "out-of-memory");
-    gpu.pace().await.unwrap();
+    gpu.yield_now().await.unwrap();
     assert_eq!(gpu.read(&gpu.upload(1, &[7.0]).unwrap()).await.unwrap(), [7.0]);
 }
 

@@ -5,7 +5,7 @@ use mka_lab::compute::cpu::Cpu;
 use mka_lab::compute::gpu::Gpu;
 use mka_lab::compute::{Activation, Attention, Compute, Matrix, Tensor, start_state};
 use mka_lab::dtype::Dtype;
-use mka_lab::merge::repair::{Read, Rows, Sums};
+use mka_lab::regression::{Features, NormalEquations, Samples};
 use mka_lab::task::Task;
 
 use crate::support::{on_webgpu, values};
@@ -13,7 +13,7 @@ use crate::support::{on_webgpu, values};
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 
 /// Fails unless the two tensors agree to `tolerance` x (1 + |value|).
-async fn alike(cpu: &Cpu, expected: &Tensor, gpu: &Gpu, found: &Tensor, tolerance: f32, what: &str) {
+async fn empty_copy(cpu: &Cpu, expected: &Tensor, gpu: &Gpu, found: &Tensor, tolerance: f32, what: &str) {
     assert_eq!((expected.rows, expected.columns), (found.rows, found.columns), "{what}");
     let expected = cpu.read(expected).await.unwrap();
     let found = gpu.read(found).await.unwrap();
@@ -48,7 +48,7 @@ async fn product(gpu: &Gpu, cpu: &Cpu, dtype: Dtype, (n, k, m): (usize, usize, u
         out
     };
     let what = format!("[{n}, {k}] x [{k}, {m}] in {}, bias: {with_bias}", dtype.name());
-    alike(cpu, &run(cpu), gpu, &run(gpu), 2e-5 * (k as f32).sqrt().max(1.0), &what).await;
+    empty_copy(cpu, &run(cpu), gpu, &run(gpu), 2e-5 * (k as f32).sqrt().max(1.0), &what).await;
 }
 
 async fn products(gpu: &Gpu) {
@@ -82,12 +82,12 @@ async fn many_rows(gpu: &Gpu) {
         engine.add(&mut normed, 1.0, &gathered).unwrap();
         normed
     };
-    alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, "70,001 rows").await;
+    empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, "70,001 rows").await;
 
     let wide = |engine: &dyn Compute| {
         engine.gather(&engine.upload(2, &values(2 * 3_001, 6)).unwrap(), &[1, 0].repeat(700)).unwrap()
     };
-    alike(&cpu, &wide(&cpu), gpu, &wide(gpu), 0.0, "65,647 workgroups").await;
+    empty_copy(&cpu, &wide(&cpu), gpu, &wide(gpu), 0.0, "65,647 workgroups").await;
 }
 
 /// Numbers that differ by orders of magnitude, and the smallest that the formats hold, are decoded
@@ -127,14 +127,14 @@ async fn norms_gates_and_sums(gpu: &Gpu) {
             engine.add(&mut out, 1.0, &x).unwrap();
             out
         };
-        alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("norm, gate and sum of [{n}, {d}]")).await;
+        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("norm, gate and sum of [{n}, {d}]")).await;
         let run = |engine: &dyn Compute| {
             // A mean that is large against the deviation.
             let x: Vec<f32> = values(n * d, 4).iter().map(|value| value + 30.0).collect();
             let [gain, bias] = [5, 6].map(|seed| engine.upload(1, &values(d, seed)).unwrap());
             engine.layer_norm(&engine.upload(n, &x).unwrap(), &gain, &bias, 1e-5).unwrap()
         };
-        alike(&cpu, &run(&cpu), gpu, &run(gpu), 2e-4, &format!("layer norm of [{n}, {d}]")).await;
+        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 2e-4, &format!("layer norm of [{n}, {d}]")).await;
     }
     let extremes = [-1.0e4, -100.0, -88.0, -20.0, 0.0, 20.0, 88.0, 1.0e4];
     let mut inputs = values(29, 7);
@@ -147,7 +147,7 @@ async fn norms_gates_and_sums(gpu: &Gpu) {
             engine.activate(&mut gate, activation).unwrap();
             gate
         };
-        alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("{activation:?}")).await;
+        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("{activation:?}")).await;
     }
 }
 
@@ -161,7 +161,7 @@ async fn soft_caps(gpu: &Gpu) {
             engine.soft_cap(&mut x, cap).unwrap();
             x
         };
-        alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("a soft cap of {cap}")).await;
+        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("a soft cap of {cap}")).await;
     }
     assert!(gpu.soft_cap(&mut gpu.zeros(1, 1).unwrap(), -1.0).is_err());
     gpu.soft_cap(&mut gpu.zeros(0, 3).unwrap(), 1.0).unwrap();
@@ -187,7 +187,7 @@ async fn rotation(gpu: &Gpu) {
             engine.rotate(&mut x, head_size, &table, first, length).unwrap();
             x
         };
-        alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("rotation of {heads} x {head_size}")).await;
+        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("rotation of {heads} x {head_size}")).await;
     }
 }
 
@@ -239,7 +239,7 @@ async fn attended(gpu: &Gpu, case: AttentionCase) {
         }
         out
     };
-    alike(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
+    empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
 }
 
 async fn statistics(gpu: &Gpu) {
@@ -264,7 +264,7 @@ async fn statistics(gpu: &Gpu) {
                 }
                 state
             };
-            alike(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("statistics, second: {with_second}")).await;
+            empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("statistics, second: {with_second}")).await;
         }
     }
 }
@@ -277,7 +277,7 @@ async fn transposes(gpu: &Gpu) {
         let run = |engine: &dyn Compute| {
             let x = engine.upload(n, &values(n * d, 1)).unwrap();
             let factors: Vec<f32> = (0..n).map(|i| (i % 3) as f32 * 0.5 + 0.5).collect();
-            let weights = engine.over_norms(&x, &factors).unwrap();
+            let weights = engine.inverse_row_norms(&x, &factors).unwrap();
             let weighted = engine.transpose(&x, Some(&weights)).unwrap();
             let mut gram = engine.zeros(d, d).unwrap();
             engine.matmul(&weighted, &engine.to_matrix(&weighted).unwrap(), 0..d, None, &mut gram).unwrap();
@@ -288,11 +288,11 @@ async fn transposes(gpu: &Gpu) {
             [weights, gram, rest]
         };
         for (what, (a, b)) in ["norms", "gram", "rest"].iter().zip(run(&cpu).iter().zip(&run(gpu))) {
-            alike(&cpu, a, gpu, b, 1e-5, &format!("transposes, {what} of [{n}, {d}]")).await;
+            empty_copy(&cpu, a, gpu, b, 1e-5, &format!("transposes, {what} of [{n}, {d}]")).await;
         }
     }
     let x = gpu.zeros(3, 2).unwrap();
-    assert!(gpu.over_norms(&x, &[1.0]).is_err());
+    assert!(gpu.inverse_row_norms(&x, &[1.0]).is_err());
     assert!(gpu.transpose(&x, Some(&gpu.zeros(2, 1).unwrap())).is_err());
     assert_eq!(gpu.transpose(&gpu.zeros(0, 3).unwrap(), None).unwrap().rows, 3);
     assert_eq!(gpu.to_matrix(&gpu.zeros(0, 3).unwrap()).unwrap().columns, 3);
@@ -305,15 +305,15 @@ async fn fits(gpu: &Gpu) {
         let run = async |engine: &dyn Compute| {
             let [x, s, t] = [(inputs, 1), (outputs, 2), (outputs, 3)]
                 .map(|(columns, seed)| engine.upload(rows, &values(rows * columns, seed)).unwrap());
-            let rows = Rows { read: &[Read::all(&x)], stream: &s, target: &t };
-            let mut sums = Sums::whole(engine, inputs, outputs).unwrap();
+            let rows = Samples { features: &[Features::all(&x)], current: &s, target: &t };
+            let mut sums = NormalEquations::full(engine, inputs, outputs).unwrap();
             sums.add(engine, rows, 50, usize::MAX, &task).await.unwrap();
             let change = sums.solve(engine, 0.3, &task).await.unwrap();
             let gain = sums.gain(engine, &change, &task).await.unwrap();
             (change, gain, sums.saliencies(engine, 0.3, &task).await.unwrap())
         };
         let (expected, found) = (run(&cpu).await, run(gpu).await);
-        alike(&cpu, &expected.0, gpu, &found.0, 1e-5, &format!("a fit of {inputs}")).await;
+        empty_copy(&cpu, &expected.0, gpu, &found.0, 1e-5, &format!("a fit of {inputs}")).await;
         assert!((expected.1 - found.1).abs() < 1e-4 * expected.1, "gain of {inputs}: {} {}", expected.1, found.1);
         for (i, (a, b)) in expected.2.iter().zip(&found.2).enumerate() {
             assert!((a - b).abs() < 1e-3 * a.abs() + 1e-6, "saliency {i} of {inputs}: {b} instead of {a}");

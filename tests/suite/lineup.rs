@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use mka_lab::error::{Error, Result};
 use mka_lab::interface::{
-    CalibrateOptions, EvaluateOptions, LineupKey, LineupMethod, LineupOptions, LineupPoint, LineupText, MergeOptions,
+    CalibrateOptions, EvaluateOptions, LineupKey, LineupMethod, LineupOptions, LineupPoint, LineupText,
 };
+use mka_lab::merge::choices::Combination;
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::session::Model;
 use mka_lab::task::Task;
 use pollster::block_on;
@@ -117,15 +119,15 @@ fn seeds_differ_and_what_is_done_is_left_out() {
 #[test]
 fn methods_of_ones_own_run_beside_the_presets() {
     let model = open(&lab(), &support::demo());
-    let method = |name: &str, combination: &str| LineupMethod {
+    let method = |name: &str, combination: Combination| LineupMethod {
         name: name.into(),
         options: MergeOptions {
             preset: Some("shortgpt".into()),
-            combination: Some(combination.into()),
+            combination: Some(combination),
             ..MergeOptions::default()
         },
     };
-    let methods = vec![method("the same", "drop"), method("averaged", "average")];
+    let methods = vec![method("the same", Combination::Drop), method("averaged", Combination::Average)];
     let all = LineupOptions { methods, ..options(&["shortgpt"], &[2]) };
     let (points, done) = lineup(&model, &all, &Task::silent());
     done.unwrap();
@@ -133,7 +135,7 @@ fn methods_of_ones_own_run_beside_the_presets() {
     assert_eq!(names, ["shortgpt", "the same", "averaged"]);
     assert_eq!(points[0].0.measured, points[1].0.measured);
     assert_ne!(points[0].0.measured, points[2].0.measured);
-    let twice = LineupOptions { methods: vec![method("shortgpt", "drop")], ..options(&["shortgpt"], &[2]) };
+    let twice = LineupOptions { methods: vec![method("shortgpt", Combination::Drop)], ..options(&["shortgpt"], &[2]) };
     assert!(lineup(&model, &twice, &Task::silent()).1.err().unwrap().to_string().contains("shortgpt"));
     assert!(lineup(&model, &options(&[], &[2]), &Task::silent()).1.is_err(), "nothing to compare");
 }

@@ -1,6 +1,9 @@
 //! Merging: what is exported, replayed, chosen, repaired and refused.
 
-use mka_lab::interface::{AlphaOption, CalibrateOptions, ManifoldOptions, MergeOptions};
+use mka_lab::interface::CalibrateOptions;
+use mka_lab::manifold::DiffusionMapOptions;
+use mka_lab::merge::choices::{Alpha, AlphaSource, Combination, Norms, Repair, Selection};
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::merge::recipe::Recipe;
 use mka_lab::session::Model;
 use mka_lab::similarity::Measure;
@@ -17,7 +20,8 @@ fn an_export_is_the_input_but_for_what_changed() {
     let lab = lab();
     let files = support::demo();
     let model = open(&lab, &files);
-    let options = MergeOptions { alpha: Some(AlphaOption::Fixed(0.75)), ..pairs(&[(2, 3), (5, 6), (5, 7)], "average") };
+    let options =
+        MergeOptions { alpha: Some(Alpha::Weight(0.75)), ..pairs(&[(2, 3), (5, 6), (5, 7)], Combination::Average) };
     let merged = merge(&model, &options, None).unwrap();
     let out = export(&merged);
     let names: Vec<&str> = out.keys().map(String::as_str).collect();
@@ -44,7 +48,7 @@ fn an_export_is_the_input_but_for_what_changed() {
     }
     let input = SafeTensors::deserialize(support::content(&files, "model.safetensors")).unwrap();
     let output = SafeTensors::deserialize(&out["model.safetensors"]).unwrap();
-    // Survivors in order, and what they are made of.
+    // MergeState in order, and what they are made of.
     let survivors: [&[usize]; 9] = [&[0], &[1], &[2, 3], &[4], &[5, 6, 7], &[8], &[9], &[10], &[11]];
     assert_eq!(output.len(), 2 + 9 * 9);
     for (index, parents) in survivors.iter().enumerate() {
@@ -110,11 +114,9 @@ fn a_recipe_gives_the_same_bytes_on_either_engine() {
     assert_eq!(merge(&model, &foreign, None).err().unwrap().code(), "bad-argument");
     let warned = merge(&model, &foreign, Some(&calibration)).unwrap();
     assert!(warned.summary().warnings[0].contains("another model"));
-    for broken in [
-        Recipe { format: "mka-recipe/9".into(), ..recipe.clone() },
-        Recipe { repair: "magic".into(), ..recipe.clone() },
-        Recipe { steps: Vec::new(), ..recipe.clone() },
-    ] {
+    for broken in
+        [Recipe { format: "mka-recipe/9".into(), ..recipe.clone() }, Recipe { steps: Vec::new(), ..recipe.clone() }]
+    {
         let broken = MergeOptions { recipe: Some(broken), ..MergeOptions::default() };
         assert_eq!(merge(&model, &broken, None).err().unwrap().code(), "bad-argument");
     }
@@ -130,7 +132,7 @@ fn every_preset_merges_and_says_what_it_did() {
         let merged = merge(&model, &options, Some(&calibration)).unwrap();
         assert_eq!(merged.summary().layers, 9);
         let recipe = merged.recipe().unwrap();
-        let gone: Vec<usize> = recipe.steps.iter().map(|step| step.gone).collect();
+        let gone: Vec<usize> = recipe.steps.iter().map(|step| step.removed).collect();
         let alphas: Vec<f64> = recipe.steps.iter().filter_map(|step| step.alpha).collect();
         match preset.name {
             "published-code" => assert_eq!((gone, alphas), (vec![11, 10, 9], vec![1.0; 3])),
@@ -151,7 +153,7 @@ fn every_preset_merges_and_says_what_it_did() {
                 }
                 let first = block_on(calibration.similarity(
                     Measure::NpibGaussian,
-                    &ManifoldOptions::default(),
+                    &DiffusionMapOptions::default(),
                     &Task::silent(),
                 ))
                 .unwrap();
@@ -160,7 +162,7 @@ fn every_preset_merges_and_says_what_it_did() {
             }
             "replaceme" => {
                 assert!(gone.windows(2).all(|pair| pair[1] == pair[0] + 1));
-                assert_eq!(recipe.repair, "linear");
+                assert_eq!(recipe.repair, Repair::Linear);
                 assert!(recipe.steps[..2].iter().all(|step| step.ridge.is_none()), "one gap, one repair");
             }
             "loss-guided" => {
@@ -181,7 +183,7 @@ fn every_preset_merges_and_says_what_it_did() {
                 let last_of_its_gap = |index: usize| {
                     recipe.steps[index + 1..]
                         .iter()
-                        .all(|later| ![later.keep, later.gone].contains(&recipe.steps[index].keep))
+                        .all(|later| ![later.keep, later.removed].contains(&recipe.steps[index].keep))
                 };
                 assert_eq!(scales, [0, 1, 2].map(last_of_its_gap));
             }
@@ -192,7 +194,7 @@ fn every_preset_merges_and_says_what_it_did() {
             other => panic!("no expectation for {other}"),
         }
     }
-    let window = MergeOptions { selection: Some("window".into()), remove: Some(3), ..MergeOptions::default() };
+    let window = MergeOptions { selection: Some(Selection::Window), remove: Some(3), ..MergeOptions::default() };
     let merged = merge(&model, &window, Some(&calibration)).unwrap();
     let weights: Vec<f64> = merged.summary().tensors.unwrap()[0].parents.iter().map(|parent| parent.weight).collect();
     assert_eq!(weights.len(), 4);
@@ -204,21 +206,21 @@ fn norms_that_are_kept_are_those_of_the_first() {
     let model = open(&lab(), &support::stories260k());
     let files = support::stories260k();
     let input = SafeTensors::deserialize(support::content(&files, "model.safetensors")).unwrap();
-    let options = |norms: &str, alpha| MergeOptions {
-        norms: Some(norms.into()),
-        alpha: Some(AlphaOption::Fixed(alpha)),
-        ..pairs(&[(2, 3)], "average")
+    let options = |norms: Norms, alpha| MergeOptions {
+        norms: Some(norms),
+        alpha: Some(Alpha::Weight(alpha)),
+        ..pairs(&[(2, 3)], Combination::Average)
     };
     let name = "model.layers.2.input_layernorm.weight";
-    let kept = export(&merge(&model, &options("keep", 0.5), None).unwrap());
+    let kept = export(&merge(&model, &options(Norms::Keep, 0.5), None).unwrap());
     let kept = SafeTensors::deserialize(&kept["model.safetensors"]).unwrap();
     assert_eq!(kept.tensor(name).unwrap().data(), input.tensor(name).unwrap().data());
-    let folded = export(&merge(&model, &options("fold", 0.5), None).unwrap());
+    let folded = export(&merge(&model, &options(Norms::Fold, 0.5), None).unwrap());
     let folded = SafeTensors::deserialize(&folded["model.safetensors"]).unwrap();
     let ones = bytemuck::pod_collect_to_vec::<u8, f32>(folded.tensor(name).unwrap().data());
     assert!(ones.iter().all(|gain| *gain == 1.0));
     // Alpha 0 puts the second block in the place of the first: the other drop.
-    let second = export(&merge(&model, &options("fold", 0.0), None).unwrap());
+    let second = export(&merge(&model, &options(Norms::Fold, 0.0), None).unwrap());
     let second = SafeTensors::deserialize(&second["model.safetensors"]).unwrap();
     let third = input.tensor("model.layers.3.input_layernorm.weight").unwrap();
     assert_eq!(second.tensor(name).unwrap().data(), third.data());
@@ -235,34 +237,36 @@ fn options_that_cannot_be_followed_are_named() {
     let default = MergeOptions::default;
     refused(default(), "calibrat");
     refused(MergeOptions { preset: Some("magic".into()), ..default() }, "mka");
-    refused(MergeOptions { selection: Some("magic".into()), ..default() }, "similarity");
-    refused(MergeOptions { combination: Some("magic".into()), ..default() }, "average");
-    refused(MergeOptions { repair: Some("magic".into()), ..default() }, "linear");
+    for word in ["selection", "combination", "repair", "norms", "alpha", "measure"] {
+        let read = serde_json::from_value::<MergeOptions>(serde_json::json!({ word: "magic" }));
+        assert!(read.is_err(), "{word}");
+    }
     let linear = |ridge, holdout| MergeOptions {
-        repair: Some("linear".into()),
+        repair: Some(Repair::Linear),
         ridge: Some(ridge),
         holdout: Some(holdout),
-        ..pairs(&[(1, 2)], "drop")
+        ..pairs(&[(1, 2)], Combination::Drop)
     };
     refused(linear(0.0, 0.2), "ridge");
     refused(linear(0.3, 1.0), "holdout");
     refused(linear(0.3, 0.2), "calibrat");
-    refused(MergeOptions { norms: Some("magic".into()), ..default() }, "fold");
-    refused(MergeOptions { alpha: Some(AlphaOption::Fixed(1.5)), ..default() }, "0 to 1");
+    refused(MergeOptions { alpha: Some(Alpha::Weight(1.5)), ..default() }, "0 to 1");
     refused(MergeOptions { remove: Some(0), ..default() }, "remove");
     refused(MergeOptions { remove: Some(5), ..default() }, "remove");
-    refused(pairs(&[(1, 3)], "drop"), "not the next survivor");
-    refused(pairs(&[], "drop"), "pairs");
+    refused(pairs(&[(1, 3)], Combination::Drop), "not the next survivor");
+    refused(pairs(&[], Combination::Drop), "pairs");
     refused(MergeOptions { pairs: Some(vec![(1, 2)]), ..default() }, "manual");
-    refused(pairs(&[(1, 2)], "average"), "calibrat");
+    refused(pairs(&[(1, 2)], Combination::Average), "calibrat");
     let tail = MergeOptions { preset: Some("published-code".into()), remove: Some(4), ..default() };
     assert_eq!(
         merge(&model, &tail, None).unwrap().summary().layers,
         1,
         "dropping into the first block leaves it alone"
     );
-    let merged = merge(&model, &pairs(&[(1, 2)], "drop"), None).unwrap();
-    assert!(merge(&merged, &pairs(&[(1, 2)], "drop"), None).err().unwrap().to_string().contains("merged one"));
+    let merged = merge(&model, &pairs(&[(1, 2)], Combination::Drop), None).unwrap();
+    assert!(
+        merge(&merged, &pairs(&[(1, 2)], Combination::Drop), None).err().unwrap().to_string().contains("merged one")
+    );
 }
 
 #[test]
@@ -273,7 +277,7 @@ fn going_on_from_a_kept_stream_measures_what_a_whole_pass_measures() {
     // The alphas of the second and third step were measured on models that were run from a kept
     // stream on.
     for pairs_in_order in [[(7, 8), (4, 5), (9, 10)], [(2, 3), (2, 4), (6, 7)]] {
-        let options = pairs(&pairs_in_order, "average");
+        let options = pairs(&pairs_in_order, Combination::Average);
         let merged = merge(&model, &options, Some(&calibration)).unwrap();
         let steps = &merged.recipe().unwrap().steps;
         for done in 1..3 {
@@ -282,9 +286,9 @@ fn going_on_from_a_kept_stream_measures_what_a_whole_pass_measures() {
                 ..MergeOptions::default()
             };
             let current = calibrate(&merge(&model, &books, None).unwrap());
-            let defaults = ManifoldOptions::default();
+            let defaults = DiffusionMapOptions::default();
             let matrix = block_on(current.similarity(Measure::NpibGaussian, &defaults, &Task::silent())).unwrap();
-            let gone: Vec<usize> = steps[..done].iter().map(|step| step.gone).collect();
+            let gone: Vec<usize> = steps[..done].iter().map(|step| step.removed).collect();
             let index = (0..steps[done].keep).filter(|layer| !gone.contains(layer)).count();
             assert_eq!(Some(matrix.get(index, index + 1)), steps[done].alpha, "{pairs_in_order:?}, step {done}");
         }
@@ -303,11 +307,11 @@ fn a_repair_lowers_the_loss_and_is_kept_beside_the_recipe() {
     };
     let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
     let chosen = [(2, 3), (7, 8), (2, 4)];
-    let repaired = |repair: &str| {
-        let options = MergeOptions { repair: Some(repair.into()), ..pairs(&chosen, "drop") };
+    let repaired = |repair: Repair| {
+        let options = MergeOptions { repair: Some(repair), ..pairs(&chosen, Combination::Drop) };
         merge(&model, &options, Some(&calibration)).unwrap()
     };
-    let (plain, better) = (repaired("none"), repaired("linear"));
+    let (plain, better) = (repaired(Repair::None), repaired(Repair::Linear));
     let loss = |model: &Model| evaluate(model, text(&TINYSTORIES[50_000..])).0.divergence.unwrap().merged.nll;
     assert!(loss(&better) < loss(&plain) - 0.01, "{} after {}", loss(&better), loss(&plain));
 
@@ -346,15 +350,16 @@ fn the_loss_guided_choice_is_the_cheapest_of_all() {
     };
     let sleb = MergeOptions { preset: Some("sleb".into()), ..MergeOptions::default() };
     let (chosen, merged) = cost(&sleb);
-    let all = (1..11).map(|gone| cost(&pairs(&[(gone - 1, gone)], "drop")).0);
+    let all = (1..11).map(|gone| cost(&pairs(&[(gone - 1, gone)], Combination::Drop)).0);
     assert_eq!(chosen, all.fold(f64::INFINITY, f64::min));
     let score = merged.recipe().unwrap().steps[0].score.unwrap();
     assert!((score - chosen).abs() < 1e-6, "{score} and {chosen}");
 
     let pair = (2, 3);
-    let search = MergeOptions { alpha: Some(AlphaOption::Word("search".into())), ..pairs(&[pair], "average") };
+    let search = MergeOptions { alpha: Some(Alpha::From(AlphaSource::Search)), ..pairs(&[pair], Combination::Average) };
     let (chosen, _) = cost(&search);
-    let fixed = [0.0, 0.25, 0.5, 0.75, 1.0]
-        .map(|alpha| cost(&MergeOptions { alpha: Some(AlphaOption::Fixed(alpha)), ..pairs(&[pair], "average") }).0);
+    let fixed = [0.0, 0.25, 0.5, 0.75, 1.0].map(|alpha| {
+        cost(&MergeOptions { alpha: Some(Alpha::Weight(alpha)), ..pairs(&[pair], Combination::Average) }).0
+    });
     assert_eq!(chosen, fixed.into_iter().fold(f64::INFINITY, f64::min));
 }

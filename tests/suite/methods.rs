@@ -1,11 +1,15 @@
 //! Combinations, repairs and choices, each against its definition.
 
+use mka_lab::calibration::Calibration;
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
-use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input, ManifoldOptions, MergeOptions};
+use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input};
+use mka_lab::manifold::DiffusionMapOptions;
+use mka_lab::merge::choices::{Combination, Norms, Repair};
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::merge::recipe::Recipe;
-use mka_lab::merge::repair::{Read, Rows, Sums};
-use mka_lab::session::{Calibration, Model};
+use mka_lab::regression::{Features, NormalEquations, Samples};
+use mka_lab::session::Model;
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
 use pollster::block_on;
@@ -38,17 +42,17 @@ fn a_block_and_its_twin_concatenate_to_the_block() {
         let model = open(&lab, &twin);
         let ids = reference_ids(&files);
         let calibration = small(&model, &ids);
-        let dropped = merge(&model, &pairs(&[(1, 2)], "drop"), None).unwrap();
-        let measured = merge(&model, &pairs(&[(1, 2)], "concatenate"), Some(&calibration)).unwrap();
+        let dropped = merge(&model, &pairs(&[(1, 2)], Combination::Drop), None).unwrap();
+        let measured = merge(&model, &pairs(&[(1, 2)], Combination::Concatenate), Some(&calibration)).unwrap();
         let mut recipe: serde_json::Value = serde_json::to_value(measured.recipe().unwrap()).unwrap();
         let kept = recipe["steps"][0]["kept"].clone();
-        let kept: mka_lab::merge::Kept = serde_json::from_value(kept).unwrap();
+        let kept: mka_lab::merge::combine::ChannelSelection = serde_json::from_value(kept).unwrap();
         let count = |lists: &[Vec<u32>; 2]| lists[0].len() + lists[1].len();
         let (neurons, heads) = (count(&kept.neurons), count(&kept.heads));
         // The first half of the neurons from the earlier block, the rest from its twin.
         let earlier: Vec<u32> = (0..neurons as u32 / 2).collect();
         let later: Vec<u32> = (neurons as u32 / 2..neurons as u32).collect();
-        let kept = mka_lab::merge::Kept {
+        let kept = mka_lab::merge::combine::ChannelSelection {
             neurons: [earlier, later],
             // A single one stays that of the earlier block, whose bias comes with it.
             heads: [(0..heads.div_ceil(2) as u32).collect(), (heads.div_ceil(2) as u32..heads as u32).collect()],
@@ -73,8 +77,11 @@ fn a_block_and_its_twin_concatenate_to_the_block() {
 fn a_difference_is_the_sum_of_what_the_others_have_beyond_the_first() {
     let files = support::stories260k();
     let model = open(&lab(), &files);
-    let merged =
-        merge(&model, &MergeOptions { norms: Some("keep".into()), ..pairs(&[(1, 2), (1, 3)], "difference") }, None);
+    let merged = merge(
+        &model,
+        &MergeOptions { norms: Some(Norms::Keep), ..pairs(&[(1, 2), (1, 3)], Combination::Difference) },
+        None,
+    );
     let merged = merged.unwrap();
     let out = export(&merged);
     let (before, after) = (
@@ -105,7 +112,7 @@ fn a_scale_after_the_gap_is_the_inverse_of_one_before_it() {
         let ids = reference_ids(&files);
         let model = open(&lab, &files);
         let calibration = small(&model, &ids);
-        let options = MergeOptions { repair: Some("scale".into()), ..pairs(&[(1, 2)], "drop") };
+        let options = MergeOptions { repair: Some(Repair::Scale), ..pairs(&[(1, 2)], Combination::Drop) };
         let merged = merge(&model, &options, Some(&calibration)).unwrap();
         let mut recipe = merged.recipe().unwrap().clone();
         let measured = recipe.steps[0].scale.unwrap();
@@ -131,7 +138,7 @@ fn a_scale_after_the_gap_is_the_inverse_of_one_before_it() {
                 _ => values,
             }
         });
-        let scaled_before = merge(&open(&lab, &scaled_before), &pairs(&[(1, 2)], "drop"), None).unwrap();
+        let scaled_before = merge(&open(&lab, &scaled_before), &pairs(&[(1, 2)], Combination::Drop), None).unwrap();
         // Where the head is the embedding, it was multiplied too.
         let tied = if model.summary().tied { factor } else { 1.0 };
         let expected: Vec<f64> = logits(&scaled_before, &ids).into_iter().map(|logit| logit / tied).collect();
@@ -151,12 +158,12 @@ fn a_repair_solves_what_numpy_solves() {
     let engines: [Box<dyn Compute>; 2] = [Box::new(Cpu::default()), Box::new(block_on(support::gpu()))];
     for engine in engines {
         let engine = engine.as_ref();
-        let mut sums = Sums::whole(engine, hidden, hidden).unwrap();
+        let mut sums = NormalEquations::full(engine, hidden, hidden).unwrap();
         let [mlp, stream, target] =
             [&mlp, &stream, &target].map(|values| engine.upload(values.len() / hidden, values).unwrap());
         let mut reached = stream;
         engine.add(&mut reached, 1.0, &mlp).unwrap();
-        let rows = Rows { read: &[Read::all(&mlp)], stream: &reached, target: &target };
+        let rows = Samples { features: &[Features::all(&mlp)], current: &reached, target: &target };
         block_on(sums.add(engine, rows, 50, usize::MAX, &Task::silent())).unwrap();
         for (found, expected) in block_on(sums.map(engine, 0.3)).unwrap().into_iter().zip(&expected) {
             let off = (f64::from(found) - expected).abs() / expected.abs().max(1.0);
@@ -175,7 +182,7 @@ fn a_repair_solves_what_numpy_solves() {
 fn the_measure_and_one_shot_decide_which_pairs_go() {
     let model = open(&lab(), &support::demo());
     let calibration = calibrate(&model);
-    let (defaults, quiet) = (ManifoldOptions::default(), Task::silent());
+    let (defaults, quiet) = (DiffusionMapOptions::default(), Task::silent());
     for measure in Measure::ALL {
         let matrix = block_on(calibration.similarity(measure, &defaults, &quiet)).unwrap();
         let similar = |gone: usize| match measure {
@@ -185,23 +192,23 @@ fn the_measure_and_one_shot_decide_which_pairs_go() {
         let mut ranked: Vec<usize> = (1..11).collect();
         ranked.sort_by(|a, b| similar(*b).total_cmp(&similar(*a)));
         let options = |one_shot| MergeOptions {
-            measure: Some(measure.name().into()),
+            measure: Some(measure),
             one_shot: Some(one_shot),
-            combination: Some("drop".into()),
+            combination: Some(Combination::Drop),
             remove: Some(4),
             ..MergeOptions::default()
         };
         let merged = merge(&model, &options(true), Some(&calibration)).unwrap();
         let recipe = merged.recipe().unwrap();
-        let gone: Vec<usize> = recipe.steps.iter().map(|step| step.gone).collect();
+        let gone: Vec<usize> = recipe.steps.iter().map(|step| step.removed).collect();
         assert_eq!(gone, ranked[..4], "{measure:?}");
         assert_eq!(recipe.steps[0].score, Some(similar(ranked[0]).clamp(0.0, 1.0)));
-        assert!(recipe.one_shot && recipe.measure.as_deref() == Some(measure.name()));
+        assert!(recipe.one_shot && recipe.measure == Some(measure));
         let anew = merge(&model, &options(false), Some(&calibration)).unwrap();
-        assert_eq!(anew.recipe().unwrap().steps[0].gone, ranked[0], "the first step is the same");
+        assert_eq!(anew.recipe().unwrap().steps[0].removed, ranked[0], "the first step is the same");
         assert!(!anew.recipe().unwrap().one_shot);
     }
-    let unknown = MergeOptions { measure: Some("magic".into()), ..MergeOptions::default() };
+    let unknown = MergeOptions { measure: Some(Measure::Magic), ..MergeOptions::default() };
     assert!(merge(&model, &unknown, Some(&calibration)).err().unwrap().to_string().contains("npib-knn"));
 }
 
@@ -221,8 +228,8 @@ fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() 
     let model = open(&lab(), &support::demo());
     let calibration = stories(&model, 24);
     let merged = |repair: &str| {
-        let chosen = pairs(&[(2, 3), (5, 6), (5, 7), (8, 9)], "drop");
-        merge(&model, &MergeOptions { repair: Some(repair.into()), ..chosen }, Some(&calibration)).unwrap()
+        let chosen = pairs(&[(2, 3), (5, 6), (5, 7), (8, 9)], Combination::Drop);
+        merge(&model, &MergeOptions { repair: Some(repair), ..chosen }, Some(&calibration)).unwrap()
     };
     let (once, again) = (merged("linear"), merged("refit"));
     let recipe = again.recipe().unwrap();
@@ -259,7 +266,7 @@ fn the_own_method_keeps_what_is_of_use() {
     });
     let model = open(&lab(), &idle);
     let calibration = small(&model, &reference_ids(&idle));
-    let options = MergeOptions { repair: Some("refit".into()), ..pairs(&[(1, 2)], "concatenate") };
+    let options = MergeOptions { repair: Some(Repair::Refit), ..pairs(&[(1, 2)], Combination::Concatenate) };
     let merged = merge(&model, &options, Some(&calibration)).unwrap();
     let kept = merged.recipe().unwrap().steps[0].kept.clone().unwrap();
     assert!(kept.neurons[1].is_empty() && kept.heads[1].is_empty(), "{kept:?}");
@@ -300,10 +307,10 @@ fn the_own_method_falls_back_to_a_linear_map_where_nothing_can_be_fitted_anew() 
     let files = miniature::gemma3();
     let model = open(&lab(), &files);
     let calibration = small(&model, &reference_ids(&files));
-    for repair in [None, Some("refit".into())] {
+    for repair in [None, Some(Repair::Refit)] {
         let options = MergeOptions {
             preset: Some("loss-guided".into()),
-            measure: Some("cka".into()),
+            measure: Some(Measure::Cka),
             repair,
             ..MergeOptions::default()
         };
@@ -317,6 +324,6 @@ fn the_own_method_falls_back_to_a_linear_map_where_nothing_can_be_fitted_anew() 
 #[test]
 fn what_cannot_be_joined_says_so() {
     let model = open(&lab(), &support::demo());
-    let refused = merge(&model, &pairs(&[(1, 2)], "concatenate"), None).err().unwrap();
+    let refused = merge(&model, &pairs(&[(1, 2)], Combination::Concatenate), None).err().unwrap();
     assert!(refused.to_string().contains("calibrat"), "{refused}");
 }

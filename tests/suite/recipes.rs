@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use mka_lab::interface::MergeOptions;
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::task::Task;
 use pollster::block_on;
 use serde_json::Value;

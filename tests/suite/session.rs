@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use mka_lab::checkpoint::source::Source;
 use mka_lab::error::Error;
-use mka_lab::interface::{
-    AlphaOption, CalibrateOptions, EvaluateOptions, GenerateOptions, Input, ManifoldOptions, MergeOptions, RowsOption,
-    Token,
-};
+use mka_lab::interface::{CalibrateOptions, EvaluateOptions, GenerateOptions, Input, RowsOption, Token};
+use mka_lab::manifold::DiffusionMapOptions;
+use mka_lab::merge::choices::Alpha;
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
 use pollster::block_on;
@@ -23,7 +23,8 @@ fn the_same_seed_gives_the_same_bits() {
     let model = open(&lab(), &support::demo());
     let matrix = || {
         let calibration = calibrate(&model);
-        block_on(calibration.similarity(Measure::NpibGaussian, &ManifoldOptions::default(), &Task::silent())).unwrap()
+        block_on(calibration.similarity(Measure::NpibGaussian, &DiffusionMapOptions::default(), &Task::silent()))
+            .unwrap()
     };
     assert_eq!(matrix().values, matrix().values);
     let generate = |seed, temperature| {
@@ -83,7 +84,7 @@ fn a_cancelled_call_fails_and_leaves_the_lab_usable() {
     let generated = GenerateOptions { prompt: "a".into(), ..GenerateOptions::default() };
     assert_eq!(block_on(model.generate(&generated, |_| (), &task)).err(), Some(Error::Cancelled));
     let merged = block_on(model.merge(
-        &MergeOptions { alpha: Some(AlphaOption::Fixed(0.5)), ..pairs(&[(1, 2)], "average") },
+        &MergeOptions { alpha: Some(Alpha::Weight(0.5)), ..pairs(&[(1, 2)], Combination::Average) },
         None,
         &task,
     ));
@@ -155,7 +156,7 @@ fn a_measure_over_seeds_is_the_mean_over_other_draws_of_rows() {
         block_on(model.calibrate(&options, &Task::silent())).unwrap()
     };
     let calibration = drawn(5);
-    let (defaults, quiet) = (ManifoldOptions::default(), Task::silent());
+    let (defaults, quiet) = (DiffusionMapOptions::default(), Task::silent());
     for measure in [Measure::NpibGaussian, Measure::Cosine] {
         let spread = block_on(calibration.similarity_over(measure, &defaults, 3, &quiet)).unwrap();
         let each = [5, 6, 7].map(|seed| block_on(drawn(seed).similarity(measure, &defaults, &quiet)).unwrap());
@@ -167,7 +168,7 @@ fn a_measure_over_seeds_is_the_mean_over_other_draws_of_rows() {
         }
         assert!(spread.deviation.iter().any(|deviation| *deviation > 1e-6));
     }
-    let refused = |calibration: &mka_lab::session::Calibration, seeds| {
+    let refused = |calibration: &mka_lab::calibration::Calibration, seeds| {
         block_on(calibration.similarity_over(Measure::Cosine, &defaults, seeds, &quiet)).err().unwrap().to_string()
     };
     assert!(refused(&calibration, 1000).contains("seeds"));
@@ -299,7 +300,8 @@ fn a_uniform_text_is_an_error_that_names_the_layer() {
         ..CalibrateOptions::default()
     };
     let calibration = block_on(model.calibrate(&options, &Task::silent())).unwrap();
-    let error = block_on(calibration.similarity(Measure::NpibGaussian, &ManifoldOptions::default(), &Task::silent()));
+    let error =
+        block_on(calibration.similarity(Measure::NpibGaussian, &DiffusionMapOptions::default(), &Task::silent()));
     let error = error.err().unwrap();
     assert_eq!(error.code(), "not-finite");
     assert!(error.to_string().contains("layer 0"), "{error}");

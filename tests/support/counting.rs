@@ -71,9 +71,9 @@ impl Compute for Counting {
         fn zeros(&self, rows: usize, columns: usize) -> Result<Tensor>;
         fn upload(&self, rows: usize, values: &[f32]) -> Result<Tensor>;
         fn write_rows(&self, matrix: &mut Matrix, first_row: usize, bytes: &[u8]) -> Result<()>;
-        fn park(&self, tensor: Tensor) -> Result<Tensor>;
-        fn unpark(&self, tensor: &Tensor) -> Result<Tensor>;
-        fn pace(&self) -> Pending<'_, ()>;
+        fn offload(&self, tensor: Tensor) -> Result<Tensor>;
+        fn copy_to_engine(&self, tensor: &Tensor) -> Result<Tensor>;
+        fn yield_now(&self) -> Pending<'_, ()>;
         fn matmul(&self, x: &Tensor, w: &Matrix, rows: Range<usize>, bias: Option<&Tensor>, out: &mut Tensor) -> Result<()>;
         fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor>;
         fn layer_norm(&self, x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor>;
@@ -85,7 +85,7 @@ impl Compute for Counting {
         fn activate(&self, x: &mut Tensor, activation: Activation) -> Result<()>;
         fn soft_cap(&self, x: &mut Tensor, cap: f32) -> Result<()>;
         fn add(&self, x: &mut Tensor, factor: f32, y: &Tensor) -> Result<()>;
-        fn over_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor>;
+        fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor>;
         fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor>;
         fn to_matrix(&self, x: &Tensor) -> Result<Matrix>;
         fn gather(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor>;

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use mka_lab::checkpoint::source::{MemorySource, Source};
 use mka_lab::compute::gpu::Gpu;
-use mka_lab::parked::Meter;
+use mka_lab::platform::off_heap::Meter;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
 use safetensors::SafeTensors;

@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use mka_lab::calibration::Calibration;
 use mka_lab::error::Result;
-use mka_lab::evaluate::Measured;
-use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input, MergeOptions, RowsOption};
-use mka_lab::session::{Calibration, Lab, Model};
+use mka_lab::evaluate::Evaluation;
+use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input, RowsOption};
+use mka_lab::merge::choices::{Combination, Selection};
+use mka_lab::merge::options::MergeOptions;
+use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
 use pollster::block_on;
 use safetensors::SafeTensors;
@@ -52,17 +55,17 @@ pub fn export(model: &Model) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Measures on four windows of 64 tokens.
-pub fn evaluate(model: &Model, input: Input) -> (Measured, Vec<String>) {
+pub fn evaluate(model: &Model, input: Input) -> (Evaluation, Vec<String>) {
     let options = EvaluateOptions { input, window: Some(64), sequences: Some(4) };
     block_on(model.evaluate(&options, &Task::silent())).unwrap()
 }
 
 /// Pairs by hand.
-pub fn pairs(pairs: &[(usize, usize)], combination: &str) -> MergeOptions {
+pub fn pairs(pairs: &[(usize, usize)], combination: Combination) -> MergeOptions {
     MergeOptions {
-        selection: Some("manual".into()),
+        selection: Some(Selection::Manual),
         pairs: Some(pairs.to_vec()),
-        combination: Some(combination.into()),
+        combination: Some(combination),
         ..MergeOptions::default()
     }
 }

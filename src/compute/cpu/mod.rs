@@ -22,6 +22,7 @@ use super::shapes;
 use super::tensor::{Matrix, MatrixStorage, Tensor, TensorStorage, check, shape_error};
 use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
+use crate::platform::event_loop;
 use crate::platform::off_heap::{Meter, OffHeapBuffer};
 use gemm::gemm;
 use layout::Layout;
@@ -373,31 +374,6 @@ impl Compute for Cpu {
         let second = second.map(Tensor::host).transpose()?;
         statistics::fold(logits.host()?, second, logits.columns, first, targets, state.host_mut()?);
         Ok(())
-    }
-}
-
-/// Yields to the event loop: a message to oneself, since timers are throttled. Natively there is no
-/// event loop.
-mod event_loop {
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) async fn yield_now() {}
-
-    #[cfg(target_arch = "wasm32")]
-    pub(super) async fn yield_now() {
-        use wasm_bindgen::{JsCast, JsValue, closure::Closure};
-        let Ok(channel) = web_sys::MessageChannel::new() else {
-            return;
-        };
-        let (near, far) = (channel.port1(), channel.port2());
-        let promise = js_sys::Promise::new(&mut |resolve, _| {
-            let answer = Closure::once_into_js(move || resolve.call0(&JsValue::NULL));
-            near.set_onmessage(Some(answer.unchecked_ref()));
-        });
-        if far.post_message(&JsValue::NULL).is_ok() {
-            // The promise is never rejected.
-            let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
-        }
-        near.close();
     }
 }
 
