@@ -62,7 +62,7 @@ pub struct EngineInfo {
 }
 
 /// The operations. Shapes are `[rows, columns]`; every operation checks them and fails with
-/// [`Error::BadArgument`] when they do not fit.
+/// [`crate::error::Error::BadArgument`] when they do not fit.
 pub trait Compute {
     /// The properties of this engine.
     fn info(&self) -> &EngineInfo;
@@ -108,8 +108,8 @@ pub trait Compute {
     fn matmul(&self, x: &Tensor, w: &Matrix, rows: Range<usize>, bias: Option<&Tensor>, out: &mut Tensor)
     -> Result<()>;
 
-    /// Each row of x `[n, d]` over its root mean square (of x^2, plus `epsilon`), times gain `[1,
-    /// d]`.
+    /// Each row of x `[n, d]` over its root mean square (of x^2, plus `epsilon`), times gain
+    /// `[1, d]`.
     fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor>;
 
     /// Each row of x `[n, d]` less its mean, over its standard deviation (root of the mean square,
@@ -121,10 +121,10 @@ pub trait Compute {
     /// cosines, then `half` sines; channels beyond `2 * half` of a head stay.
     fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()>;
 
-    /// Causal softmax attention of the query heads that belong to the key heads `kv_heads`: q `[n,
-    /// heads * head_size]`, k and v `[keys, kv_heads * head_size]`, written into the same columns
-    /// of out `[n, heads * head_size]`. Rows of q are `sequences` runs of n / sequences; rows of k
-    /// and v likewise, with room for at least `past + n / sequences` each.
+    /// Causal softmax attention of the query heads that belong to the key heads `kv_heads`: q
+    /// `[n, heads * head_size]`, k and v `[keys, kv_heads * head_size]`, written into the same
+    /// columns of out `[n, heads * head_size]`. Rows of q are `sequences` runs of n / sequences;
+    /// rows of k and v likewise, with room for at least `past + n / sequences` each.
     fn attention(
         &self,
         q: &Tensor,
@@ -152,8 +152,8 @@ pub trait Compute {
     /// `[n, 1]`. Not finite for a row that is zero or not a number.
     fn inverse_row_norms(&self, x: &Tensor, factors: &[f32]) -> Result<Tensor>;
 
-    /// x `[n, d]`, each row times its weight of `[n, 1]` if there are weights, transposed: `[d,
-    /// n]`.
+    /// x `[n, d]`, each row times its weight of `[n, 1]` if there are weights, transposed:
+    /// `[d, n]`.
     fn transpose(&self, x: &Tensor, weights: Option<&Tensor>) -> Result<Tensor>;
 
     /// A matrix with the values of x, in `f32`.
@@ -169,8 +169,8 @@ pub trait Compute {
     /// never exist whole.
     ///
     /// `logits` `[n, tile]` are those of the vocabulary entries from `first` on; `second` the same
-    /// of another model, or none; `targets` has n entries of the whole vocabulary; `state` `[n,
-    /// statistics::COLUMNS]` begins as [`start_state`].
+    /// of another model, or none; `targets` has n entries of the whole vocabulary; `state`
+    /// `[n, statistics::COLUMNS]` begins as [`super::start_state`].
     fn head_statistics(
         &self,
         logits: &Tensor,

@@ -183,7 +183,7 @@ mod tests {
         assert!(gemm((2, 2, 0), (&mut out, Layout::rows(1, 3)), (&[], nowhere), (&[], nowhere), 1.0));
         assert_eq!(out, [9.0, 0.0, 0.0, 9.0, 0.0, 0.0, 9.0]);
         for shape in [(0, 2, 3), (2, 0, 3), (0, 0, 0)] {
-            let b = values(6, 17);
+            let b = values(9, 17);
             let layout = Layout::rows(0, 3);
             assert!(gemm(shape, (&mut out, layout), (&b, layout), (&b, layout), 1.0), "{shape:?}");
         }

@@ -52,7 +52,9 @@ impl Layout {
             let span = inner.saturating_mul(inner_count.saturating_sub(1));
             inner_apart && (outer_count <= 1 || outer > span)
         };
-        apart(self.row_stride, rows, self.column_stride, columns)
+        rows == 0
+            || columns == 0
+            || apart(self.row_stride, rows, self.column_stride, columns)
             || apart(self.column_stride, columns, self.row_stride, rows)
     }
 }
@@ -61,16 +63,16 @@ impl Layout {
 mod tests {
     use super::*;
 
-    /// The same in 128 bits, where nothing wraps.
+    /// The same in 128 bits, where nothing wraps around but what is far too long anyway.
     fn fits_by_definition(layout: Layout, rows: usize, columns: usize, length: usize) -> bool {
-        let wide = |value: usize| value as u128;
-        let mut indices = Vec::new();
-        if rows > 0 && columns > 0 {
-            let (row, column) = (wide(rows - 1), wide(columns - 1));
-            indices.push(wide(layout.offset) + row * wide(layout.row_stride) + column * wide(layout.column_stride));
+        if rows == 0 || columns == 0 {
+            return true;
         }
-        let valid = |stride: usize| indices.is_empty() || stride <= isize::MAX as usize;
-        valid(layout.row_stride) && valid(layout.column_stride) && indices.iter().all(|last| *last < wide(length))
+        let product = |count: usize, stride: usize| (count as u128 - 1) * stride as u128;
+        let (down, across) = (product(rows, layout.row_stride), product(columns, layout.column_stride));
+        let last = (layout.offset as u128).saturating_add(down).saturating_add(across);
+        let longest = layout.row_stride.max(layout.column_stride);
+        longest <= isize::MAX as usize && last < length as u128
     }
 
     const AWKWARD: [usize; 14] = [

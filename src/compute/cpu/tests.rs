@@ -56,6 +56,17 @@ fn products_in_every_dtype_and_over_the_slice_limit() {
 }
 
 #[test]
+fn products_over_no_channel_are_the_bias() {
+    let engine = Cpu::default();
+    let (w, bias) = (engine.matrix(3, 0, Dtype::F32).unwrap(), engine.upload(1, &[1.0, 2.0, 3.0]).unwrap());
+    for n in [2, 7] {
+        let mut out = engine.upload(n, &vec![9.0; n * 3]).unwrap();
+        engine.matmul(&engine.zeros(n, 0).unwrap(), &w, 0..2, Some(&bias), &mut out).unwrap();
+        assert_eq!(get(&engine, &out), [1.0, 2.0, 9.0].repeat(n));
+    }
+}
+
+#[test]
 fn norms_rotation_and_gates() {
     let engine = Cpu::default();
     let (n, d) = (5, 37);

@@ -23,9 +23,9 @@ const MOST_PRODUCTS: usize = 384;
 /// `out = alpha a b` with a `[m, k]`, b `[k, n]`, out `[m, n]`, none of them empty and all inside
 /// their slices; `scratch` is made as large as it has to be.
 ///
-/// `tiles` gets panels of 8 columns, `[panels, length, 8]`, groups of 4 rows, `[groups, length,
-/// 4]`, the length, and writes the sums `[panels, groups, 4, 8]`; false where it could not. So does
-/// this, and out is undefined then.
+/// `tiles` gets panels of 8 columns, `[panels, length, 8]`, groups of 4 rows,
+/// `[groups, length, 4]`, the length, and writes the sums `[panels, groups, 4, 8]`; false where it
+/// could not. So does this, and out is undefined then.
 pub(super) fn product(
     (m, n, k): (usize, usize, usize),
     (out, out_layout): (&mut [f32], Layout),

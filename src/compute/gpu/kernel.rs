@@ -79,8 +79,8 @@ fn compile(device: &wgpu::Device, name: &'static str, inputs: u32, source: Strin
     Kernel { pipeline, layout }
 }
 
-/// Workgroups `(x, y)` whose number is at least `count`; the kernel numbers them `x + y *
-/// (workgroups in x)`.
+/// Workgroups `(x, y)` whose number is at least `count`; the kernel numbers them
+/// `x + y * (workgroups in x)`.
 pub(super) fn grid(count: usize) -> (u32, u32) {
     let y = count.div_ceil(MOST_GROUPS).max(1);
     (count.div_ceil(y) as u32, y as u32)

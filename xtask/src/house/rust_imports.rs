@@ -2,8 +2,8 @@
 //!
 //! An arrow is an import of an item, or a path in code (also inside a macro) that leads to one: to
 //! the file that defines it, whatever re-exports lie between. Methods have no paths; those called
-//! on `self`, `Self` or by the type's name count, since an `impl` may be spread over files. `mod
-//! x;`, and a re-export that the file itself does not use, are no arrows: a `mod.rs` that only
+//! on `self`, `Self` or by the type's name count, since an `impl` may be spread over files.
+//! `mod x;`, and a re-export that the file itself does not use, are no arrows: a `mod.rs` that only
 //! declares depends on nothing, while one whose items its children use must not use the children.
 //! Tests are left out. Must not know the layers.
 
