@@ -7,7 +7,7 @@ use std::time::Instant;
 use mka_lab::compute::Compute;
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::error::Result;
-use mka_lab::merge::repair::{NormalEquations, Read, Rows};
+use mka_lab::regression::{Features, NormalEquations, Samples};
 use mka_lab::task::Task;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

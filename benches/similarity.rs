@@ -2,6 +2,7 @@
 //! `std::time`: what is asked here is seconds against a budget, not the last percent. Run it with
 //! `cargo bench --bench similarity`.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use mka_lab::calibration::Activations;

@@ -121,8 +121,8 @@ fn names_the_layer_in_every_error() {
     let same = vec![0.1; 120];
     let mut half = values.clone();
     half[..100].fill(0.3);
-    let not_finite =
-        [with(&broken, &|_| ()), with(&same, &|_| ()), with(&same, &|o| o.sigma = Some(1.0)), with(&half, &|_| ())];
+    let not_finite = with(&broken, &|_| ());
+    let degenerate = [with(&same, &|_| ()), with(&same, &|o| o.sigma = Some(1.0)), with(&half, &|_| ())];
     let argument = [
         with(&vec![0.5; 4 * 2049], &|_| ()),
         with(&values, &|o| o.dimensions = 0),
@@ -131,12 +131,19 @@ fn names_the_layer_in_every_error() {
         with(&values, &|o| o.power = f64::NAN),
         with(&values, &|o| o.sigma = Some(-1.0)),
         with(&values, &|o| o.sigma = Some(f64::INFINITY)),
-        // Unconnected: no row reaches any other.
-        with(&values, &|o| o.sigma = Some(1e-3)),
-        with(&values, &|o| o.sigma = Some(1e-200)),
         diffusion_map(&values, 31, 4, &DiffusionMapOptions::default(), "layer 7"),
     ];
-    for result in not_finite {
+    // No row reaches any other.
+    let unconnected = [with(&values, &|o| o.sigma = Some(1e-3)), with(&values, &|o| o.sigma = Some(1e-200))];
+    let is = |result: &Result<DiffusionMap>, code: &str| {
+        assert!(
+            matches!(result, Err(error) if error.code() == code && error.to_string().contains("layer 7")),
+            "{result:?}"
+        );
+    };
+    is(&not_finite, "not-finite");
+    unconnected.iter().for_each(|result| is(result, "disconnected"));
+    for result in degenerate {
         assert!(
             matches!(&result, Err(error @ Error::Degenerate { .. }) if error.to_string().contains("layer 7")),
             "{result:?}"

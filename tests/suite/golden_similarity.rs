@@ -63,7 +63,8 @@ fn similarities(golden: &Golden) {
             Measure::Angular => "angular",
             Measure::Cka => "linear_cka",
         };
-        let found = layer_matrix(measure, &activations, async || Ok(maps.clone()), async || Ok(()), &Task::silent());
+        let task = Task::silent();
+        let found = layer_matrix(measure, &activations, async || Ok(maps.clone()), async || Ok(()), &task);
         let found = pollster::block_on(found).unwrap();
         let worst = worst(&found.values, &golden.floats(&format!("similarity.{record}")));
         println!("{record}: {worst:.1e}");

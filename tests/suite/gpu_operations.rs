@@ -13,7 +13,7 @@ use crate::support::{on_webgpu, values};
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 
 /// Fails unless the two tensors agree to `tolerance` x (1 + |value|).
-async fn empty_copy(cpu: &Cpu, expected: &Tensor, gpu: &Gpu, found: &Tensor, tolerance: f32, what: &str) {
+async fn assert_close(cpu: &Cpu, expected: &Tensor, gpu: &Gpu, found: &Tensor, tolerance: f32, what: &str) {
     assert_eq!((expected.rows, expected.columns), (found.rows, found.columns), "{what}");
     let expected = cpu.read(expected).await.unwrap();
     let found = gpu.read(found).await.unwrap();
@@ -48,7 +48,7 @@ async fn product(gpu: &Gpu, cpu: &Cpu, dtype: Dtype, (n, k, m): (usize, usize, u
         out
     };
     let what = format!("[{n}, {k}] x [{k}, {m}] in {}, bias: {with_bias}", dtype.name());
-    empty_copy(cpu, &run(cpu), gpu, &run(gpu), 2e-5 * (k as f32).sqrt().max(1.0), &what).await;
+    assert_close(cpu, &run(cpu), gpu, &run(gpu), 2e-5 * (k as f32).sqrt().max(1.0), &what).await;
 }
 
 async fn products(gpu: &Gpu) {
@@ -82,12 +82,12 @@ async fn many_rows(gpu: &Gpu) {
         engine.add(&mut normed, 1.0, &gathered).unwrap();
         normed
     };
-    empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, "70,001 rows").await;
+    assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, "70,001 rows").await;
 
     let wide = |engine: &dyn Compute| {
         engine.gather(&engine.upload(2, &values(2 * 3_001, 6)).unwrap(), &[1, 0].repeat(700)).unwrap()
     };
-    empty_copy(&cpu, &wide(&cpu), gpu, &wide(gpu), 0.0, "65,647 workgroups").await;
+    assert_close(&cpu, &wide(&cpu), gpu, &wide(gpu), 0.0, "65,647 workgroups").await;
 }
 
 /// Numbers that differ by orders of magnitude, and the smallest that the formats hold, are decoded
@@ -127,14 +127,14 @@ async fn norms_gates_and_sums(gpu: &Gpu) {
             engine.add(&mut out, 1.0, &x).unwrap();
             out
         };
-        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("norm, gate and sum of [{n}, {d}]")).await;
+        assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("norm, gate and sum of [{n}, {d}]")).await;
         let run = |engine: &dyn Compute| {
             // A mean that is large against the deviation.
             let x: Vec<f32> = values(n * d, 4).iter().map(|value| value + 30.0).collect();
             let [gain, bias] = [5, 6].map(|seed| engine.upload(1, &values(d, seed)).unwrap());
             engine.layer_norm(&engine.upload(n, &x).unwrap(), &gain, &bias, 1e-5).unwrap()
         };
-        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 2e-4, &format!("layer norm of [{n}, {d}]")).await;
+        assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 2e-4, &format!("layer norm of [{n}, {d}]")).await;
     }
     let extremes = [-1.0e4, -100.0, -88.0, -20.0, 0.0, 20.0, 88.0, 1.0e4];
     let mut inputs = values(29, 7);
@@ -147,7 +147,7 @@ async fn norms_gates_and_sums(gpu: &Gpu) {
             engine.activate(&mut gate, activation).unwrap();
             gate
         };
-        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("{activation:?}")).await;
+        assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("{activation:?}")).await;
     }
 }
 
@@ -161,7 +161,7 @@ async fn soft_caps(gpu: &Gpu) {
             engine.soft_cap(&mut x, cap).unwrap();
             x
         };
-        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("a soft cap of {cap}")).await;
+        assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("a soft cap of {cap}")).await;
     }
     assert!(gpu.soft_cap(&mut gpu.zeros(1, 1).unwrap(), -1.0).is_err());
     gpu.soft_cap(&mut gpu.zeros(0, 3).unwrap(), 1.0).unwrap();
@@ -187,7 +187,7 @@ async fn rotation(gpu: &Gpu) {
             engine.rotate(&mut x, head_size, &table, first, length).unwrap();
             x
         };
-        empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("rotation of {heads} x {head_size}")).await;
+        assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("rotation of {heads} x {head_size}")).await;
     }
 }
 
@@ -239,7 +239,7 @@ async fn attended(gpu: &Gpu, case: AttentionCase) {
         }
         out
     };
-    empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
+    assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 2e-5, &format!("{shape:?} of {length}")).await;
 }
 
 async fn statistics(gpu: &Gpu) {
@@ -264,7 +264,7 @@ async fn statistics(gpu: &Gpu) {
                 }
                 state
             };
-            empty_copy(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("statistics, second: {with_second}")).await;
+            assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-5, &format!("statistics, second: {with_second}")).await;
         }
     }
 }
@@ -288,7 +288,7 @@ async fn transposes(gpu: &Gpu) {
             [weights, gram, rest]
         };
         for (what, (a, b)) in ["norms", "gram", "rest"].iter().zip(run(&cpu).iter().zip(&run(gpu))) {
-            empty_copy(&cpu, a, gpu, b, 1e-5, &format!("transposes, {what} of [{n}, {d}]")).await;
+            assert_close(&cpu, a, gpu, b, 1e-5, &format!("transposes, {what} of [{n}, {d}]")).await;
         }
     }
     let x = gpu.zeros(3, 2).unwrap();
@@ -309,11 +309,11 @@ async fn fits(gpu: &Gpu) {
             let mut sums = NormalEquations::full(engine, inputs, outputs).unwrap();
             sums.add(engine, rows, 50, usize::MAX, &task).await.unwrap();
             let change = sums.solve(engine, 0.3, &task).await.unwrap();
-            let gain = sums.gain(engine, &change, &task).await.unwrap();
-            (change, gain, sums.saliencies(engine, 0.3, &task).await.unwrap())
+            let reduction = sums.error_reduction(engine, &change, &task).await.unwrap();
+            (change, reduction, sums.saliencies(engine, 0.3, &task).await.unwrap())
         };
         let (expected, found) = (run(&cpu).await, run(gpu).await);
-        empty_copy(&cpu, &expected.0, gpu, &found.0, 1e-5, &format!("a fit of {inputs}")).await;
+        assert_close(&cpu, &expected.0, gpu, &found.0, 1e-5, &format!("a fit of {inputs}")).await;
         assert!((expected.1 - found.1).abs() < 1e-4 * expected.1, "gain of {inputs}: {} {}", expected.1, found.1);
         for (i, (a, b)) in expected.2.iter().zip(&found.2).enumerate() {
             assert!((a - b).abs() < 1e-3 * a.abs() + 1e-6, "saliency {i} of {inputs}: {b} instead of {a}");

@@ -208,8 +208,6 @@ fn the_measure_and_one_shot_decide_which_pairs_go() {
         assert_eq!(anew.recipe().unwrap().steps[0].removed, ranked[0], "the first step is the same");
         assert!(!anew.recipe().unwrap().one_shot);
     }
-    let unknown = MergeOptions { measure: Some(Measure::Magic), ..MergeOptions::default() };
-    assert!(merge(&model, &unknown, Some(&calibration)).err().unwrap().to_string().contains("npib-knn"));
 }
 
 /// Calibrated on the beginning of the stories, in windows of 128 tokens.
@@ -227,16 +225,16 @@ fn stories(model: &Model, sequences: usize) -> Calibration {
 fn a_refit_is_kept_where_held_out_windows_agree_and_replays_to_the_same_bytes() {
     let model = open(&lab(), &support::demo());
     let calibration = stories(&model, 24);
-    let merged = |repair: &str| {
+    let merged = |repair: Repair| {
         let chosen = pairs(&[(2, 3), (5, 6), (5, 7), (8, 9)], Combination::Drop);
         merge(&model, &MergeOptions { repair: Some(repair), ..chosen }, Some(&calibration)).unwrap()
     };
-    let (once, again) = (merged("linear"), merged("refit"));
+    let (once, again) = (merged(Repair::Linear), merged(Repair::Refit));
     let recipe = again.recipe().unwrap();
     let layers: Vec<usize> = recipe.refits.iter().map(|refit| refit.layer).collect();
     assert_eq!(layers, [2, 4, 5, 8, 10, 11], "every block from the first gap on");
     let written: Vec<&str> =
-        again.summary().tensors.unwrap().iter().map(|tensor| tensor.name.clone()).map(|n| &*n.leak()).collect();
+        again.summary().tensors.unwrap().iter().map(|tensor| tensor.tensor.clone()).map(|n| &*n.leak()).collect();
     assert_eq!(written.len(), 2 * layers.len(), "both projections of each: {written:?}");
     let loss = |model: &Model| {
         let input = Input { text: Some(support::TINYSTORIES[50_000..].into()), ..Input::default() };
@@ -315,7 +313,7 @@ fn the_own_method_falls_back_to_a_linear_map_where_nothing_can_be_fitted_anew() 
             ..MergeOptions::default()
         };
         let merged = merge(&model, &options, Some(&calibration)).unwrap();
-        assert_eq!(merged.recipe().unwrap().repair, "linear");
+        assert_eq!(merged.recipe().unwrap().repair, Repair::Linear);
         let warnings = merged.summary().warnings.join(" ");
         assert!(warnings.contains("instead of fitting all blocks anew"), "{warnings}");
     }

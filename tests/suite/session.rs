@@ -7,7 +7,7 @@ use mka_lab::checkpoint::source::Source;
 use mka_lab::error::Error;
 use mka_lab::interface::{CalibrateOptions, EvaluateOptions, GenerateOptions, Input, RowsOption, Token};
 use mka_lab::manifold::DiffusionMapOptions;
-use mka_lab::merge::choices::Alpha;
+use mka_lab::merge::choices::{Alpha, Combination};
 use mka_lab::merge::options::MergeOptions;
 use mka_lab::similarity::Measure;
 use mka_lab::task::Task;
@@ -340,7 +340,7 @@ fn a_layer_that_no_map_embeds_does_not_stop_the_own_method() {
     let merged = merged("loss-guided").unwrap();
     let warnings = merged.summary().warnings.join(" ");
     assert!(warnings.contains("ordered by cosine similarity: the kernel of layer"), "{warnings}");
-    assert_eq!(merged.recipe().unwrap().measure.as_deref(), Some("cosine"));
+    assert_eq!(merged.recipe().unwrap().measure, Some(Measure::Cosine));
 }
 
 /// The own method tries and fits a hundred times; its user sees trials, then blocks, and no step
