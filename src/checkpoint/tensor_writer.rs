@@ -1,5 +1,6 @@
-//! New tensors on their way from whoever computes them to a source: small ones are parked in memory, large ones become a Blob, which the browser
-//! keeps on disk when it likes. This module must not know what the bytes mean.
+//! New tensors on their way from whoever computes them to a source: small ones are parked in
+//! memory, large ones become a Blob, which the browser keeps on disk when it likes. This module
+//! must not know what the bytes mean.
 
 use std::rc::Rc;
 
@@ -7,8 +8,9 @@ use super::source::{MemorySource, Source};
 use crate::error::Result;
 use crate::parked::{Meter, Parked};
 
-/// From this many bytes on a new tensor is not kept in the page's memory. Blobs of small tensors would cost more than they save: a Blob is freed
-/// when the garbage collector finds it, and it does not hurry for small objects.
+/// From this many bytes on a new tensor is not kept in the page's memory. Blobs of small tensors
+/// would cost more than they save: a Blob is freed when the garbage collector finds it, and it does
+/// not hurry for small objects.
 #[cfg(target_arch = "wasm32")]
 const BLOB_BYTES: u64 = 16 << 20;
 
