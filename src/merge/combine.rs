@@ -296,7 +296,8 @@ fn places(description: &Description, survivors: &Survivors, parts: &[Part]) -> H
 
 /// The configuration for the blocks that are left.
 fn merged_config(input: &Checkpoint, description: &Description, survivors: &Survivors) -> Result<Config> {
-    let mut changes = vec![(description.count_key, survivors.blocks().len().to_string())];
+    let count = survivors.blocks().len().to_string();
+    let mut changes: Vec<_> = description.count_keys.iter().map(|key| (key.as_str(), count.clone())).collect();
     let left = survivors.layers();
     let list_of = |key: &str| {
         let list = input.config.get(key).and_then(serde_json::Value::as_array);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::block::product;
 use super::stream::{Chunk, Stream, windows_per_chunk};
 use super::{Transformer, read_values};
-use crate::architecture::{Learned, EmbeddingProjection, readable_dtype};
+use crate::architecture::{EmbeddingProjection, Learned, readable_dtype};
 use crate::compute::Tensor;
 use crate::error::{Error, Result};
 use crate::task::Task;
