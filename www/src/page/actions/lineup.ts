@@ -1,6 +1,7 @@
 /** The line-up, and what else is asked of models: questions, facts, a text at each depth, recipes edited and compared. */
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
 import { endOf } from "../../heldout";
+import { decoded } from "../encoding";
 import { state, update } from "../state";
 import { T } from "../texts";
 import { job, show, type Watch } from "./job";
@@ -189,7 +190,7 @@ export async function askFacts(): Promise<void> {
 /** Reads a file of the user's; why that fails, the line-up tells. */
 async function read(file: File, take: (content: string) => void): Promise<void> {
   try {
-    take(await file.text());
+    take(decoded(new Uint8Array(await file.arrayBuffer()), file.name));
     update();
   } catch (error) {
     show(error, "lineup");
