@@ -1,6 +1,7 @@
 //! The number formats of stored weights, and their conversion from and to `f32`.
 //!
-//! Bytes are little-endian, as safetensors stores them. This module must not know where bytes come from.
+//! Bytes are little-endian, as safetensors stores them. This module must not know where bytes come
+//! from.
 
 use half::{bf16, f16};
 
@@ -40,7 +41,8 @@ impl Dtype {
 
     /// Decodes `bytes` into `out`, element by element. Exact: every stored value is an `f32`.
     ///
-    /// Elements beyond the shorter of the two are left alone. The loops are free of branches, so that they become SIMD.
+    /// Elements beyond the shorter of the two are left alone. The loops are free of branches, so
+    /// that they become SIMD.
     pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
         match self {
             Self::F32 => {
@@ -72,7 +74,8 @@ impl Dtype {
     }
 }
 
-/// Half precision to single without a branch: the shifted bits times 2^112 (exact, subnormals too), infinities and NaN by selection.
+/// Half precision to single without a branch: the shifted bits times 2^112 (exact, subnormals too),
+/// infinities and NaN by selection.
 #[inline]
 fn f16_to_f32(half: u16) -> f32 {
     let magnitude = u32::from(half & 0x7fff) << 13;

@@ -44,6 +44,9 @@ pub enum Error {
     /// The model family is not one that this tool knows.
     #[error("the model family \"{family}\" is not supported: {reason}")]
     UnsupportedFamily { family: String, reason: String },
+    /// The weights are quantised: packed into whole numbers, or numbers of 8 bits with scales.
+    #[error("the weights are quantised ({method}), as the tensor {tensor} tells")]
+    Quantised { tensor: String, method: String },
     /// A weight is stored in a number format that this tool does not read.
     #[error("the tensor {tensor} is stored as {dtype}")]
     UnsupportedDtype { tensor: String, dtype: String },
@@ -113,6 +116,7 @@ impl Error {
             Self::MissingTensor { .. } => "missing-tensor",
             Self::WrongShape { .. } => "wrong-shape",
             Self::UnsupportedFamily { .. } => "unsupported-family",
+            Self::Quantised { .. } => "quantised",
             Self::UnsupportedDtype { .. } => "unsupported-dtype",
             Self::NotFinite { .. } => "not-finite",
             Self::Degenerate { .. } => "degenerate",
@@ -140,10 +144,16 @@ impl Error {
             Self::BadIndex { .. } => "Take the index file from the same download as the shards.",
             Self::MissingFile { .. } => "Drop the whole model folder, or add the missing file to the selection.",
             Self::MissingTensor { .. } => "The checkpoint is incomplete or of another family than config.json says.",
+            Self::WrongShape { found, .. } if found.contains(&0) => {
+                "The tensor is empty: the program that saved it held a part of the model only (as ZeRO-3 does). Gather the weights and save again."
+            }
             Self::WrongShape { .. } => {
                 "config.json and the weights do not belong together; take both from one download."
             }
             Self::UnsupportedFamily { .. } => "The README lists the families that work.",
+            Self::Quantised { .. } => {
+                "Take the original model in float32, float16 or bfloat16; packed numbers cannot be merged."
+            }
             Self::UnsupportedDtype { .. } => "Convert the weights to float32, float16 or bfloat16 first.",
             Self::NotFinite { .. } => "The weights are damaged; download them again, or try another model.",
             Self::Degenerate { .. } => "The text is too short or too uniform; take more of it, or another one.",

@@ -1,17 +1,29 @@
 //! Text to ids to windows, and ids back to text.
 //!
-//! The tokenizer itself is Hugging Face's own crate. This module must not know of models beyond the size of their vocabulary.
+//! The tokenizer itself is Hugging Face's own crate. This module must not know of models beyond the
+//! size of their vocabulary.
 
+mod oniguruma;
+
+use std::borrow::Cow;
 use std::str::FromStr;
 
+use indexmap::IndexMap;
+use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// Bytes of text that are tokenised first, per token that is wanted: more than nearly any text needs.
+/// Bytes of text that are tokenised first, per token that is wanted: more than nearly any text
+/// needs.
 const BYTES_PER_TOKEN: usize = 8;
-/// Tokens beyond those wanted that a prefix of the text must give before its tokens count as those of the whole text.
+/// Tokens beyond those wanted that a prefix of the text must give before its tokens count as those
+/// of the whole text.
 const MARGIN: usize = 64;
+
+/// A tokenizer with more tokens beyond the embedding than this is another model's.
+const MOST_UNUSED: usize = 256;
 
 /// A tokenizer in the format of `tokenizer.json`.
 pub struct Tokenizer(tokenizers::Tokenizer);
@@ -21,33 +33,59 @@ const DOCUMENT_ENDS: [&str; 8] =
     ["<|endoftext|>", "</s>", "<s>", "<eos>", "<bos>", "<|end_of_text|>", "<|begin_of_text|>", "[EOS]"];
 
 impl Tokenizer {
-    /// The tokens below `vocabulary` that end or begin a document, by their names: a chat model's configuration names those of a message instead.
+    /// The tokens below `vocabulary` that end or begin a document, by their names: a chat model's
+    /// configuration names those of a message instead.
     pub fn separator_tokens(&self, vocabulary: usize) -> Vec<u32> {
         let known = DOCUMENT_ENDS.iter().filter_map(|name| self.0.token_to_id(name));
         known.filter(|id| (*id as usize) < vocabulary).collect()
     }
 
-    /// Reads `tokenizer.json` and checks that its ids lie inside a vocabulary of `vocabulary` entries.
+    /// Reads `tokenizer.json` and checks that no text gives an id beyond a vocabulary of
+    /// `vocabulary` entries, special tokens that are spelled out excepted.
     ///
     /// # Errors
     /// [`Error::BadTokenizer`].
     pub fn parse(bytes: &[u8], vocabulary: usize) -> Result<Self> {
         let bad = |reason: String| Error::BadTokenizer { reason };
         let text = std::str::from_utf8(bytes).map_err(|e| bad(format!("it is not UTF-8: {e}")))?;
+        let text = with_patterns_translated(text.strip_prefix('\u{feff}').unwrap_or(text));
         let mut tokenizer =
-            tokenizers::Tokenizer::from_str(text).map_err(|e| bad(format!("it cannot be read: {e}")))?;
-        let largest =
-            tokenizer.get_vocab(true).into_values().max().ok_or_else(|| bad("its vocabulary is empty".into()))?;
-        if largest as usize >= vocabulary {
-            return Err(bad(format!(
-                "it has ids up to {largest}, the model's embedding ends at {}",
-                vocabulary.saturating_sub(1)
-            )));
-        }
+            tokenizers::Tokenizer::from_str(&text).map_err(|e| bad(format!("it cannot be read: {e}")))?;
         // A limit set for batches would cut the text short.
         tokenizer.with_truncation(None).map_err(|e| bad(e.to_string()))?;
         tokenizer.with_padding(None);
-        Ok(Self(tokenizer))
+        let parsed = Self(tokenizer);
+        parsed.check_ids(vocabulary)?;
+        Ok(parsed)
+    }
+
+    /// Fails when a token of the model's own, no added one, lies beyond the vocabulary and its own
+    /// text gives it.
+    fn check_ids(&self, vocabulary: usize) -> Result<()> {
+        let own = self.0.get_vocab(false);
+        if own.is_empty() && self.0.get_added_vocabulary().get_vocab().is_empty() {
+            return Err(Error::BadTokenizer { reason: "its vocabulary is empty".into() });
+        }
+        let added = self.0.get_added_vocabulary().get_vocab();
+        let mut beyond: Vec<(&String, u32)> = own
+            .iter()
+            .filter(|(token, id)| **id as usize >= vocabulary && !added.contains_key(*token))
+            .map(|(token, id)| (token, *id))
+            .collect();
+        beyond.sort_by_key(|(_, id)| *id);
+        let given = |(_, id): &&(&String, u32)| {
+            let text = self.0.decode(&[*id], false).unwrap_or_default();
+            // Many of them belong to another model's vocabulary, whatever a few of them give.
+            beyond.len() > MOST_UNUSED || self.encode(&text).is_ok_and(|ids| ids.contains(id))
+        };
+        match beyond.iter().find(given) {
+            Some((token, id)) => {
+                let last = vocabulary.saturating_sub(1);
+                let reason = format!("its token {token:?} has the id {id}, the model's embedding ends at {last}");
+                Err(Error::BadTokenizer { reason })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The ids of a text, no special token added.
@@ -61,8 +99,9 @@ impl Tokenizer {
 
     /// The first `wanted` ids of a text, or all if it has fewer, as if it were tokenised whole.
     ///
-    /// A token depends on its neighbourhood only, so a prefix is tokenised that gives [`MARGIN`] tokens more than are wanted; it is doubled
-    /// until it does. A megabyte of text would otherwise cost a hundred of memory.
+    /// A token depends on its neighbourhood only, so a prefix is tokenised that gives [`MARGIN`]
+    /// tokens more than are wanted; it is doubled until it does. A megabyte of text would otherwise
+    /// cost a hundred of memory.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -89,7 +128,50 @@ impl Tokenizer {
     }
 }
 
-/// Cuts each run of ids into windows of `window`, takes them in turn from the runs, `sequences` at the most, one after the other.
+/// The text of a tokenizer in which every pattern is one of the engine that is here; what cannot be
+/// read stays as it is.
+fn with_patterns_translated(text: &str) -> Cow<'_, str> {
+    if !text.contains("\"Regex\"") {
+        return Cow::Borrowed(text);
+    }
+    // The vocabulary is large, and none of it is parsed.
+    let Ok(mut parts) = serde_json::from_str::<IndexMap<String, &RawValue>>(text) else {
+        return Cow::Borrowed(text);
+    };
+    let mut changed: Vec<(&str, Box<RawValue>)> = Vec::new();
+    for key in ["normalizer", "pre_tokenizer", "decoder"] {
+        let Some(mut value) = parts.get(key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) else {
+            continue;
+        };
+        translate(&mut value);
+        if let Ok(raw) = serde_json::value::to_raw_value(&value) {
+            changed.push((key, raw));
+        }
+    }
+    for (key, raw) in &changed {
+        parts.insert((*key).into(), raw);
+    }
+    serde_json::to_string(&parts).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Translates every pattern in a part of a tokenizer.
+fn translate(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(pattern) if key == "Regex" => *pattern = oniguruma::translated(pattern),
+                    _ => translate(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(translate),
+        _ => {}
+    }
+}
+
+/// Cuts each run of ids into windows of `window`, takes them in turn from the runs, `sequences` at
+/// the most, one after the other.
 ///
 /// # Errors
 /// [`Error::BadArgument`] when not one window can be filled.
@@ -154,7 +236,45 @@ mod tests {
         }
         let json = word_level(r#"{"u":0,"a":9}"#);
         assert!(Tokenizer::parse(json.as_bytes(), 10).is_ok());
-        assert!(Tokenizer::parse(json.as_bytes(), 9).err().unwrap().to_string().contains("ids up to 9"));
+        assert!(Tokenizer::parse(json.as_bytes(), 9).err().unwrap().to_string().contains("\"a\" has the id 9"));
+        // What no text gives is no fault: an added token, or one that the text never becomes.
+        let added = json.replace(
+            "\"added_tokens\":[]",
+            r#""added_tokens":[{"id":9,"content":"a","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}]"#,
+        );
+        assert!(Tokenizer::parse(added.as_bytes(), 9).is_ok());
+        let unreached = word_level(r#"{"u":0,"a b":9}"#);
+        assert!(Tokenizer::parse(unreached.as_bytes(), 9).is_ok());
+    }
+
+    /// Recorded by `tests/fixtures/tokenizers/make_tokenizers.py` with the tokenizers of Python,
+    /// which match with Oniguruma.
+    #[test]
+    fn every_way_to_split_gives_the_ids_that_python_gives() {
+        let record: Value = serde_json::from_str(include_str!("../tests/fixtures/tokenizers/ids.json")).unwrap();
+        let base: Value = serde_json::from_str(include_str!("../tests/fixtures/llama/tokenizer.json")).unwrap();
+        let texts: Vec<&str> = record["texts"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let mut faults = Vec::new();
+        for case in record["tokenizers"].as_array().unwrap() {
+            let mut tokenizer = base.clone();
+            for (key, value) in case["parts"].as_object().unwrap() {
+                tokenizer[key] = value.clone();
+            }
+            let parsed = match Tokenizer::parse(tokenizer.to_string().as_bytes(), 1 << 20) {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    faults.push(format!("{}: {error}", case["parts"]));
+                    continue;
+                }
+            };
+            for (text, expected) in texts.iter().zip(case["ids"].as_array().unwrap()) {
+                let found = Value::from(parsed.encode(text).unwrap());
+                if found != *expected {
+                    faults.push(format!("{}\n  {text:?} gives {found}, expected {expected}", case["parts"]));
+                }
+            }
+        }
+        assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     }
 
     #[test]

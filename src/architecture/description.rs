@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// What a tensor of a block does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The norm in front of attention.
+    /// The norm before attention.
     AttentionNorm,
     /// Queries.
     Query,
@@ -28,9 +28,9 @@ pub enum Role {
     Output,
     /// The norm between attention and the stream.
     AttentionPostNorm,
-    /// The norm that the stream itself goes through behind attention.
+    /// The norm that the stream itself goes through after attention.
     AttentionStreamNorm,
-    /// The norm in front of the MLP.
+    /// The norm before the MLP.
     MlpNorm,
     /// The gate of the MLP; none where it is plain.
     Gate,
@@ -40,7 +40,7 @@ pub enum Role {
     Down,
     /// The norm between the MLP and the stream.
     MlpPostNorm,
-    /// The norm that the stream itself goes through behind the MLP.
+    /// The norm that the stream itself goes through after the MLP.
     MlpStreamNorm,
 }
 
@@ -81,7 +81,8 @@ pub enum NormKind {
     Layer,
 }
 
-/// A norm of a block: `{prefix}.{name}.weight` and, of [`NormKind::Layer`], `.bias`, shape `[size]`.
+/// A norm of a block: `{prefix}.{name}.weight` and, of [`NormKind::Layer`], `.bias`, shape
+/// `[size]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Norm {
     /// What it is for.
@@ -92,8 +93,9 @@ pub struct Norm {
     pub size: usize,
 }
 
-/// A projection of a block: rows of `{prefix}.{name}.weight`, shape `[stored, columns]` (the other way round where it is transposed), and of
-/// `{prefix}.{name}.bias`, shape `[stored]`, where there is one. Several projections may share a tensor.
+/// A projection of a block: rows of `{prefix}.{name}.weight`, shape `[stored, columns]` (the other
+/// way round where it is transposed), and of `{prefix}.{name}.bias`, shape `[stored]`, where there
+/// is one. Several projections may share a tensor.
 ///
 /// Row r is the stored row `first + r / run * stride + r % run`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +137,8 @@ impl Projection {
         Self { role, name, rows, columns, bias, reads, stored, first, run, stride, transposed: false }
     }
 
-    /// The same as a part of a tensor of `stored` rows: runs of `run` rows, the first of them at `first`, `stride` apart.
+    /// The same as a part of a tensor of `stored` rows: runs of `run` rows, the first of them at
+    /// `first`, `stride` apart.
     pub fn part(self, stored: usize, first: usize, run: usize, stride: usize) -> Self {
         Self { stored, first, run, stride, ..self }
     }
@@ -157,12 +160,13 @@ impl Projection {
     }
 }
 
-/// Learned positions: position p is row p + `offset` of the tensor `name`, `[positions + offset, hidden]`.
+/// Learned positions: position p is row p + `offset` of the tensor `name`, `[positions + offset,
+/// hidden]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Learned {
     /// The full name of the tensor.
     pub name: String,
-    /// Rows in front of position 0.
+    /// Rows before position 0.
     pub offset: usize,
 }
 
@@ -182,8 +186,8 @@ pub struct EmbeddingProjection {
 pub struct Description {
     /// The family's name for the user.
     pub family: &'static str,
-    /// The key of `config.json` that counts the blocks.
-    pub count_key: &'static str,
+    /// The keys of `config.json` that count the blocks: the family's own, or synonyms, or both.
+    pub count_keys: Vec<String>,
     /// Channels of the residual stream.
     pub hidden: usize,
     /// Query heads.
@@ -222,11 +226,11 @@ pub struct Description {
     pub activation: Activation,
     /// Number of blocks.
     pub layers: usize,
-    /// What differs between the blocks, front to back.
+    /// What differs between the blocks, first to last.
     pub layer_options: Vec<LayerOptions>,
     /// What `config.json` may list for every block.
     pub lists: Vec<LayerList>,
-    /// What comes in front of a block's number.
+    /// What comes before a block's number.
     pub block_prefix: String,
     /// The norms of a block.
     pub norms: Vec<Norm>,
@@ -234,7 +238,8 @@ pub struct Description {
     pub projections: Vec<Projection>,
     /// The embedding, `[vocabulary, hidden]`, or as wide as `embedding_projection` says.
     pub embedding: String,
-    /// The last norm, if there is one: `{final_norm}.weight` and, of [`NormKind::Layer`], `.bias`, `[hidden]`.
+    /// The last norm, if there is one: `{final_norm}.weight` and, of [`NormKind::Layer`], `.bias`,
+    /// `[hidden]`.
     pub final_norm: Option<String>,
     /// The head, in the shape of the embedding; none where it is the embedding.
     pub head: Option<String>,
@@ -249,7 +254,7 @@ impl Default for Description {
     fn default() -> Self {
         Self {
             family: "",
-            count_key: "num_hidden_layers",
+            count_keys: vec!["num_hidden_layers".into()],
             hidden: 0,
             heads: 0,
             kv_heads: 0,
@@ -316,7 +321,8 @@ impl Description {
         self.projections.iter().find(|p| p.role == Role::Down).map_or(0, |p| p.columns)
     }
 
-    /// Whether attention, MLP and head read the stream through a norm, which does not see a common factor of all channels.
+    /// Whether attention, MLP and head read the stream through a norm, which does not see a common
+    /// factor of all channels.
     pub fn reads_through_norms(&self) -> bool {
         let writes = |role: Role| [Role::Output, Role::Down].contains(&role);
         self.final_norm.is_some() && self.projections.iter().all(|p| writes(p.role) || p.reads.is_some())
@@ -387,7 +393,8 @@ impl Description {
         (0..self.layers).flat_map(|layer| self.block_tensors(layer)).chain(self.outer_tensors()).collect()
     }
 
-    /// Fails unless every tensor is there, in the right shape and in a number format that can be read.
+    /// Fails unless every tensor is there, in the right shape and in a number format that can be
+    /// read.
     ///
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::WrongShape`], [`Error::UnsupportedDtype`].

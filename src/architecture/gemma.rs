@@ -1,27 +1,36 @@
-//! Gemma 2 and 3 (text): local and global blocks, gains stored less 1, norms in front of and behind every part, soft caps.
+//! Gemma 2 and 3 (text): local and global blocks, gains stored less 1, norms before and after
+//! every part, soft caps.
 
-use super::llama::{Biases, frame};
-use super::options::{activation, cap, head, positive, refuse_flag};
-use super::rope::Rope;
+use super::llama::{Biases, gated};
+use super::options::{cap, positive, refuse_flag};
+use super::rope::{Rope, RopeKeys, RopeParameters};
 use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
+use serde_json::{Value, json};
+
+use crate::checkpoint::config::Config;
 use crate::error::Result;
 
-/// Names and options as `Gemma2Config` of transformers has them: every other block is local, scores and logits are capped.
+/// Names and options as `Gemma2Config` of transformers has them: every other block is local, scores
+/// and logits are capped.
 pub fn gemma2(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
+    let config = &files.config;
     let rule = |layer: usize| if layer.is_multiple_of(2) { LayerKind::Local } else { LayerKind::Global };
+    let described = normed(files, "gemma2", rule)?;
+    let parameters = RopeParameters::flat(config, &RopeKeys::default())?;
     Ok(Description {
-        attention_cap: cap(config, "attn_logit_softcapping", Some(50.0))?,
-        logit_cap: cap(config, "final_logit_softcapping", Some(30.0))?,
+        ropes: vec![Rope::new(config, &parameters, described.head_size)?],
+        attention_cap: cap(config, "attn_logit_softcapping")?,
+        logit_cap: cap(config, "final_logit_softcapping")?,
         lists: vec![LayerList::kinds(&[])],
-        ..normed(files, "gemma2", rule)?
+        ..described
     })
 }
 
-/// Names and options as `Gemma3TextConfig` of transformers has them, in its style of today and of before version 5: a rotary base for each kind
-/// of block, and normalised queries and keys. Its `attn_logit_softcapping` is read by nothing there, so neither is it here.
+/// Names and options as `Gemma3TextConfig` of transformers has them, in its style of today and of
+/// before version 5: a rotary base for each kind of block, and normalised queries and keys. Its
+/// `attn_logit_softcapping` is read by nothing there, so neither is it here.
 pub fn gemma3(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
+    let config = &files.config;
     let pattern = config.size_or("sliding_window_pattern", Some(6))?;
     let rule = |layer: usize| if (layer + 1).is_multiple_of(pattern) { LayerKind::Global } else { LayerKind::Local };
     let mut described = normed(files, "gemma3_text", rule)?;
@@ -34,33 +43,46 @@ pub fn gemma3(files: &Files<'_>) -> Result<Description> {
     }
     Ok(Description {
         ropes: vec![
-            Rope::read(config, Some("full_attention"), ("rope_theta", 1_000_000.0), head_size)?,
-            Rope::read(config, Some("sliding_attention"), ("rope_local_base_freq", 10_000.0), head_size)?,
+            Rope::new(config, &rope_of(config, "full_attention", ("rope_theta", 1_000_000.0))?, head_size)?,
+            Rope::new(config, &rope_of(config, "sliding_attention", ("rope_local_base_freq", 10_000.0))?, head_size)?,
         ],
-        logit_cap: cap(config, "final_logit_softcapping", None)?,
+        logit_cap: cap(config, "final_logit_softcapping")?,
         lists: vec![LayerList::kinds(&["sliding_window_pattern", "_sliding_window_pattern"])],
         ..described
     })
 }
 
+/// The parameters for the blocks of one kind: `rope_parameters` nests them; before transformers 5
+/// each kind had a key for its base, and `rope_scaling` was that of the global blocks.
+fn rope_of(config: &Config, kind: &str, theta: (&str, f64)) -> Result<RopeParameters> {
+    let usual = || json!({"rope_type": "default"});
+    let nested = config.get("rope_parameters").map(|all| all.get(kind).filter(|own| !own.is_null()).cloned());
+    let mut own = nested.flatten().unwrap_or_else(usual);
+    if let (Some(own), Some(scaling), "full_attention") =
+        (own.as_object_mut(), config.get("rope_scaling").and_then(Value::as_object), kind)
+    {
+        own.extend(scaling.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    RopeParameters::nested(config, &own, theta)
+}
+
 /// What both have; `rule` says which blocks are local where no list does.
 fn normed(files: &Files<'_>, family: &'static str, rule: impl Fn(usize) -> LayerKind) -> Result<Description> {
-    let config = files.config;
+    let config = &files.config;
     refuse_flag(config, "use_bidirectional_attention", false)?;
-    let bias = config.flag_or("attention_bias", false)?;
-    let frame = frame(files, family, Some(256), Biases { query_key_value: bias, output: bias, mlp: false })?;
-    let window = config.size_or("sliding_window", Some(4096))?;
+    let bias = config.flag("attention_bias")?;
+    let frame = gated(files, family, "hidden_activation", Biases { query_key_value: bias, output: bias, mlp: false })?;
+    let window = config.size("sliding_window")?;
     let options = |kind| match kind {
         LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0) },
         LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(0) },
     };
     let norm = |role, name| Norm { role, name, size: frame.hidden };
-    let scalar = positive("query_pre_attn_scalar", config.number_or("query_pre_attn_scalar", 256.0)?)?;
+    let scalar = positive("query_pre_attn_scalar", config.number("query_pre_attn_scalar")?)?;
     Ok(Description {
         embedding_scale: (frame.hidden as f64).sqrt() as f32,
         gain_offset: 1.0,
         attention_scale: (1.0 / f64::from(scalar).sqrt()) as f32,
-        activation: activation(config, "hidden_activation", "gelu_pytorch_tanh")?,
         layer_options: layers::kinds(config, frame.layers, rule)?.into_iter().map(options).collect(),
         norms: vec![
             norm(Role::AttentionNorm, "input_layernorm"),
@@ -68,7 +90,6 @@ fn normed(files: &Files<'_>, family: &'static str, rule: impl Fn(usize) -> Layer
             norm(Role::MlpNorm, "pre_feedforward_layernorm"),
             norm(Role::MlpPostNorm, "post_feedforward_layernorm"),
         ],
-        head: head(config, "lm_head.weight", true)?,
         ..frame
     })
 }

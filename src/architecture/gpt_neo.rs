@@ -1,20 +1,22 @@
-//! GPT-Neo (TinyStories): learned positions, local and global blocks in turn, scores that are not scaled.
+//! GPT-Neo (TinyStories): learned positions, local and global blocks in turn, scores that are not
+//! scaled.
 
 use serde_json::{Value, json};
 
-use super::options::{Heads, activation, head};
+use super::options::{Heads, activation, ends};
 use super::{Description, Files, LayerKind, LayerList, LayerOptions, Learned, Norm, NormKind, Projection, Role};
 use crate::error::{Error, Result};
 
 /// Names and options as `GPTNeoConfig` of transformers has them.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
-    let root = files.root(&["transformer.", ""], "wte.weight");
+    let config = &files.config;
+    let root = files.root(&["transformer.", ""], &["h.0.", "wte.weight"]);
     let hidden = config.size("hidden_size")?;
     let heads = Heads::plain(config, "num_heads", hidden)?;
     let intermediate = config.size_or("intermediate_size", Some(4 * hidden))?;
-    let layers = config.size("num_layers")?;
-    let window = config.size_or("window_size", Some(256))?;
+    let layers = files.layers("num_layers")?;
+    let window = config.size("window_size")?;
+    let (embedding, head) = ends(files, format!("{root}wte.weight"), "lm_head.weight")?;
     let options = |kind| match kind {
         LayerKind::Global => LayerOptions { kind, window: None, rope: None },
         LayerKind::Local => LayerOptions { kind, window: Some(window), rope: None },
@@ -22,18 +24,18 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let attention = Role::AttentionNorm;
     Ok(Description {
         family: "gpt_neo",
-        count_key: "num_layers",
+        count_keys: files.count_keys("num_layers"),
         layers,
         hidden,
         heads: heads.heads,
         kv_heads: heads.kv_heads,
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
-        positions: config.size_or("max_position_embeddings", Some(2048))?,
+        positions: config.size("max_position_embeddings")?,
         learned: Some(Learned { name: format!("{root}wpe.weight"), offset: 0 }),
         norm: NormKind::Layer,
-        epsilon: config.number_or("layer_norm_epsilon", 1e-5)? as f32,
-        activation: activation(config, "activation_function", "gelu_new")?,
+        epsilon: config.number("layer_norm_epsilon")? as f32,
+        activation: activation(config, "activation_function")?,
         layer_options: kinds(config.get("attention_types"), layers)?.into_iter().map(options).collect(),
         lists: vec![LayerList { key: "attention_types", entry: |options| json!([[word(options)], 1]), rules: &[] }],
         block_prefix: format!("{root}h"),
@@ -49,9 +51,9 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Projection::new(Role::Up, "mlp.c_fc", [intermediate, hidden], true, Role::MlpNorm),
             Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None),
         ],
-        embedding: format!("{root}wte.weight"),
+        embedding,
         final_norm: Some(format!("{root}ln_f")),
-        head: head(config, "lm_head.weight", true)?,
+        head,
         ..Description::default()
     })
 }
@@ -63,7 +65,8 @@ fn word(options: &LayerOptions) -> &'static str {
     }
 }
 
-/// The kinds that `attention_types` spells: entries `[words, times]`, one after the other; global and local in turn where it is absent.
+/// The kinds that `attention_types` spells: entries `[words, times]`, one after the other; global
+/// and local in turn where it is absent.
 fn kinds(types: Option<&Value>, layers: usize) -> Result<Vec<LayerKind>> {
     let fallback = json!([[["global", "local"], layers.div_ceil(2)]]);
     let bad = || Error::config(format!("attention_types does not spell {layers} blocks that are global or local"));
@@ -77,6 +80,9 @@ fn kinds(types: Option<&Value>, layers: usize) -> Result<Vec<LayerKind>> {
                 Some("local") => LayerKind::Local,
                 _ => return Err(bad()),
             });
+            if kinds.len() > layers {
+                return Err(bad());
+            }
         }
     }
     if kinds.len() == layers { Ok(kinds) } else { Err(bad()) }

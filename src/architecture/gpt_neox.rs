@@ -1,42 +1,47 @@
-//! GPT-NeoX (Pythia): attention and MLP side by side, queries, keys and values of a head stored side by side, a share of each head rotated.
+//! GPT-NeoX (Pythia): attention and MLP side by side, queries, keys and values of a head stored
+//! side by side, a share of each head rotated.
 
-use super::options::{Heads, activation, head};
-use super::rope::{Rope, share};
+use super::options::{Heads, activation, ends};
+use super::rope::{Rope, RopeKeys, RopeParameters};
 use super::{Description, Files, LayerOptions, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
-/// Names and options as `GPTNeoXConfig` of transformers has them, in its style of today and of before version 5.
+/// Names and options as `GPTNeoXConfig` of transformers has them, in its style of today and of
+/// before version 5.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
+    let config = &files.config;
+    let root = files.root(&["gpt_neox.", ""], &["layers.0.", "embed_in.weight"]);
     let hidden = config.size("hidden_size")?;
     let heads = Heads::plain(config, "num_attention_heads", hidden)?;
     let size = heads.head_size;
     let intermediate = config.size("intermediate_size")?;
-    let layers = config.size("num_hidden_layers")?;
-    let bias = config.flag_or("attention_bias", true)?;
-    let rotated = share(config, "rotary_pct", 0.25, size)?;
+    let layers = files.layers("num_hidden_layers")?;
+    let bias = config.flag("attention_bias")?;
+    let keys = RopeKeys { theta: "rotary_emb_base", share: Some(("rotary_pct", 0.25)), ..RopeKeys::default() };
+    let parameters = RopeParameters::flat(config, &keys)?;
+    let (embedding, head) = ends(files, format!("{root}embed_in.weight"), "embed_out.weight")?;
     let fused = |role, index| {
         let whole = Projection::new(role, "attention.query_key_value", [hidden, hidden], bias, Role::AttentionNorm);
         whole.part(3 * hidden, index * size, size, 3 * size)
     };
     Ok(Description {
         family: "gpt_neox",
-        count_key: "num_hidden_layers",
+        count_keys: files.count_keys("num_hidden_layers"),
         layers,
         hidden,
         heads: heads.heads,
         kv_heads: heads.kv_heads,
         head_size: size,
         vocabulary: config.size("vocab_size")?,
-        positions: config.size_or("max_position_embeddings", Some(2048))?,
+        positions: config.size("max_position_embeddings")?,
         norm: NormKind::Layer,
-        epsilon: config.number_or("layer_norm_eps", 1e-5)? as f32,
-        ropes: vec![Rope::read(config, None, ("rotary_emb_base", 10_000.0), rotated)?],
+        epsilon: config.number("layer_norm_eps")? as f32,
+        ropes: vec![Rope::new(config, &parameters, size)?],
         attention_scale: heads.scale(),
-        parallel: config.flag_or("use_parallel_residual", true)?,
-        activation: activation(config, "hidden_act", "gelu")?,
+        parallel: config.flag("use_parallel_residual")?,
+        activation: activation(config, "hidden_act")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        block_prefix: "gpt_neox.layers".into(),
+        block_prefix: format!("{root}layers"),
         norms: vec![
             Norm { role: Role::AttentionNorm, name: "input_layernorm", size: hidden },
             Norm { role: Role::MlpNorm, name: "post_attention_layernorm", size: hidden },
@@ -49,9 +54,9 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Projection::new(Role::Up, "mlp.dense_h_to_4h", [intermediate, hidden], true, Role::MlpNorm),
             Projection::new(Role::Down, "mlp.dense_4h_to_h", [hidden, intermediate], true, None),
         ],
-        embedding: "gpt_neox.embed_in.weight".into(),
-        final_norm: Some("gpt_neox.final_layer_norm".into()),
-        head: head(config, "embed_out.weight", false)?,
+        embedding,
+        final_norm: Some(format!("{root}final_layer_norm")),
+        head,
         ..Description::default()
     })
 }

@@ -59,7 +59,8 @@ impl LayerList {
     }
 }
 
-/// The kinds of the blocks: the list `layer_types` where there is one, else what `rule` says for each.
+/// The kinds of the blocks: the list `layer_types` where there is one, else what `rule` says for
+/// each.
 ///
 /// # Errors
 /// [`Error::BadConfig`] when the list does not fit, [`Error::UnsupportedFamily`] for other kinds.

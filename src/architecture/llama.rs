@@ -1,15 +1,17 @@
-//! Llama 1 to 3, what was built in their image (SmolLM2, TinyLlama…), and the frame that later families fill differently.
+//! Llama 1 to 3, what was built in their image (SmolLM2, TinyLlama…), and the frame that later
+//! families fill differently.
 
-use super::options::{Heads, activation, head};
-use super::rope::Rope;
+use super::options::{Heads, activation, ends};
+use super::rope::{Rope, RopeKeys, RopeParameters};
 use super::{Description, Files, LayerOptions, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
-/// Names and options as `LlamaConfig` of transformers has them, in its style of today and of before version 5.
+/// Names and options as `LlamaConfig` of transformers has them, in its style of today and of before
+/// version 5.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let bias = files.config.flag_or("attention_bias", false)?;
-    let mlp_bias = files.config.flag_or("mlp_bias", false)?;
-    frame(files, "llama", None, Biases { query_key_value: bias, output: bias, mlp: mlp_bias })
+    let bias = files.config.flag("attention_bias")?;
+    let mlp_bias = files.config.flag("mlp_bias")?;
+    frame(files, "llama", Biases { query_key_value: bias, output: bias, mlp: mlp_bias })
 }
 
 /// Which projections have a bias.
@@ -20,42 +22,45 @@ pub struct Biases {
     pub mlp: bool,
 }
 
-/// Pre-norm blocks of rotary grouped-query attention and a gated MLP; `head_size` is the family's default, where it has one.
-pub fn frame(files: &Files<'_>, family: &'static str, head_size: Option<usize>, biases: Biases) -> Result<Description> {
-    let unrotated = unrotated(files, family, head_size, biases)?;
-    Ok(Description { ropes: vec![Rope::from_config(files.config, unrotated.head_size)?], ..unrotated })
+/// Pre-norm blocks of rotary grouped-query attention and a gated MLP.
+pub fn frame(files: &Files<'_>, family: &'static str, biases: Biases) -> Result<Description> {
+    let unrotated = unrotated(files, family, biases)?;
+    let parameters = RopeParameters::flat(&files.config, &RopeKeys::default())?;
+    Ok(Description { ropes: vec![Rope::new(&files.config, &parameters, unrotated.head_size)?], ..unrotated })
 }
 
 /// The same without its rotary embedding.
-pub fn unrotated(
-    files: &Files<'_>,
-    family: &'static str,
-    head_size: Option<usize>,
-    biases: Biases,
-) -> Result<Description> {
-    let config = files.config;
+pub fn unrotated(files: &Files<'_>, family: &'static str, biases: Biases) -> Result<Description> {
+    gated(files, family, "hidden_act", biases)
+}
+
+/// The same, with the key of the gate's activation.
+pub fn gated(files: &Files<'_>, family: &'static str, activation_key: &str, biases: Biases) -> Result<Description> {
+    let config = &files.config;
+    let root = files.root(&["model.", ""], &["layers.0.", "embed_tokens.weight"]);
     let hidden = config.size("hidden_size")?;
-    let heads = Heads::grouped(config, hidden, head_size)?;
+    let heads = Heads::grouped(config, hidden)?;
     let intermediate = config.size("intermediate_size")?;
-    let layers = config.size("num_hidden_layers")?;
+    let layers = files.layers("num_hidden_layers")?;
+    let (embedding, head) = ends(files, format!("{root}embed_tokens.weight"), "lm_head.weight")?;
     let (query, key) = (heads.query(), heads.key());
     let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);
     Ok(Description {
         family,
-        count_key: "num_hidden_layers",
+        count_keys: files.count_keys("num_hidden_layers"),
         layers,
         hidden,
         heads: heads.heads,
         kv_heads: heads.kv_heads,
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
-        positions: config.size_or("max_position_embeddings", Some(2048))?,
+        positions: config.size("max_position_embeddings")?,
         norm: NormKind::Rms,
-        epsilon: config.number_or("rms_norm_eps", 1e-6)? as f32,
+        epsilon: config.number("rms_norm_eps")? as f32,
         attention_scale: heads.scale(),
-        activation: activation(config, "hidden_act", "silu")?,
+        activation: activation(config, activation_key)?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        block_prefix: "model.layers".into(),
+        block_prefix: format!("{root}layers"),
         norms: vec![
             Norm { role: attention, name: "input_layernorm", size: hidden },
             Norm { role: mlp, name: "post_attention_layernorm", size: hidden },
@@ -69,9 +74,9 @@ pub fn unrotated(
             Projection::new(Role::Up, "mlp.up_proj", [intermediate, hidden], biases.mlp, mlp),
             Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], biases.mlp, None),
         ],
-        embedding: "model.embed_tokens.weight".into(),
-        final_norm: Some("model.norm".into()),
-        head: head(config, "lm_head.weight", false)?,
+        embedding,
+        final_norm: Some(format!("{root}norm")),
+        head,
         ..Description::default()
     })
 }

@@ -1,7 +1,107 @@
-//! Models of an unknown family that are Llama but for their name: the same tensors, and no option that Llama does not have.
+//! Models of a family that has no file here: told what they are, or opened as Llama where that is
+//! known to be right.
 
-use super::{Description, Files, known, llama, unsupported};
+use super::{Description, Files, known_families, llama, unsupported};
+use crate::checkpoint::Checkpoint;
 use crate::error::Result;
+
+/// Families that are Llama by another name, as long as they have no option that Llama has not: the
+/// same tensors, halves of a head rotated, the same norms.
+const LLAMA_BY_ANOTHER_NAME: [&str; 4] = ["internlm3", "yi", "deepseek", "codellama"];
+
+/// What other families are, by what their `model_type` begins with: the first that fits counts.
+const OTHERS: [(&str, &[&str]); 6] = [
+    (
+        "an encoder, which predicts no next token",
+        &[
+            "bert",
+            "roberta",
+            "xlm-roberta",
+            "distilbert",
+            "albert",
+            "electra",
+            "deberta",
+            "modernbert",
+            "camembert",
+            "mpnet",
+            "nomic_bert",
+            "xlnet",
+            "longformer",
+            "big_bird",
+            "eurobert",
+            "neobert",
+            "new",
+            "clip",
+            "siglip",
+            "vit",
+            "dinov2",
+        ],
+    ),
+    (
+        "a sequence-to-sequence model, and this tool merges decoders",
+        &[
+            "t5", "mt5", "umt5", "longt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "nllb", "whisper", "led",
+            "t5gemma",
+        ],
+    ),
+    (
+        "a model with states in place of attention",
+        &[
+            "mamba",
+            "falcon_mamba",
+            "rwkv",
+            "jamba",
+            "bamba",
+            "zamba",
+            "recurrent_gemma",
+            "xlstm",
+            "lfm2",
+            "qwen3_next",
+            "qwen3_5",
+        ],
+    ),
+    (
+        "a mixture of experts, whose blocks are not merged here",
+        &[
+            "mixtral",
+            "qwen2_moe",
+            "qwen3_moe",
+            "olmoe",
+            "granitemoe",
+            "deepseek_v",
+            "phimoe",
+            "gpt_oss",
+            "dbrx",
+            "minimax",
+            "glm4_moe",
+            "ernie4_5_moe",
+            "llama4",
+        ],
+    ),
+    (
+        "a model of images or sound and text",
+        &[
+            "llava",
+            "idefics",
+            "qwen2_vl",
+            "qwen2_5_vl",
+            "qwen3_vl",
+            "mllama",
+            "paligemma",
+            "internvl",
+            "smolvlm",
+            "gemma3n",
+            "mistral3",
+            "pixtral",
+            "gemma3",
+            "musicgen",
+        ],
+    ),
+    (
+        "a Llama whose channels are rotated in neighbouring pairs",
+        &["helium", "ernie4_5", "cohere", "glm", "gptj", "codegen"],
+    ),
+];
 
 /// Options of Llama, and keys that say nothing about what is computed.
 const KNOWN: [&str; 42] = [
@@ -49,34 +149,74 @@ const KNOWN: [&str; 42] = [
     "_attn_implementation",
 ];
 
-/// The description of Llama, with a warning, where nothing speaks against it.
+/// The description of Llama, with a warning, for a family that is known to be Llama.
 ///
 /// # Errors
-/// [`crate::error::Error::UnsupportedFamily`], saying what does.
-pub fn as_llama(files: &Files<'_>, family: &str) -> Result<(Description, Vec<String>)> {
-    let refuse = |reason: String| Err(unsupported(family, format!("{reason}; the families known are {}", known())));
+/// [`crate::error::Error::UnsupportedFamily`], saying what speaks against it.
+pub fn as_llama(checkpoint: &Checkpoint, family: &str) -> Result<(Description, Vec<String>)> {
+    let other = OTHERS.iter().find(|(_, names)| names.iter().any(|name| is_of(family, name)));
+    if let Some((what, _)) = other {
+        return Err(unsupported(family, format!("it is {what}; the families known are {}", known_families())));
+    }
+    let description = checked(checkpoint, family)?;
+    if !LLAMA_BY_ANOTHER_NAME.contains(&family) {
+        let reason = format!(
+            "its tensors and options are those of Llama, but it is not known to be computed as Llama is; insist with assume: \"llama\" \
+             if you know it. The families known are {}",
+            known_families()
+        );
+        return Err(unsupported(family, reason));
+    }
+    let warning = format!(
+        "The family {family:?} is computed as Llama, whose tensors and options it has; compare its predictions before you trust them."
+    );
+    Ok((description, vec![warning]))
+}
+
+/// The description of Llama, because the user insists, with a warning.
+///
+/// # Errors
+/// As [`as_llama`].
+pub fn assumed(checkpoint: &Checkpoint, family: &str) -> Result<(Description, Vec<String>)> {
+    let description = checked(checkpoint, family)?;
+    if family == "llama" {
+        return Ok((description, Vec::new()));
+    }
+    let warning = format!(
+        "The family {family:?} is computed as Llama, as asked for; compare its predictions before you trust them."
+    );
+    Ok((description, vec![warning]))
+}
+
+/// Whether a family is `name`, or one of its versions.
+fn is_of(family: &str, name: &str) -> bool {
+    family.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()))
+}
+
+/// The description of Llama, where options and tensors are those of Llama.
+fn checked(checkpoint: &Checkpoint, family: &str) -> Result<Description> {
+    let refuse =
+        |reason: String| Err(unsupported(family, format!("{reason}; the families known are {}", known_families())));
     let is_off = |value: &serde_json::Value| value.is_null() || *value == false;
-    let foreign = files.config.values().iter().filter(|(key, value)| !KNOWN.contains(&key.as_str()) && !is_off(value));
-    let foreign: Vec<&str> = foreign.map(|(key, _)| key.as_str()).collect();
-    if !foreign.is_empty() {
+    let values = checkpoint.config.values().iter();
+    let foreign: Vec<&str> = values
+        .filter(|(key, value)| !KNOWN.contains(&key.as_str()) && !is_off(value))
+        .map(|(key, _)| key.as_str())
+        .collect();
+    if !foreign.is_empty() && family != "llama" {
         return refuse(format!("it has options that Llama does not have ({})", foreign.join(", ")));
     }
-    let description = match llama::describe(files) {
+    let described = Files::new(checkpoint, "llama").and_then(|files| llama::describe(&files));
+    let checked = described.and_then(|description| description.check(checkpoint).map(|()| description));
+    let description = match checked {
         Ok(description) => description,
         Err(error) => return refuse(format!("it is not Llama by another name ({error})")),
     };
-    if let Err(error) = description.check(files.checkpoint) {
-        return refuse(format!("it is not Llama by another name ({error})"));
-    }
     let tensors = description.tensors();
     let harmless = |name: &str| name.ends_with(".rotary_emb.inv_freq") || name == "lm_head.weight";
-    let other = files.checkpoint.tensors.keys().find(|name| !tensors.contains_key(*name) && !harmless(name));
-    if let Some(name) = other {
-        return refuse(format!("it has the tensor {name}, which Llama does not have"));
+    let other = checkpoint.tensors.keys().find(|name| !tensors.contains_key(*name) && !harmless(name));
+    match other {
+        Some(name) => refuse(format!("it has the tensor {name}, which Llama does not have")),
+        None => Ok(description),
     }
-    let warning = format!(
-        "The family {family:?} is not known. Its tensors and options are those of Llama, so it is computed as Llama; compare its predictions \
-         before you trust them."
-    );
-    Ok((description, vec![warning]))
 }

@@ -7,15 +7,12 @@ use crate::error::Result;
 
 /// Names and options as `MistralConfig` of transformers has them.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    windowed(files.config, frame(files, "mistral", None, Biases::default())?, Some(4096))
+    windowed(&files.config, frame(files, "mistral", Biases::default())?)
 }
 
-/// The same with `sliding_window` in every block. A window that is null is none; one that is absent is the default.
-pub fn windowed(config: &Config, description: Description, default: Option<usize>) -> Result<Description> {
-    let window = match config.values().contains_key("sliding_window") {
-        true => config.get("sliding_window").map(|_| config.size("sliding_window")).transpose()?,
-        false => default,
-    };
+/// The same with `sliding_window` in every block. A window that is null is none.
+pub fn windowed(config: &Config, description: Description) -> Result<Description> {
+    let window = config.get("sliding_window").map(|_| config.size("sliding_window")).transpose()?;
     let kind = if window.is_some() { LayerKind::Local } else { LayerKind::Global };
     let options = LayerOptions { kind, window, rope: Some(0) };
     Ok(Description { layer_options: vec![options; description.layers], ..description })

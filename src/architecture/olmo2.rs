@@ -1,4 +1,5 @@
-//! OLMo 2: no norm in front of attention and MLP but one behind each, and queries and keys normalised over all heads together.
+//! OLMo 2: no norm before attention and MLP but one after each, and queries and keys
+//! normalised over all heads together.
 
 use super::llama::{Biases, frame};
 use super::{Description, Files, Norm, Projection, Role};
@@ -6,11 +7,10 @@ use crate::error::Result;
 
 /// Names and options as `Olmo2Config` of transformers has them.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let bias = files.config.flag_or("attention_bias", false)?;
-    let frame = frame(files, "olmo2", None, Biases { query_key_value: bias, output: bias, mlp: false })?;
+    let bias = files.config.flag("attention_bias")?;
+    let frame = frame(files, "olmo2", Biases { query_key_value: bias, output: bias, mlp: false })?;
     let norm = |role, name, size| Norm { role, name, size };
     Ok(Description {
-        epsilon: files.config.number_or("rms_norm_eps", 1e-5)? as f32,
         norms: vec![
             norm(Role::QueryNorm, "self_attn.q_norm", frame.heads * frame.head_size),
             norm(Role::KeyNorm, "self_attn.k_norm", frame.kv_heads * frame.head_size),

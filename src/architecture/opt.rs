@@ -1,25 +1,28 @@
-//! OPT: learned positions that begin at row 2, biases everywhere; the one of 350 M has norms on the stream and an embedding that is narrower than it.
+//! OPT: learned positions that begin at row 2, biases everywhere; the one of 350 M has norms on the
+//! stream and an embedding that is narrower than it.
 
-use super::options::{Heads, activation, head, refuse_flag};
+use super::options::{Heads, activation, ends, refuse_flag};
 use super::{Description, EmbeddingProjection, Files, LayerOptions, Learned, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
-/// Rows of the table of positions in front of position 0.
+/// Rows of the table of positions before position 0.
 const POSITION_OFFSET: usize = 2;
 
-/// Names and options as `OPTConfig` of transformers has them. Old files leave the `model.` in front of the names out.
+/// Names and options as `OPTConfig` of transformers has them. Old files leave the `model.` before
+/// of the names out.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
+    let config = &files.config;
     refuse_flag(config, "layer_norm_elementwise_affine", true)?;
     let hidden = config.size("hidden_size")?;
     let columns = config.size_or("word_embed_proj_dim", Some(hidden))?;
-    let before = config.flag_or("do_layer_norm_before", true)?;
-    let last = before && !config.flag_or("_remove_final_layer_norm", false)?;
-    let root = files.root(&["model.decoder.", "decoder."], "embed_tokens.weight");
+    let before = config.flag("do_layer_norm_before")?;
+    let last = before && !config.flag("_remove_final_layer_norm")?;
+    let root = files.root(&["model.decoder.", "decoder.", ""], &["layers.0.", "embed_tokens.weight"]);
     let heads = Heads::plain(config, "num_attention_heads", hidden)?;
     let inner = config.size("ffn_dim")?;
-    let layers = config.size("num_hidden_layers")?;
-    let bias = config.flag_or("enable_bias", true)?;
+    let layers = files.layers("num_hidden_layers")?;
+    let bias = config.flag("enable_bias")?;
+    let (embedding, head) = ends(files, format!("{root}embed_tokens.weight"), "lm_head.weight")?;
     let (attention, mlp) = match before {
         true => (Role::AttentionNorm, Role::MlpNorm),
         false => (Role::AttentionStreamNorm, Role::MlpStreamNorm),
@@ -27,14 +30,14 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let read = |norm| before.then_some(norm);
     Ok(Description {
         family: "opt",
-        count_key: "num_hidden_layers",
+        count_keys: files.count_keys("num_hidden_layers"),
         layers,
         hidden,
         heads: heads.heads,
         kv_heads: heads.kv_heads,
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
-        positions: config.size_or("max_position_embeddings", Some(2048))?,
+        positions: config.size("max_position_embeddings")?,
         embedding_projection: (columns != hidden).then(|| EmbeddingProjection {
             columns,
             into: format!("{root}project_in.weight"),
@@ -44,7 +47,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         norm: NormKind::Layer,
         epsilon: 1e-5,
         attention_scale: heads.scale(),
-        activation: activation(config, "activation_function", "relu")?,
+        activation: activation(config, "activation_function")?,
         layer_options: vec![LayerOptions { rope: None, ..LayerOptions::GLOBAL }; layers],
         block_prefix: format!("{root}layers"),
         norms: vec![
@@ -59,9 +62,9 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Projection::new(Role::Up, "fc1", [inner, hidden], bias, read(mlp)),
             Projection::new(Role::Down, "fc2", [hidden, inner], bias, None),
         ],
-        embedding: format!("{root}embed_tokens.weight"),
+        embedding,
         final_norm: last.then(|| format!("{root}final_layer_norm")),
-        head: head(config, "lm_head.weight", true)?,
+        head,
         ..Description::default()
     })
 }

@@ -1,11 +1,12 @@
 //! What several families read from `config.json` in the same way.
 
-use serde_json::Value;
-
-use super::unsupported;
+use super::{Files, unsupported};
 use crate::checkpoint::config::{Config, number};
 use crate::compute::Activation;
 use crate::error::{Error, Result};
+
+/// No attention head of any model has so many channels.
+const LARGEST_HEAD: usize = 1 << 14;
 
 /// Heads that attend, heads of keys and values, channels of each.
 #[derive(Debug, Clone, Copy)]
@@ -16,11 +17,12 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// From `num_attention_heads`, `num_key_value_heads` (as many by default) and `head_dim` (by default `size`, or `hidden` shared out evenly).
-    pub fn grouped(config: &Config, hidden: usize, size: Option<usize>) -> Result<Self> {
+    /// From `num_attention_heads`, `num_key_value_heads` (as many where it is null) and `head_dim`
+    /// (`hidden` shared out evenly where it is null).
+    pub fn grouped(config: &Config, hidden: usize) -> Result<Self> {
         let heads = config.size("num_attention_heads")?;
         let kv_heads = config.size_or("num_key_value_heads", Some(heads))?;
-        let head_size = config.size_or("head_dim", Some(size.unwrap_or(hidden / heads)))?;
+        let head_size = config.size_or("head_dim", Some(hidden / heads))?;
         Self { heads, kv_heads, head_size }.checked()
     }
 
@@ -54,19 +56,22 @@ impl Heads {
             let reason = format!("{heads} attention heads cannot share {kv_heads} key-value heads evenly");
             return Err(Error::config(reason));
         }
-        if head_size == 0 {
-            return Err(Error::config("the attention heads have no channels"));
+        if !(1..=LARGEST_HEAD).contains(&head_size) {
+            let reason = format!("an attention head has {head_size} channels, expected 1 to {LARGEST_HEAD}");
+            return Err(Error::config(reason));
         }
         Ok(self)
     }
 }
 
 /// The non-linearity that `key` names; the names are those of transformers' `ACT2FN`.
-pub fn activation(config: &Config, key: &str, default: &str) -> Result<Activation> {
-    match config.word_or(key, default)? {
+pub fn activation(config: &Config, key: &str) -> Result<Activation> {
+    match config.word(key)? {
         "silu" | "swish" => Ok(Activation::Silu),
-        "gelu" => Ok(Activation::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
+        "gelu" | "gelu_python" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => {
+            Ok(Activation::GeluTanh)
+        }
         "relu" => Ok(Activation::Relu),
         other => {
             let reason = format!("its activation {other:?} is not one that this tool computes");
@@ -84,13 +89,9 @@ pub fn refuse_flag(config: &Config, key: &str, neutral: bool) -> Result<()> {
     Err(unsupported(config.word_or("model_type", "")?, reason))
 }
 
-/// The soft cap `key`; absent it is the default, null it is none.
-pub fn cap(config: &Config, key: &str, default: Option<f64>) -> Result<Option<f32>> {
-    let cap = match config.values().get(key) {
-        None => default,
-        Some(Value::Null) => None,
-        given => Some(number(key, given, None)?),
-    };
+/// The soft cap `key`, if there is one.
+pub fn cap(config: &Config, key: &str) -> Result<Option<f32>> {
+    let cap = config.get(key).map(|given| number(key, Some(given), None)).transpose()?;
     cap.map(|cap| positive(key, cap)).transpose()
 }
 
@@ -104,7 +105,15 @@ pub fn positive(key: &str, value: f64) -> Result<f32> {
     }
 }
 
-/// The name of the head; none where it is the embedding.
-pub fn head(config: &Config, name: &str, tied: bool) -> Result<Option<String>> {
-    Ok((!config.flag_or("tie_word_embeddings", tied)?).then(|| name.into()))
+/// The names of the embedding and of the head (none where it is the embedding), as transformers 5
+/// has them: where `tie_word_embeddings` ties the two, a head that is there is used all the same,
+/// and a head that is there alone is the embedding too.
+pub fn ends(files: &Files<'_>, embedding: String, head: &str) -> Result<(String, Option<String>)> {
+    let tied = files.config.flag("tie_word_embeddings")?;
+    let has = |name: &str| files.checkpoint.tensors.contains_key(name);
+    Ok(match (tied, has(&embedding), has(head)) {
+        (true, false, true) => (head.into(), None),
+        (true, _, false) => (embedding, None),
+        _ => (embedding, Some(head.into())),
+    })
 }

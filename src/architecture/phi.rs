@@ -1,45 +1,49 @@
-//! Phi 1 to 2: attention and MLP side by side behind one norm, a share of each head rotated, biases everywhere.
+//! Phi 1 to 2: attention and MLP side by side after one norm, a share of each head rotated, biases
+//! everywhere.
 
-use super::options::{Heads, activation, head};
-use super::rope::{Rope, share};
+use super::options::{Heads, activation, ends};
+use super::rope::{Rope, RopeKeys, RopeParameters};
 use super::{Description, Files, LayerOptions, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
-/// Names and options as `PhiConfig` of transformers has them, in its style of today and of before version 5.
+/// Names and options as `PhiConfig` of transformers has them, in its style of today and of before
+/// version 5.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
+    let config = &files.config;
+    let root = files.root(&["model.", ""], &["layers.0.", "embed_tokens.weight"]);
     let hidden = config.size("hidden_size")?;
-    let heads = Heads::grouped(config, hidden, None)?;
+    let heads = Heads::grouped(config, hidden)?;
     let (query, key) = (heads.query(), heads.key());
     let intermediate = config.size("intermediate_size")?;
-    let layers = config.size("num_hidden_layers")?;
-    let rotated = share(config, "partial_rotary_factor", 0.5, heads.head_size)?;
+    let layers = files.layers("num_hidden_layers")?;
+    let keys = RopeKeys { share: Some(("partial_rotary_factor", 0.5)), ..RopeKeys::default() };
+    let parameters = RopeParameters::flat(config, &keys)?;
     let norm = Role::AttentionNorm;
     let mut norms = vec![Norm { role: norm, name: "input_layernorm", size: hidden }];
-    if config.flag_or("qk_layernorm", false)? {
+    if config.flag("qk_layernorm")? {
         let size = heads.head_size;
         norms.push(Norm { role: Role::QueryNorm, name: "self_attn.q_layernorm", size });
         norms.push(Norm { role: Role::KeyNorm, name: "self_attn.k_layernorm", size });
     }
-    let head = head(config, "lm_head.weight", false)?;
+    let (embedding, head) = ends(files, format!("{root}embed_tokens.weight"), "lm_head.weight")?;
     Ok(Description {
         family: "phi",
-        count_key: "num_hidden_layers",
+        count_keys: files.count_keys("num_hidden_layers"),
         layers,
         hidden,
         heads: heads.heads,
         kv_heads: heads.kv_heads,
         head_size: heads.head_size,
         vocabulary: config.size("vocab_size")?,
-        positions: config.size_or("max_position_embeddings", Some(2048))?,
+        positions: config.size("max_position_embeddings")?,
         norm: NormKind::Layer,
-        epsilon: config.number_or("layer_norm_eps", 1e-5)? as f32,
-        ropes: vec![Rope::from_config(config, rotated)?],
+        epsilon: config.number("layer_norm_eps")? as f32,
+        ropes: vec![Rope::new(config, &parameters, heads.head_size)?],
         attention_scale: heads.scale(),
         parallel: true,
-        activation: activation(config, "hidden_act", "gelu_new")?,
+        activation: activation(config, "hidden_act")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
-        block_prefix: "model.layers".into(),
+        block_prefix: format!("{root}layers"),
         norms,
         projections: vec![
             Projection::new(Role::Query, "self_attn.q_proj", [query, hidden], true, norm),
@@ -49,8 +53,8 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
             Projection::new(Role::Up, "mlp.fc1", [intermediate, hidden], true, norm),
             Projection::new(Role::Down, "mlp.fc2", [hidden, intermediate], true, None),
         ],
-        embedding: "model.embed_tokens.weight".into(),
-        final_norm: Some("model.final_layernorm".into()),
+        embedding,
+        final_norm: Some(format!("{root}final_layernorm")),
         head,
         head_bias: Some("lm_head.bias".into()),
         ..Description::default()

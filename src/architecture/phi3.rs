@@ -1,15 +1,16 @@
-//! Phi 3 and 4: Llama with queries, keys and values in one tensor, and gate and input of the MLP in another.
+//! Phi 3 and 4: Llama with queries, keys and values in one tensor, and gate and input of the MLP in
+//! another.
 
 use super::llama::{Biases, unrotated};
 use super::mistral::windowed;
-use super::rope::{Rope, share};
+use super::rope::{Rope, RopeKeys, RopeParameters};
 use super::{Description, Files, Projection, Role};
 use crate::error::Result;
 
 /// Names and options as `Phi3Config` of transformers has them.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
-    let frame = unrotated(files, "phi3", None, Biases::default())?;
+    let config = &files.config;
+    let frame = unrotated(files, "phi3", Biases::default())?;
     let (hidden, intermediate) = (frame.hidden, config.size("intermediate_size")?);
     let (query, key) = (frame.heads * frame.head_size, frame.kv_heads * frame.head_size);
     let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);
@@ -25,10 +26,11 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         let whole = Projection::new(role, "mlp.gate_up_proj", [intermediate, hidden], false, mlp);
         whole.part(2 * intermediate, first, intermediate, intermediate)
     };
-    let rotated = share(config, "partial_rotary_factor", 1.0, frame.head_size)?;
+    let keys = RopeKeys { share: Some(("partial_rotary_factor", 1.0)), ..RopeKeys::default() };
+    // Files from before transformers 5 call the one scaling that there is by other names.
+    let parameters = RopeParameters::flat(config, &keys)?.renamed(&["su", "yarn"], "longrope");
     let described = Description {
-        epsilon: config.number_or("rms_norm_eps", 1e-5)? as f32,
-        ropes: vec![Rope::from_config(config, rotated)?],
+        ropes: vec![Rope::new(config, &parameters, frame.head_size)?],
         projections: vec![
             part(Role::Query, 0, query),
             part(Role::Key, query, key),
@@ -40,5 +42,5 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         ],
         ..frame
     };
-    windowed(config, described, None)
+    windowed(config, described)
 }

@@ -1,4 +1,5 @@
-//! Qwen 2 (and 2.5) and 3: Llama with biases on queries, keys and values, or with normalised queries and keys.
+//! Qwen 2 (and 2.5) and 3: Llama with biases on queries, keys and values, or with normalised
+//! queries and keys.
 
 use super::llama::{Biases, frame};
 use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
@@ -6,13 +7,13 @@ use crate::error::Result;
 
 /// Names and options as `Qwen2Config` of transformers has them.
 pub fn qwen2(files: &Files<'_>) -> Result<Description> {
-    windowed(files, frame(files, "qwen2", None, Biases { query_key_value: true, ..Biases::default() })?)
+    windowed(files, frame(files, "qwen2", Biases { query_key_value: true, ..Biases::default() })?)
 }
 
 /// Names and options as `Qwen3Config` of transformers has them.
 pub fn qwen3(files: &Files<'_>) -> Result<Description> {
-    let bias = files.config.flag_or("attention_bias", false)?;
-    let mut frame = frame(files, "qwen3", Some(128), Biases { query_key_value: bias, output: bias, mlp: false })?;
+    let bias = files.config.flag("attention_bias")?;
+    let mut frame = frame(files, "qwen3", Biases { query_key_value: bias, output: bias, mlp: false })?;
     for (role, name) in [(Role::QueryNorm, "self_attn.q_norm"), (Role::KeyNorm, "self_attn.k_norm")] {
         frame.norms.push(Norm { role, name, size: frame.head_size });
     }
@@ -21,10 +22,10 @@ pub fn qwen3(files: &Files<'_>) -> Result<Description> {
 
 /// From block `max_window_layers` on a window, where one is used at all.
 fn windowed(files: &Files<'_>, frame: Description) -> Result<Description> {
-    let config = files.config;
-    let used = config.flag_or("use_sliding_window", false)?;
-    let window = if used { Some(config.size_or("sliding_window", Some(4096))?) } else { None };
-    let from = config.number_or("max_window_layers", 28.0)?;
+    let config = &files.config;
+    let used = config.flag("use_sliding_window")? && config.get("sliding_window").is_some();
+    let window = used.then(|| config.size("sliding_window")).transpose()?;
+    let from = config.number("max_window_layers")?;
     let rule = |layer| if used && layer as f64 >= from { LayerKind::Local } else { LayerKind::Global };
     let kinds = layers::kinds(config, frame.layers, rule)?.into_iter();
     let options = |kind| LayerOptions { kind, window: window.filter(|_| kind == LayerKind::Local), rope: Some(0) };

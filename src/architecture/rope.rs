@@ -1,6 +1,7 @@
-//! Rotary position embedding: frequencies per pair of channels, and the table that the engines rotate by.
+//! Rotary position embedding: frequencies per pair of channels, and the table that the engines
+//! rotate by.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::checkpoint::config::{Config, number};
 use crate::error::{Error, Result};
@@ -25,42 +26,120 @@ enum Beyond {
     Dynamic { theta: f64, factor: f64, channels: f64, positions: f64 },
 }
 
-impl Rope {
-    /// Frequencies for `channels` of each head from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
+/// Which keys of a family say what `rope_parameters` says since transformers 5.
+#[derive(Debug, Clone, Copy)]
+pub struct RopeKeys {
+    /// The key of the base.
+    pub theta: &'static str,
+    /// The base where no key gives one.
+    pub default_theta: f64,
+    /// The key and the default of the share of a head that is rotated, where it is not all of it.
+    pub share: Option<(&'static str, f64)>,
+}
+
+impl Default for RopeKeys {
+    fn default() -> Self {
+        Self { theta: "rope_theta", default_theta: 10_000.0, share: None }
+    }
+}
+
+/// The parameters of a rotary embedding, wherever `config.json` has them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RopeParameters {
+    fields: Map<String, Value>,
+    theta: f64,
+    share: Option<f64>,
+}
+
+impl RopeParameters {
+    /// One set for all blocks: `rope_scaling` where it says something, else `rope_parameters`, as
+    /// transformers 5 resolves them; what they leave out is under the keys of before.
     ///
     /// # Errors
-    /// As [`Rope::read`].
-    pub fn from_config(config: &Config, channels: usize) -> Result<Self> {
-        if channels % 2 == 1 {
-            return Err(Error::config(format!("{channels} channels of a head cannot be rotated in halves")));
+    /// [`Error::BadConfig`] for values that make no sense.
+    pub fn flat(config: &Config, keys: &RopeKeys) -> Result<Self> {
+        let says_something = |value: &&Value| value.as_object().is_none_or(|fields| !fields.is_empty());
+        let scaling = config.get("rope_scaling").filter(says_something);
+        let fields = match scaling.or_else(|| config.get("rope_parameters")) {
+            None => Map::new(),
+            Some(Value::Object(fields)) => fields.clone(),
+            Some(_) => return Err(Error::config("the rope parameters are not an object")),
+        };
+        let mut parameters = Self::read(config, fields, (keys.theta, keys.default_theta))?;
+        if keys.share.is_none() && parameters.word() != "default" {
+            let given = parameters.field("partial_rotary_factor").or_else(|| config.get("partial_rotary_factor"));
+            let share = number("partial_rotary_factor", given, Some(1.0))?;
+            if share != 1.0 {
+                let reason = format!("partial_rotary_factor is {share}, but blocks of this family rotate whole heads");
+                return Err(Error::config(reason));
+            }
         }
-        Self::read(config, None, ("rope_theta", 10_000.0), channels)
+        if let Some((key, default)) = keys.share {
+            let share =
+                number(key, parameters.field("partial_rotary_factor").or_else(|| config.get(key)), Some(default))?;
+            if !(share > 0.0 && share <= 1.0) {
+                return Err(Error::config(format!("{key} is {share}, expected a share of the head")));
+            }
+            parameters.share = Some(share);
+        }
+        Ok(parameters)
     }
 
-    /// Frequencies for `channels` of each head, where blocks of the kind `kind` have their own parameters, and the base was called by another key
-    /// (with this default) before transformers 5. An odd number of channels is rounded up, but the frequencies stay those of the odd one.
-    ///
-    /// `rope_type` may be `default`, `linear`, `dynamic`, `yarn`, `llama3` or `longrope`, computed as transformers' `modeling_rope_utils` does.
+    /// The parameters of one kind of block, `own`, whose base was called by the key `theta`, with
+    /// its default.
     ///
     /// # Errors
-    /// [`Error::BadConfig`] for values that make no sense, [`Error::UnsupportedFamily`] for another scaling.
-    pub fn read(config: &Config, kind: Option<&str>, base: (&str, f64), channels: usize) -> Result<Self> {
-        if channels == 0 {
-            return Err(Error::config("no channel of a head is rotated"));
-        }
-        let parameters = config.get("rope_parameters");
-        let nested = match kind {
-            None => parameters.or_else(|| config.get("rope_scaling")),
-            Some(kind) => parameters.and_then(|p| p.get(kind)).filter(|value| !value.is_null()).or_else(|| {
-                // Before there were kinds, a scaling was that of global blocks.
-                config.get("rope_scaling").filter(|_| kind == "full_attention")
-            }),
-        };
-        let field = |key: &str| nested.and_then(|value| value.get(key)).filter(|value| !value.is_null());
-        let theta = number("rope_theta", field("rope_theta").or_else(|| config.get(base.0)), Some(base.1))?;
+    /// As [`RopeParameters::flat`].
+    pub fn nested(config: &Config, own: &Value, theta: (&str, f64)) -> Result<Self> {
+        let fields = own.as_object().ok_or_else(|| Error::config("the rope parameters of a kind are not an object"))?;
+        Self::read(config, fields.clone(), theta)
+    }
+
+    fn read(config: &Config, fields: Map<String, Value>, (key, default): (&str, f64)) -> Result<Self> {
+        let given = fields.get("rope_theta").filter(|value| !value.is_null());
+        let theta = number("rope_theta", given.or_else(|| config.get(key)), Some(default))?;
         if theta <= 0.0 {
             return Err(Error::config(format!("rope_theta is {theta}, expected a positive number")));
         }
+        Ok(Self { fields, theta, share: None })
+    }
+
+    /// The same with another word for the kind of scaling, where it is one of `from`.
+    pub fn renamed(mut self, from: &[&str], to: &str) -> Self {
+        if from.contains(&self.word()) {
+            self.fields.insert("rope_type".into(), to.into());
+        }
+        self
+    }
+
+    fn field(&self, key: &str) -> Option<&Value> {
+        self.fields.get(key).filter(|value| !value.is_null())
+    }
+
+    fn word(&self) -> &str {
+        self.field("rope_type").or_else(|| self.field("type")).and_then(Value::as_str).unwrap_or("default")
+    }
+}
+
+impl Rope {
+    /// Frequencies for heads of `head_size` channels. Where a share of them is rotated, an odd
+    /// number of channels is rounded up, but the frequencies stay those of the odd one.
+    ///
+    /// The scaling may be `default`, `linear`, `dynamic`, `yarn`, `llama3` or `longrope`, computed
+    /// as transformers' `modeling_rope_utils` does.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] for values that make no sense, [`Error::UnsupportedFamily`] for another
+    /// scaling.
+    pub fn new(config: &Config, parameters: &RopeParameters, head_size: usize) -> Result<Self> {
+        let channels = (head_size as f64 * parameters.share.unwrap_or(1.0)) as usize;
+        if channels == 0 {
+            return Err(Error::config("no channel of a head is rotated"));
+        }
+        if channels % 2 == 1 && parameters.share.is_none() {
+            return Err(Error::config(format!("{channels} channels of a head cannot be rotated in halves")));
+        }
+        let (theta, field) = (parameters.theta, |key: &str| parameters.field(key));
         let pairs = channels.div_ceil(2);
         let inverse = |theta: f64, i: usize| 1.0 / theta.powf((2 * i) as f64 / channels as f64);
         let base: Vec<f64> = (0..pairs).map(|i| inverse(theta, i)).collect();
@@ -69,22 +148,21 @@ impl Rope {
             value if value > 0.0 => Ok(value),
             value => Err(Error::config(format!("{key} of the rope scaling is {value}, expected a positive number"))),
         };
-        let positions = config.number_or("max_position_embeddings", 2048.0)?;
+        let positions = config.number("max_position_embeddings")?;
         let original = match config.get("original_max_position_embeddings") {
             None => get("original_max_position_embeddings", Some(positions))?,
             given => number("original_max_position_embeddings", given, None)?,
         };
         let narrow = |frequencies: Vec<f64>| frequencies.into_iter().map(|f| f as f32).collect::<Vec<f32>>();
         let plain = |frequencies| Self { frequencies: narrow(frequencies), magnitude: 1.0, beyond: None };
-        let word = field("rope_type").or_else(|| field("type")).and_then(Value::as_str).unwrap_or("default");
-        match word {
+        match parameters.word() {
             "default" => Ok(plain(base)),
             "linear" => {
                 let factor = positive("factor")?;
                 Ok(plain(base.iter().map(|f| f / factor).collect()))
             }
             "llama3" => {
-                let scaling = Llama3::read(&field)?;
+                let scaling = Llama3::read(&field, original)?;
                 Ok(plain(base.iter().map(|f| scaling.apply(*f)).collect()))
             }
             "dynamic" => {
@@ -93,16 +171,22 @@ impl Rope {
                 Ok(Self { beyond: Some(beyond), ..plain(base) })
             }
             "yarn" => {
-                let factor = positive("factor")?;
+                let factor = match parameters.fields.get("factor") {
+                    Some(Value::Null) => positions / original,
+                    _ => positive("factor")?,
+                };
                 let scale = |weight: f64| if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 };
                 let (m, all) = (get("mscale", Some(0.0))?, get("mscale_all_dim", Some(0.0))?);
                 let usual = if m != 0.0 && all != 0.0 { scale(m) / scale(all) } else { scale(1.0) };
                 let magnitude = get("attention_factor", Some(usual))? as f32;
+                // 0 counts as left out.
+                let rotations =
+                    |key: &str, usual: f64| get(key, Some(usual)).map(|given| if given == 0.0 { usual } else { given });
                 let truncate = field("truncate").and_then(Value::as_bool).unwrap_or(true);
                 let pair = |rotations: f64| {
                     channels as f64 * (original / (rotations * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
                 };
-                let (mut low, mut high) = (pair(get("beta_fast", Some(32.0))?), pair(get("beta_slow", Some(1.0))?));
+                let (mut low, mut high) = (pair(rotations("beta_fast", 32.0)?), pair(rotations("beta_slow", 1.0)?));
                 if truncate {
                     (low, high) = (low.floor(), high.ceil());
                 }
@@ -116,7 +200,7 @@ impl Rope {
                 };
                 Ok(Self { magnitude, ..plain(base.iter().enumerate().map(blend).collect()) })
             }
-            "longrope" | "su" => {
+            "longrope" => {
                 let factors = |key: &str| {
                     let list = field(key).and_then(Value::as_array).filter(|list| list.len() == pairs);
                     let list = list.ok_or_else(|| Error::config(format!("{key} is not a list of {pairs} numbers")))?;
@@ -130,14 +214,14 @@ impl Rope {
                 Ok(Self { magnitude, beyond: Some(beyond), ..plain(factors("short_factor")?) })
             }
             other => {
-                let family = config.word_or("model_type", "llama")?.into();
+                let family = config.word_or("model_type", "")?.into();
                 Err(Error::UnsupportedFamily { family, reason: format!("rotary scaling {other:?} is not computed") })
             }
         }
     }
 
-    /// The table `[positions, 2 * pairs]` for a sequence at the positions `0..positions`: cosines, then sines. Angles are products in `f32`, as
-    /// transformers has them.
+    /// The table `[positions, 2 * pairs]` for a sequence at the positions `0..positions`: cosines,
+    /// then sines. Angles are products in `f32`, as transformers has them.
     pub fn table(&self, positions: usize) -> Vec<f32> {
         let frequencies = self.at_length(positions);
         let mut table = Vec::with_capacity(positions * 2 * frequencies.len());
@@ -154,7 +238,8 @@ impl Rope {
         self.beyond.is_some()
     }
 
-    /// Whether a sequence that grows from one length to another gets a list of frequencies of its own on the way.
+    /// Whether a sequence that grows from one length to another gets a list of frequencies of its
+    /// own on the way.
     pub fn breaks_between(&self, before: usize, after: usize) -> bool {
         matches!(&self.beyond, Some(Beyond::Long { original, .. }) if before > 0 && before <= *original && after > *original)
     }
@@ -174,20 +259,8 @@ impl Rope {
     }
 }
 
-/// How many channels of a head of `head_size` are rotated: the share `partial_rotary_factor`, which was called `key` before transformers 5.
-///
-/// # Errors
-/// [`Error::BadConfig`] unless it is between 0 and 1.
-pub fn share(config: &Config, key: &str, default: f64, head_size: usize) -> Result<usize> {
-    let nested = config.get("rope_parameters").and_then(|p| p.get("partial_rotary_factor"));
-    let share = number(key, nested.filter(|value| !value.is_null()).or_else(|| config.get(key)), Some(default))?;
-    if !(share > 0.0 && share <= 1.0) {
-        return Err(Error::config(format!("{key} is {share}, expected a share of the head")));
-    }
-    Ok((head_size as f64 * share) as usize)
-}
-
-/// Llama 3's scaling: long wavelengths are stretched by `factor`, short ones kept, those between blended.
+/// Llama 3's scaling: long wavelengths are stretched by `factor`, short ones kept, those between
+/// blended.
 struct Llama3 {
     factor: f64,
     low: f64,
@@ -196,14 +269,10 @@ struct Llama3 {
 }
 
 impl Llama3 {
-    fn read<'a>(field: &impl Fn(&str) -> Option<&'a Value>) -> Result<Self> {
+    fn read<'a>(field: &impl Fn(&str) -> Option<&'a Value>, original: f64) -> Result<Self> {
         let get = |key| number(key, field(key), None);
-        let scaling = Self {
-            factor: get("factor")?,
-            low: get("low_freq_factor")?,
-            high: get("high_freq_factor")?,
-            original: get("original_max_position_embeddings")?,
-        };
+        let scaling =
+            Self { factor: get("factor")?, low: get("low_freq_factor")?, high: get("high_freq_factor")?, original };
         if scaling.factor <= 0.0 || scaling.original <= 0.0 || scaling.low <= 0.0 || scaling.high <= scaling.low {
             return Err(Error::config(
                 "the llama3 rope scaling needs positive factors, high_freq_factor above low_freq_factor",

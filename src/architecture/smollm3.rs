@@ -1,18 +1,19 @@
 //! SmolLM 3: Llama in which some blocks have no rotary embedding.
 
-use super::llama::{Biases, frame};
-use super::options::head;
+use super::llama::{Biases, unrotated};
+use super::rope::{Rope, RopeKeys, RopeParameters};
 use super::{Description, Files, LayerKind, LayerList, LayerOptions, layers};
 use crate::error::{Error, Result};
 
 /// Names and options as `SmolLM3Config` of transformers has them.
 pub fn describe(files: &Files<'_>) -> Result<Description> {
-    let config = files.config;
-    let bias = config.flag_or("attention_bias", false)?;
-    let mlp = config.flag_or("mlp_bias", false)?;
-    let frame = frame(files, "smollm3", None, Biases { query_key_value: bias, output: bias, mlp })?;
+    let config = &files.config;
+    let bias = config.flag("attention_bias")?;
+    let mlp = config.flag("mlp_bias")?;
+    let frame = unrotated(files, "smollm3", Biases { query_key_value: bias, output: bias, mlp })?;
+    let parameters = RopeParameters::flat(config, &RopeKeys { default_theta: 2_000_000.0, ..RopeKeys::default() })?;
     let rotated = rotated(files, frame.layers)?;
-    let window = config.flag_or("use_sliding_window", false)?.then(|| config.get("sliding_window")).flatten();
+    let window = config.flag("use_sliding_window")?.then(|| config.get("sliding_window")).flatten();
     let window = window.map(|_| config.size("sliding_window")).transpose()?;
     let rule = |layer: usize| match window {
         Some(_) if !rotated[layer] => LayerKind::Local,
@@ -32,14 +33,15 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     Ok(Description {
         layer_options: options.collect(),
         lists: vec![LayerList::kinds(&[]), ropes],
-        head: head(config, "lm_head.weight", true)?,
+        ropes: vec![Rope::new(config, &parameters, frame.head_size)?],
         ..frame
     })
 }
 
-/// Which blocks have a rotary embedding: those with a 1 in `no_rope_layers`, or all but every `no_rope_layer_interval`-th.
+/// Which blocks have a rotary embedding: those with a 1 in `no_rope_layers`, or all but every
+/// `no_rope_layer_interval`-th.
 fn rotated(files: &Files<'_>, layers: usize) -> Result<Vec<bool>> {
-    let interval = files.config.size_or("no_rope_layer_interval", Some(4))?;
+    let interval = files.config.size("no_rope_layer_interval")?;
     let Some(list) = files.config.get("no_rope_layers") else {
         return Ok((1..=layers).map(|number| !number.is_multiple_of(interval)).collect());
     };

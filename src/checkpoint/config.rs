@@ -1,9 +1,12 @@
 //! `config.json`: read by key, written back with every number spelled as it was.
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::text;
 use crate::error::{Error, Result};
 
 /// A parsed `config.json` that remembers its own text.
@@ -14,17 +17,34 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parses the file's bytes.
+    /// Parses the file's bytes. Numbers that Python writes and JSON has not (`NaN`, `Infinity`) may
+    /// be in it; whoever asks for one gets an error.
     ///
     /// # Errors
     /// [`Error::BadConfig`] when it is not a JSON object in UTF-8.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|e| Error::config(format!("it is not UTF-8: {e}")))?;
+        let text = text::utf8(bytes).map_err(Error::config)?;
+        let json = quoted_literals(text);
         let not_json = |e: serde_json::Error| Error::config(format!("it is not a JSON object: {e}"));
         Ok(Self {
-            raw: serde_json::from_str(text).map_err(not_json)?,
-            values: serde_json::from_str(text).map_err(not_json)?,
+            raw: serde_json::from_str(&json).map_err(not_json)?,
+            values: serde_json::from_str(&json).map_err(not_json)?,
         })
+    }
+
+    /// A copy to read from, in which a key has the value that was given under a synonym (general to
+    /// own name), and keys that are absent have their defaults. It is not meant to be written.
+    pub fn resolved(&self, synonyms: &IndexMap<String, String>, defaults: &serde_json::Map<String, Value>) -> Self {
+        let mut values = self.values.clone();
+        for (general, own) in synonyms {
+            if let Some(value) = self.get(general) {
+                values.insert(own.clone(), value.clone());
+            }
+        }
+        for (key, value) in defaults {
+            values.entry(key.as_str()).or_insert_with(|| value.clone());
+        }
+        Self { raw: self.raw.clone(), values }
     }
 
     /// The value of a key; none where it is absent or null.
@@ -37,7 +57,8 @@ impl Config {
         &self.values
     }
 
-    /// A copy in which some keys have other values, given as JSON text; all others keep their spelling and their order.
+    /// A copy in which some keys have other values, given as JSON text; all others keep their
+    /// spelling and their order.
     ///
     /// # Errors
     /// [`Error::BadConfig`] when a value is not JSON.
@@ -59,7 +80,8 @@ impl Config {
         self
     }
 
-    /// The ids that end or begin a document, of a vocabulary of so many; none where the file names none.
+    /// The ids that end or begin a document, of a vocabulary of so many; none where the file names
+    /// none.
     pub fn separator_tokens(&self, vocabulary: usize) -> Vec<u32> {
         let named = ["eos_token_id", "bos_token_id"].into_iter().filter_map(|key| self.get(key));
         let ids = named.flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
@@ -75,8 +97,11 @@ impl Config {
     /// The text of the file, one key a line.
     pub fn to_json(&self) -> String {
         let quoted = |key: &String| Value::from(key.as_str()).to_string();
-        let lines: Vec<String> =
-            self.raw.iter().map(|(key, value)| format!("  {}: {}", quoted(key), value.get())).collect();
+        let line = |(key, value): (&String, &Box<RawValue>)| {
+            let value = LITERALS.iter().fold(value.get().to_string(), |text, word| text.replace(&stand_in(word), word));
+            format!("  {}: {value}", quoted(key))
+        };
+        let lines: Vec<String> = self.raw.iter().map(line).collect();
         format!("{{\n{}\n}}\n", lines.join(",\n"))
     }
 
@@ -92,7 +117,7 @@ impl Config {
         };
         let size = value.as_u64().filter(|size| (1..=1 << 30).contains(size));
         size.map(|size| size as usize)
-            .ok_or_else(|| Error::config(format!("{key} is {value}, expected a positive integer")))
+            .ok_or_else(|| Error::config(format!("{key} is {}, expected a positive integer", shown(value))))
     }
 
     /// A finite number, or `default` where the key is absent.
@@ -105,7 +130,28 @@ impl Config {
         let Some(value) = self.get(key) else {
             return Ok(default);
         };
-        value.as_bool().ok_or_else(|| Error::config(format!("{key} is {value}, expected true or false")))
+        value.as_bool().ok_or_else(|| Error::config(format!("{key} is {}, expected true or false", shown(value))))
+    }
+
+    /// A number that must be there.
+    pub fn number(&self, key: &str) -> Result<f64> {
+        number(key, self.get(key), None)
+    }
+
+    /// True or false; it must be there.
+    pub fn flag(&self, key: &str) -> Result<bool> {
+        if self.get(key).is_none() {
+            return Err(Error::config(format!("{key} is missing")));
+        }
+        self.flag_or(key, false)
+    }
+
+    /// A word that must be there.
+    pub fn word(&self, key: &str) -> Result<&str> {
+        if self.get(key).is_none() {
+            return Err(Error::config(format!("{key} is missing")));
+        }
+        self.word_or(key, "")
     }
 
     /// A word, or `default` where the key is absent.
@@ -113,8 +159,49 @@ impl Config {
         let Some(value) = self.get(key) else {
             return Ok(default);
         };
-        value.as_str().ok_or_else(|| Error::config(format!("{key} is {value}, expected a word")))
+        value.as_str().ok_or_else(|| Error::config(format!("{key} is {}, expected a word", shown(value))))
     }
+}
+
+/// A value as the file has it, cut where it is long.
+fn shown(value: &Value) -> String {
+    let text = LITERALS.iter().fold(value.to_string(), |text, word| text.replace(&stand_in(word), word));
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+/// What Python writes for numbers that JSON has not; the longest first.
+const LITERALS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+
+/// The JSON string that stands for a literal: no text of a configuration begins with a NUL.
+fn stand_in(literal: &str) -> String {
+    format!("\"\\u0000{literal}\"")
+}
+
+/// The text with every literal of Python, outside strings, as a string.
+fn quoted_literals(text: &str) -> Cow<'_, str> {
+    if !LITERALS.iter().any(|literal| text.contains(literal)) {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest, mut inside) = (String::with_capacity(text.len()), text, false);
+    while let Some(next) = rest.chars().next() {
+        let literal = LITERALS.iter().find(|literal| !inside && rest.starts_with(**literal));
+        let taken = match (literal, inside, next) {
+            (Some(literal), ..) => {
+                out += &stand_in(literal);
+                rest = &rest[literal.len()..];
+                continue;
+            }
+            (None, true, '\\') => next.len_utf8() + rest.chars().nth(1).map_or(0, char::len_utf8),
+            (None, ..) => next.len_utf8(),
+        };
+        inside ^= next == '"';
+        out += &rest[..taken];
+        rest = &rest[taken..];
+    }
+    Cow::Owned(out)
 }
 
 /// A finite number out of JSON, or the default where there is none.
@@ -124,7 +211,7 @@ pub fn number(key: &str, value: Option<&Value>, default: Option<f64>) -> Result<
         (None, None) => Err(Error::config(format!("{key} is missing"))),
         (Some(value), _) => {
             let found = value.as_f64().filter(|x| x.is_finite());
-            found.ok_or_else(|| Error::config(format!("{key} is {value}, expected a number")))
+            found.ok_or_else(|| Error::config(format!("{key} is {}, expected a number", shown(value))))
         }
     }
 }
@@ -141,6 +228,30 @@ mod tests {
         let expected = "{\n  \"a\": 7.0,\n  \"n\": 11,\n  \"eps\": 1e-05,\n  \"list\": [1, 2.50],\n  \"deep\": {\"x\": 3.0},\n  \"new\": [true]\n}\n";
         assert_eq!(changed.to_json(), expected);
         assert_eq!(changed.size("n").unwrap(), 11);
+    }
+
+    #[test]
+    fn literals_of_python_are_read_and_written_back() {
+        let text = r#"{"a": [0.0, Infinity], "b": -Infinity, "c": {"x": NaN}, "d": "NaN \"Infinity", "n": 3}"#;
+        let config = Config::parse(text.as_bytes()).unwrap();
+        assert_eq!(config.size("n").unwrap(), 3);
+        assert_eq!(config.word_or("d", "").unwrap(), "NaN \"Infinity");
+        let error = config.number_or("b", 0.0).unwrap_err().to_string();
+        assert!(error.contains("b is -Infinity, expected a number"), "{error}");
+        let expected = "{\n  \"a\": [0.0, Infinity],\n  \"b\": -Infinity,\n  \"c\": {\"x\": NaN},\n  \"d\": \"NaN \\\"Infinity\",\n  \"n\": 3\n}\n";
+        assert_eq!(config.to_json(), expected);
+    }
+
+    #[test]
+    fn synonyms_win_and_defaults_fill() {
+        let synonyms = [("general".to_string(), "own".to_string())].into_iter().collect();
+        let defaults = serde_json::from_str(r#"{"own": 9, "kept": 1, "null": 2}"#).unwrap();
+        let resolve = |text: &str| Config::parse(text.as_bytes()).unwrap().resolved(&synonyms, &defaults);
+        assert_eq!(resolve(r#"{"own": 3, "general": 4}"#).size("own").unwrap(), 4);
+        assert_eq!(resolve(r#"{"own": 3, "general": null}"#).size("own").unwrap(), 3);
+        let filled = resolve(r#"{"kept": 5, "null": null}"#);
+        assert_eq!((filled.size("own").unwrap(), filled.size("kept").unwrap()), (9, 5));
+        assert!(filled.get("null").is_none(), "a null that is there is no default");
     }
 
     #[test]

@@ -12,7 +12,8 @@ const ZIP_HINT: &str =
     "Unpack it and drop the folder. If it is a PyTorch file (.bin, .pt), take the model.safetensors instead.";
 const EMPTY_HINT: &str = "The download stopped before it began; download the file again.";
 
-/// What the file is, in words, with what to do about it, when its first bytes tell that it is a well-known other thing.
+/// What the file is, in words, with what to do about it, when its first bytes tell that it is a
+/// well-known other thing.
 pub async fn file_type(source: &dyn ByteSource) -> Result<Option<Error>> {
     let start = source.read(0, source.len().min(64) as usize).await?;
     let trimmed = start.trim_ascii_start().to_ascii_lowercase();

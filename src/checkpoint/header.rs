@@ -1,18 +1,25 @@
-//! The header of a safetensors file, checked under all rules of the format before anything is believed.
+//! The header of a safetensors file, checked under all rules of the format before anything is
+//! believed.
 //!
-//! A file is `u64 n`, n bytes of JSON, data. The `safetensors` crate checks the same, but its offsets are `usize`: on wasm32 they end
-//! at 4 GiB, and a checkpoint may be larger. Its [`Dtype`] is used; its parser is the oracle of this one in the tests.
+//! A file is `u64 n`, n bytes of JSON, data. The `safetensors` crate checks the same, but its
+//! offsets are `usize`: on wasm32 they end at 4 GiB, and a checkpoint may be larger. Its [`Dtype`]
+//! is used; its parser is the oracle of this one in the tests.
 
 use indexmap::IndexMap;
 use safetensors::Dtype;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::source::ByteSource;
 use crate::error::{Error, Result};
 
 /// The format's own limit of a header, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
+/// Beyond this many bytes a header would take more memory than a page has to give.
+const LONGEST_HEADER: u64 = 32 << 20;
+/// No file of any model lists so many tensors.
+const MAX_TENSORS: usize = 200_000;
 
 /// What the header says of one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +39,64 @@ pub struct HeaderEntry {
 pub struct Header {
     /// Name to tensor, in the order of the data.
     pub tensors: IndexMap<String, HeaderEntry>,
-    /// The header's own bytes, with the length in front: what a fingerprint is taken of.
+    /// The header's own bytes, with the length first: what a fingerprint is taken of.
     pub raw: Vec<u8>,
 }
 
-#[derive(Deserialize)]
 struct RawEntry {
     dtype: Dtype,
     shape: Vec<u64>,
     data_offsets: (u64, u64),
 }
 
-/// The JSON object of a header; a key that stands twice is an error.
+impl RawEntry {
+    /// Reads what the header says of the tensor `name`; a fault is told with the tensor and the
+    /// key.
+    fn read(name: &str, value: &Value) -> Result<Self, String> {
+        let Value::Object(entry) = value else {
+            return Err(format!("{name}: it is {}, expected an object", shown(value)));
+        };
+        let field = |key: &str| match entry.get(key) {
+            None => Err(format!("{name}: {key} is missing")),
+            Some(value) => Ok(value),
+        };
+        let dtype = field("dtype")?;
+        let shape = numbers(field("shape")?).map_err(|fault| format!("{name}: shape{fault}"))?;
+        let offsets = numbers(field("data_offsets")?).map_err(|fault| format!("{name}: data_offsets{fault}"))?;
+        let [from, to] = offsets[..] else {
+            return Err(format!("{name}: data_offsets has {} numbers, expected 2", offsets.len()));
+        };
+        if to < from {
+            return Err(format!("{name}: data_offsets is [{from}, {to}], which ends before it begins"));
+        }
+        let known = Dtype::deserialize(dtype)
+            .map_err(|_| format!("{name}: dtype is {}, which is no number format of safetensors", shown(dtype)));
+        Ok(Self { dtype: known?, shape, data_offsets: (from, to) })
+    }
+}
+
+/// A list of whole numbers below 2^64; the fault continues the name of a key.
+fn numbers(value: &Value) -> Result<Vec<u64>, String> {
+    let Value::Array(list) = value else {
+        return Err(format!(" is {}, expected a list of whole numbers", shown(value)));
+    };
+    let number = |(at, value): (usize, &Value)| {
+        let reason = || format!("[{at}] is {}, expected a whole number below 2^64", shown(value));
+        value.as_u64().ok_or_else(reason)
+    };
+    list.iter().enumerate().map(number).collect()
+}
+
+/// A value as JSON, cut where it is long.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+/// The JSON object of a header; a key that occurs twice is an error.
 struct RawHeader(Vec<(String, RawEntry)>);
 
 impl<'de> Deserialize<'de> for RawHeader {
@@ -57,23 +110,42 @@ impl<'de> Deserialize<'de> for RawHeader {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
+                let fault = |reason: String| serde::de::Error::custom(reason);
                 let mut seen = std::collections::HashSet::new();
                 let mut entries = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    if !seen.insert(key.clone()) {
-                        return Err(serde::de::Error::custom(format!("the key {key:?} stands twice")));
+                    if seen.contains(&key) {
+                        return Err(fault(format!("the key {key:?} stands twice")));
                     }
+                    if seen.len() > MAX_TENSORS {
+                        return Err(fault(format!(
+                            "it lists more than {MAX_TENSORS} tensors, more than any model has"
+                        )));
+                    }
+                    let value = map.next_value::<Value>()?;
                     if key == "__metadata__" {
-                        map.next_value::<IndexMap<String, String>>()?;
+                        check_metadata(&value).map_err(fault)?;
                     } else {
-                        entries.push((key, map.next_value()?));
+                        entries.push((key.clone(), RawEntry::read(&key, &value).map_err(fault)?));
                     }
+                    seen.insert(key);
                 }
                 Ok(RawHeader(entries))
             }
         }
         deserializer.deserialize_map(Entries)
     }
+}
+
+/// Words to words, or nothing.
+fn check_metadata(value: &Value) -> Result<(), String> {
+    let words = match value {
+        Value::Null => return Ok(()),
+        Value::Object(words) => words,
+        other => return Err(format!("__metadata__: it is {}, expected an object of strings", shown(other))),
+    };
+    let wrong = words.iter().find(|(_, value)| !value.is_string());
+    wrong.map_or(Ok(()), |(key, value)| Err(format!("__metadata__: {key} is {}, expected a string", shown(value))))
 }
 
 /// Reads and checks the header of `source`.
@@ -99,6 +171,9 @@ pub async fn read_header(source: &dyn ByteSource) -> Result<Header> {
             source.len()
         )));
     }
+    if length > LONGEST_HEADER {
+        return Err(bad(format!("it is {length} bytes long, more than the {LONGEST_HEADER} that are read here")));
+    }
     raw.extend(source.read(8, length as usize).await?);
     let entries = parse_header(&raw[8..], source.len() - 8 - length).map_err(bad)?;
     let tensors = entries.into_iter().map(|(name, mut entry)| {
@@ -108,30 +183,41 @@ pub async fn read_header(source: &dyn ByteSource) -> Result<Header> {
     Ok(Header { tensors: tensors.collect(), raw })
 }
 
-/// Checks the JSON of a header over `data` bytes; the answer's offsets count from the start of the data.
+/// What is wrong; where a tensor and its key are named, a line and a column add nothing.
+fn fault_of(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match error.is_data() {
+        true => text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.into()),
+        false => text,
+    }
+}
+
+/// Checks the JSON of a header over `data` bytes; the answer's offsets count from the start of the
+/// data.
 fn parse_header(json: &[u8], data: u64) -> Result<Vec<(String, HeaderEntry)>, String> {
     if json.first() != Some(&b'{') {
         return Err("it does not begin with {".into());
     }
     let text = std::str::from_utf8(json).map_err(|e| format!("it is not UTF-8: {e}"))?;
-    let RawHeader(mut entries) = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let RawHeader(mut entries) = serde_json::from_str(text).map_err(|e| fault_of(&e))?;
     // Empty tensors share their offset with the next one, so they must come first.
     entries.sort_by_key(|(_, entry)| entry.data_offsets);
     let mut end = 0;
     let mut tensors = Vec::with_capacity(entries.len());
     for (name, RawEntry { dtype, shape, data_offsets: (from, to) }) in entries {
-        if from != end || to < from {
+        if from != end {
             return Err(format!(
-                "the data of {name} is at {from} to {to}, expected from {end} on: there is a hole or an overlap"
+                "{name}: data_offsets is [{from}, {to}], expected from {end} on: there is a hole or an overlap"
             ));
         }
         let bits = shape.iter().try_fold(dtype.bitsize() as u64, |product, size| product.checked_mul(*size));
         let bytes = bits.filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8);
-        let bytes =
-            bytes.ok_or_else(|| format!("the size of {name}, {shape:?}, overflows or is no whole number of bytes"))?;
+        let bytes = bytes.ok_or_else(|| {
+            format!("{name}: the size of its shape {shape:?} overflows or is no whole number of bytes")
+        })?;
         if bytes != to - from {
             return Err(format!(
-                "{name} has {} bytes of data, its shape {shape:?} of {dtype:?} asks for {bytes}",
+                "{name}: data_offsets spans {} bytes, its shape {shape:?} of {dtype:?} asks for {bytes}",
                 to - from
             ));
         }
@@ -240,7 +326,7 @@ mod tests {
         };
         refused(&file(&two("[0,2]", "[3,5]"), 5), "hole or an overlap");
         refused(&file(&two("[0,2]", "[1,3]"), 3), "hole or an overlap");
-        refused(&file(&two("[0,2]", "[2,1]"), 4), "hole or an overlap");
+        refused(&file(&two("[0,2]", "[2,1]"), 4), "b: data_offsets is [2, 1], which ends before it begins");
         refused(&file(&two("[1,3]", "[3,5]"), 5), "hole or an overlap");
     }
 
@@ -261,7 +347,48 @@ mod tests {
     #[test]
     fn an_unknown_dtype_and_negative_numbers() {
         refused(&file(r#"{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}"#, 4), "F33");
-        refused(&file(r#"{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}"#, 1), "invalid");
+        refused(&file(r#"{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}"#, 1), "a: shape[0] is -1");
+    }
+
+    #[test]
+    fn every_fault_of_an_entry_names_the_tensor_and_the_key() {
+        let good = [("dtype", r#""U8""#), ("shape", "[2]"), ("data_offsets", "[0,2]")];
+        let entry = |key: &str, value: Option<&str>| {
+            let field = |(name, usual): (&str, &str)| match (name == key, value) {
+                (true, None) => None,
+                (true, Some(value)) => Some(format!("{name:?}:{value}")),
+                (false, _) => Some(format!("{name:?}:{usual}")),
+            };
+            let fields: Vec<String> = good.into_iter().filter_map(field).collect();
+            format!("{{\"x.y\":{{{}}}}}", fields.join(","))
+        };
+        assert!(read(&file(&entry("", None), 2)).is_ok());
+        for key in ["dtype", "shape", "data_offsets"] {
+            let beyond = "18446744073709551616";
+            for value in ["null", "7", "-1", "1.5", r#""x""#, "{}", "true", beyond] {
+                refused(&file(&entry(key, Some(value)), 2), &format!("x.y: {key} is "));
+            }
+            refused(&file(&entry(key, None), 2), &format!("x.y: {key} is missing"));
+            if key != "dtype" {
+                for value in ["null", "-1", "1.5", r#""2""#, "[2]", beyond] {
+                    let list = if key == "shape" { format!("[{value}]") } else { format!("[0,{value}]") };
+                    refused(&file(&entry(key, Some(&list)), 2), &format!("x.y: {key}["));
+                }
+            }
+        }
+        for (offsets, words) in [("[0,1,2]", "has 3 numbers"), ("[2]", "has 1 numbers"), ("[2,0]", "ends before")] {
+            refused(&file(&entry("data_offsets", Some(offsets)), 2), words);
+        }
+        refused(&file(r#"{"x.y":[1]}"#, 0), "x.y: it is [1], expected an object");
+        refused(&file(r#"{"__metadata__":{"a":1}}"#, 0), "__metadata__: a is 1");
+        assert!(read(&file(r#"{"__metadata__":null}"#, 0)).is_ok());
+    }
+
+    #[test]
+    fn too_many_tensors_are_refused_before_they_take_memory() {
+        let entry = |i: usize| format!(r#""{i}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}"#);
+        let json = format!("{{{}}}", (0..MAX_TENSORS + 2).map(entry).collect::<Vec<_>>().join(","));
+        assert!(read(&file(&json, 0)).unwrap_err().to_string().contains("more than any model has"));
     }
 
     #[test]

@@ -1,19 +1,24 @@
-//! Bytes to tensors and back: opening a checkpoint in Hugging Face layout by its headers, and composing a new one out of ranges of it.
+//! Bytes to tensors and back: opening a checkpoint in Hugging Face layout by its headers, and
+//! composing a new one out of ranges of it.
 //!
-//! Nothing is read but headers, configuration and tokenizer; weights are ranges of sources until somebody asks for them. This module must
-//! not know what a tensor is for, nor anything of compute.
+//! Nothing is read but headers, configuration and tokenizer; weights are ranges of sources until
+//! somebody asks for them. This module must not know what a tensor is for, nor anything of compute.
 
 pub mod config;
 pub mod content_hash;
 pub mod file_type;
 pub mod header;
+mod layout;
 pub mod read;
 pub mod source;
 pub mod tensor_writer;
+mod text;
 pub mod write;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -55,28 +60,67 @@ pub struct Checkpoint {
     pub config: Config,
     /// Name to tensor, in the order of the files' data.
     pub tensors: IndexMap<String, StoredTensor>,
+    /// Tensors that an index lists and no file has: name to the file that it says. Often nothing
+    /// needs them.
+    pub unfounded: IndexMap<String, String>,
     /// The bytes of `tokenizer.json`, where there is one.
     pub tokenizer: Option<Vec<u8>>,
-    /// What an export copies: everything at the top of the folder but weights, index, configuration and README.
+    /// What an export copies: everything at the top of the folder but weights, index, configuration
+    /// and README.
     pub companions: Vec<Source>,
     /// SHA-256 over `config.json`, the headers, the lengths and samples of the weights: tells models
     /// apart without reading them whole. Recipes name their model by it. This is version 1, whose
     /// fingerprints are bare hexadecimal digits; a later one begins with its number and a colon.
     pub fingerprint: String,
+    /// Sentences for the user.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Index {
-    weight_map: IndexMap<String, String>,
+    weight_map: WeightMap,
+}
+
+/// Tensor to file, in the order of the index; a tensor that occurs twice is an error.
+struct WeightMap(IndexMap<String, String>);
+
+impl<'de> Deserialize<'de> for WeightMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = WeightMap;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object of tensors and files")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
+                let mut files: IndexMap<String, String> = IndexMap::new();
+                while let Some((tensor, file)) = map.next_entry::<String, Value>()? {
+                    let fault = |reason: String| Err(serde::de::Error::custom(reason));
+                    let Value::String(file) = file else {
+                        return fault(format!("the file of the tensor {tensor} is {file}, expected a name"));
+                    };
+                    if files.contains_key(&tensor) {
+                        return fault(format!("the tensor {tensor} is listed twice"));
+                    }
+                    files.insert(tensor, file);
+                }
+                Ok(WeightMap(files))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 impl Checkpoint {
     /// Opens the files of one model.
     ///
     /// # Errors
-    /// What is wrong with which file: [`Error::NotACheckpoint`], [`Error::MissingFile`], [`Error::BadHeader`], [`Error::BadIndex`],
-    /// [`Error::BadConfig`], or what reading fails with.
+    /// What is wrong with which file: [`Error::NotACheckpoint`], [`Error::MissingFile`],
+    /// [`Error::BadHeader`], [`Error::BadIndex`], [`Error::BadConfig`], or what reading fails with.
     pub async fn open(files: &[Source]) -> Result<Self> {
+        let files = &layout::checkpoint_files(files)?[..];
         let find = |name: &str| files.iter().find(|file| file.name() == name);
         let weights = find_weights(files).await?;
         let config_file = find("config.json").ok_or_else(|| Error::MissingFile { file: "config.json".into() })?;
@@ -87,11 +131,14 @@ impl Checkpoint {
         let mut digest = Sha256::new();
         digest.update(&config_bytes);
         let mut tensors = IndexMap::new();
-        for (file, expected) in &weights {
+        let mut unfounded = IndexMap::new();
+        for (file, listed) in &weights {
             file_type::refuse_other_types(file.as_ref()).await?;
             let header = read_header(file.as_ref()).await?;
             sample(file, &header, &mut digest).await?;
-            collect(file, header, expected.as_deref(), &mut tensors)?;
+            let missing = listed.iter().filter(|name| !header.tensors.contains_key(*name));
+            unfounded.extend(missing.map(|name| (name.clone(), file.name().to_string())));
+            collect(file, header, &mut tensors)?;
         }
 
         let tokenizer = match find("tokenizer.json") {
@@ -103,7 +150,13 @@ impl Checkpoint {
         };
         let companions = files.iter().filter(|file| is_companion(file.name())).cloned().collect();
         let fingerprint = hex(&digest.finalize());
-        Ok(Self { config, tensors, tokenizer, companions, fingerprint })
+        let mut warnings = Vec::new();
+        if files.iter().any(|file| layout::is_adapter(file.name())) {
+            warnings.push(
+                "An adapter (LoRA) lies beside the model. It is not applied: merge it first if you mean it.".into(),
+            );
+        }
+        Ok(Self { config, tensors, unfounded, tokenizer, companions, fingerprint, warnings })
     }
 
     /// Bytes of all tensors together.
@@ -114,24 +167,33 @@ impl Checkpoint {
     /// A tensor that must be there.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`].
+    /// [`Error::MissingTensor`], or [`Error::BadIndex`] where an index says where it should be.
     pub fn tensor(&self, name: &str) -> Result<&StoredTensor> {
-        self.tensors.get(name).ok_or_else(|| Error::MissingTensor { tensor: name.into() })
+        self.tensors.get(name).ok_or_else(|| match self.unfounded.get(name) {
+            None => Error::MissingTensor { tensor: name.into() },
+            Some(file) => Error::BadIndex {
+                file: INDEX.into(),
+                reason: format!("it says that the tensor {name} lies in {file}, where it is not"),
+            },
+        })
     }
 }
 
 /// The weight files, each with the names that the index puts there (none without an index).
-async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Option<Vec<String>>)>> {
+async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Vec<String>)>> {
     let find = |name: &str| files.iter().find(|file| file.name() == name);
     if let Some(file) = find(SINGLE) {
-        return Ok(vec![(file.clone(), None)]);
+        return Ok(vec![(file.clone(), Vec::new())]);
     }
     if let Some(index) = find(INDEX) {
         return sharded(index, files).await;
     }
-    let named: Vec<&Source> = files.iter().filter(|file| file.name().ends_with(".safetensors")).collect();
+    let counts = |name: &str| name.ends_with(".safetensors") && !name.contains('/') && !layout::is_adapter(name);
+    let named: Vec<&Source> = files.iter().filter(|file| counts(file.name())).collect();
     match named[..] {
-        [one] if !one.name().contains("-of-") => Ok(vec![(one.clone(), None)]),
+        [one] if !one.name().contains("-of-") || one.name().contains("-00001-of-00001.") => {
+            Ok(vec![(one.clone(), Vec::new())])
+        }
         [] => {
             // Say what was dropped instead of weights, if it is something well known.
             for file in files.iter().filter(|file| !file.name().ends_with(".json")) {
@@ -144,14 +206,16 @@ async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Option<Vec<String
 }
 
 /// Follows the index of a sharded checkpoint.
-async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Option<Vec<String>>)>> {
+async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Vec<String>)>> {
     file_type::refuse_other_types(index.as_ref()).await?;
     let bad = |reason: String| Error::BadIndex { file: INDEX.into(), reason };
     let bytes = read_small(index.as_ref(), MAX_JSON).await?;
-    let Index { weight_map } = serde_json::from_slice(&bytes).map_err(|e| bad(format!("it is not an index: {e}")))?;
+    let json = text::utf8(&bytes).map_err(bad)?;
+    let Index { weight_map: WeightMap(weight_map) } =
+        serde_json::from_str(json).map_err(|e| bad(format!("it is not an index: {e}")))?;
     let mut shards: IndexMap<String, Vec<String>> = IndexMap::new();
     for (tensor, shard) in weight_map {
-        if shard.contains(['/', '\\']) || shard.starts_with('.') || shard.is_empty() {
+        if shard.contains(['/', '\\', '\0']) || shard.starts_with('.') || shard.is_empty() {
             return Err(bad(format!(
                 "the tensor {tensor} is said to lie in {shard:?}, which is not a file of this folder"
             )));
@@ -163,34 +227,27 @@ async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Option
     }
     let locate = |(shard, names): (String, Vec<String>)| {
         let file = files.iter().find(|file| file.name() == shard).cloned();
-        file.map(|file| (file, Some(names))).ok_or(Error::MissingFile { file: shard })
+        file.map(|file| (file, names)).ok_or(Error::MissingFile { file: shard })
     };
     shards.into_iter().map(locate).collect()
 }
 
-/// Adds the tensors of one file; with an index, exactly those that it names.
-fn collect(
-    file: &Source,
-    header: Header,
-    expected: Option<&[String]>,
-    tensors: &mut IndexMap<String, StoredTensor>,
-) -> Result<()> {
-    if let Some(name) = expected.and_then(|names| names.iter().find(|name| !header.tensors.contains_key(*name))) {
-        let reason = format!("it says that the tensor {name} lies in {}, where it is not", file.name());
-        return Err(Error::BadIndex { file: INDEX.into(), reason });
-    }
-    let listed = expected.map(|names| names.iter().map(String::as_str).collect::<std::collections::HashSet<_>>());
+/// Adds the tensors of one file: all of them, as transformers does, whether an index lists them or
+/// not.
+fn collect(file: &Source, header: Header, tensors: &mut IndexMap<String, StoredTensor>) -> Result<()> {
     for (name, entry) in header.tensors {
-        if listed.as_ref().is_none_or(|names| names.contains(name.as_str())) {
-            let tensor = StoredTensor {
-                dtype: entry.dtype,
-                shape: entry.shape,
-                source: file.clone(),
-                start: entry.start,
-                bytes: entry.bytes,
-            };
-            tensors.insert(name, tensor);
+        if let Some(other) = tensors.get(&name) {
+            let reason = format!("the tensor {name} lies in {} and in {}", other.source.name(), file.name());
+            return Err(Error::BadIndex { file: INDEX.into(), reason });
         }
+        let tensor = StoredTensor {
+            dtype: entry.dtype,
+            shape: entry.shape,
+            source: file.clone(),
+            start: entry.start,
+            bytes: entry.bytes,
+        };
+        tensors.insert(name, tensor);
     }
     Ok(())
 }
@@ -215,6 +272,8 @@ fn is_companion(name: &str) -> bool {
     let rewritten = ["config.json", "README.md", "recipe.json", "mka-files.json"];
     !name.contains('/')
         && !name.starts_with('.')
+        && !layout::is_litter(name)
+        && !layout::is_adapter(name)
         && !rewritten.contains(&name)
         && !weights.iter().any(|end| name.ends_with(end))
 }

@@ -91,6 +91,41 @@ impl ByteSource for MemorySource {
     }
 }
 
+/// A source under another name, such as that of a file by its path inside a model's folder.
+pub struct Renamed {
+    name: String,
+    source: Source,
+}
+
+impl Renamed {
+    /// Gives `source` the name `name`.
+    pub fn new(name: impl Into<String>, source: Source) -> Self {
+        Self { name: name.into(), source }
+    }
+}
+
+impl ByteSource for Renamed {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Pending<'_, Vec<u8>> {
+        self.source.read(offset, length)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.source.as_any()
+    }
+}
+
+/// How many folders inside one another are looked into; a link may lead back to where it lies.
+#[cfg(not(target_arch = "wasm32"))]
+const FOLDERS_DEEP: usize = 4;
+
 /// A file on disk.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug)]
@@ -102,23 +137,31 @@ pub struct DiskSource {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl DiskSource {
-    /// All files of a folder, named by their path inside it; folders inside are left out.
+    /// All files of a folder and of the folders inside, named by their path in it.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the folder cannot be listed.
+    /// [`Error::Storage`] when a folder cannot be listed.
     pub fn folder(path: &std::path::Path) -> Result<Vec<Source>> {
-        let fail = |e: std::io::Error| Error::Storage { file: path.display().to_string(), reason: e.to_string() };
         let mut sources: Vec<Source> = Vec::new();
+        Self::list(path, "", FOLDERS_DEEP, &mut sources)?;
+        Ok(sources)
+    }
+
+    fn list(path: &std::path::Path, prefix: &str, deep: usize, sources: &mut Vec<Source>) -> Result<()> {
+        let fail = |e: std::io::Error| Error::Storage { file: path.display().to_string(), reason: e.to_string() };
         let mut entries = std::fs::read_dir(path).map_err(fail)?.collect::<std::io::Result<Vec<_>>>().map_err(fail)?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
-            let metadata = entry.path().metadata().map_err(fail)?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            // A link to nowhere is nobody's file.
+            let Ok(metadata) = entry.path().metadata() else { continue };
             if metadata.is_file() {
-                let name = entry.file_name().to_string_lossy().into_owned();
                 sources.push(Rc::new(Self { name, path: entry.path(), length: metadata.len() }));
+            } else if metadata.is_dir() && deep > 0 {
+                Self::list(&entry.path(), &format!("{name}/"), deep - 1, sources)?;
             }
         }
-        Ok(sources)
+        Ok(())
     }
 }
 

@@ -67,6 +67,35 @@ fn missing_files_are_named() {
 }
 
 #[test]
+fn the_model_is_found_where_it_lies() {
+    let config = |folder: &str| file(&format!("{folder}config.json"), b"{}");
+    let single = |folder: &str| file(&format!("{folder}model.safetensors"), &weights(&[("a", &[1.0])]));
+    let opens = |files: &[Source]| {
+        let opened = open(files).unwrap_or_else(|error| panic!("{error}"));
+        assert!(opened.tensors.contains_key("a"));
+        opened.companions.iter().map(|file| file.name().to_string()).collect::<Vec<_>>()
+    };
+    let tokens = file("m/tokenizer_config.json", b"{}");
+    let pooling = file("m/1_Pooling/config.json", b"{}");
+    assert_eq!(opens(&[config("m/"), single("m/"), tokens, pooling]), ["tokenizer_config.json"]);
+    // The outermost one counts: those inside are earlier states of it, or parts.
+    opens(&[config(""), single(""), config("checkpoint-1/"), single("checkpoint-1/")]);
+    let hub = "models--a--b/snapshots/0123/";
+    opens(&[config(hub), single(hub), file("models--a--b/blobs/77", b"{}"), file("models--a--b/refs/main", b"0123")]);
+    let litter = ["._config.json", "._model.safetensors", ".DS_Store", "desktop.ini", "__MACOSX/config.json"];
+    let mut files: Vec<Source> = litter.iter().map(|name| file(name, b"\0\x05\x16\x07")).collect();
+    files.extend([config(""), single("")]);
+    assert_eq!(opens(&files), [""; 0]);
+
+    let two = [config("a/"), single("a/"), config("b/"), single("b/")];
+    refused(&two, "not-a-checkpoint", "there are 2 checkpoints: a, b");
+    let adapter = [file("adapter_config.json", b"{}"), file("adapter_model.safetensors", &weights(&[]))];
+    refused(&adapter, "not-a-checkpoint", "an adapter (LoRA)");
+    let beside = open(&[config(""), single(""), adapter[0].clone(), adapter[1].clone()]).unwrap();
+    assert!(beside.warnings.len() == 1 && beside.warnings[0].contains("adapter"));
+}
+
+#[test]
 fn an_index_must_be_true() {
     let shard = || file("model-00001-of-00002.safetensors", &weights(&[("a", &[1.0])]));
     let with = |index: &str| vec![file("config.json", b"{}"), shard(), file(INDEX, index.as_bytes())];
@@ -77,7 +106,17 @@ fn an_index_must_be_true() {
         refused(&with(&index), "bad-index", "not a file of this folder");
     }
     let there = "model-00001-of-00002.safetensors";
-    refused(&with(&serde_json::json!({"weight_map": {"b": there}}).to_string()), "bad-index", "where it is not");
+    // An entry that nothing asks for is no fault.
+    let listed = open(&with(&serde_json::json!({"weight_map": {"a": there, "b": there}}).to_string())).unwrap();
+    let error = listed.tensor("b").err().unwrap();
+    assert!(error.code() == "bad-index" && error.to_string().contains("where it is not"), "{error}");
+    refused(&with(r#"{"weight_map": {"a": "x\u0000y"}}"#), "bad-index", "not a file of this folder");
+    refused(&with(r#"{"weight_map": {"a": 1}}"#), "bad-index", "the file of the tensor a is 1");
+    let twice = format!(r#"{{"weight_map": {{"a": "{there}", "a": "{there}"}}}}"#);
+    refused(&with(&twice), "bad-index", "a is listed twice");
+    let mut claimed = with(&serde_json::json!({"weight_map": {"a": there, "b": "second.safetensors"}}).to_string());
+    claimed.push(file("second.safetensors", &weights(&[("a", &[1.0]), ("b", &[1.0])])));
+    refused(&claimed, "bad-index", "the tensor a lies in model-00001-of-00002.safetensors and in second.safetensors");
     let gone = "model-00002-of-00002.safetensors";
     refused(&with(&serde_json::json!({"weight_map": {"a": there, "b": gone}}).to_string()), "missing-file", gone);
     let good = open(&with(&serde_json::json!({"weight_map": {"a": there}}).to_string())).unwrap();

@@ -104,8 +104,9 @@ struct TotalSize {
     total_size: u64,
 }
 
-/// The weight files of these tensors: `model.safetensors`, or, where that would have more than `limit` bytes of data, shards of at most so many
-/// and their index. A tensor is never cut: one that is larger has a shard of its own.
+/// The weight files of these tensors: `model.safetensors`, or, where that would have more than
+/// `limit` bytes of data, shards of at most so many and their index. A tensor is never cut: one
+/// that is larger has a shard of its own.
 ///
 /// # Errors
 /// [`Error::BadHeader`] when a header or the index cannot be written.
@@ -139,7 +140,8 @@ pub fn weight_files(tensors: &IndexMap<String, StoredTensor>, limit: u64) -> Res
     Ok(files)
 }
 
-/// A safetensors file of these tensors, in this order, with the metadata `format: pt` that transformers asks for.
+/// A safetensors file of these tensors, in this order, with the metadata `format: pt` that
+/// transformers asks for.
 ///
 /// # Errors
 /// [`Error::BadHeader`] when the header cannot be written.

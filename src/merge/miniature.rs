@@ -18,8 +18,8 @@ pub(super) fn open(name: &str, norms: Norms) -> MergeContext {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     let is_needed = |file: &Source| ["config.json", "model.safetensors"].contains(&file.name());
     let files: Vec<Source> = DiskSource::folder(&folder).unwrap().into_iter().filter(is_needed).collect();
-    let checkpoint = pollster::block_on(Checkpoint::open(&files)).unwrap();
-    let description = describe(&checkpoint).unwrap().0;
+    let mut checkpoint = pollster::block_on(Checkpoint::open(&files)).unwrap();
+    let description = describe(&mut checkpoint, None).unwrap().0;
     let engine: Rc<dyn Compute> = Rc::new(Cpu::default());
     let weights = Rc::new(WeightStore::new(engine.clone(), 512 << 20));
     let original = Transformer::new(engine, weights.clone(), Rc::new(checkpoint), description).unwrap();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::lab::Lab;
 use super::model::Model;
-use crate::architecture;
+use crate::architecture::{self, Assume};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::source::Source;
 use crate::error::Result;
@@ -18,12 +18,19 @@ impl Lab {
     /// # Errors
     /// What is wrong with which file; see [`Checkpoint::open`], [`Description::check`] and [`Tokenizer::parse`].
     pub async fn open(self: &Rc<Self>, files: &[Source], task: &Task) -> Result<Rc<Model>> {
+        self.open_as(files, None, task).await
+    }
+
+    /// The same, as a model of a family that the user insists on.
+    ///
+    /// # Errors
+    /// As [`Lab::open`].
+    pub async fn open_as(self: &Rc<Self>, files: &[Source], assume: Option<Assume>, task: &Task) -> Result<Rc<Model>> {
         self.weights.sweep();
         let step = task.step("open", 2, "parts");
         let mut checkpoint = Checkpoint::open(files).await?;
         step.advance(1)?;
-        let (description, mut warnings) = architecture::describe(&checkpoint)?;
-        description.check(&checkpoint)?;
+        let (description, mut warnings) = architecture::describe(&mut checkpoint, assume)?;
         // The bytes are not needed once they are parsed.
         let tokenizer = match checkpoint.tokenizer.take() {
             Some(bytes) => Some(Rc::new(Tokenizer::parse(&bytes, description.vocabulary)?)),

@@ -22,8 +22,8 @@ fn transformer(
     files: &[mka_lab::checkpoint::source::Source],
     budget: u64,
 ) -> (Transformer, Rc<WeightStore>) {
-    let checkpoint = block_on(Checkpoint::open(files)).unwrap();
-    let (description, _) = architecture::describe(&checkpoint).unwrap();
+    let mut checkpoint = block_on(Checkpoint::open(files)).unwrap();
+    let (description, _) = architecture::describe(&mut checkpoint, None).unwrap();
     let store = Rc::new(WeightStore::new(engine.clone(), budget));
     (Transformer::new(engine, store.clone(), Rc::new(checkpoint), description).unwrap(), store)
 }

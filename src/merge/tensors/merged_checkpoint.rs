@@ -158,7 +158,8 @@ fn places(description: &Description, state: &MergeState, parts: &[Part]) -> Hash
 
 /// The configuration for the blocks that are left.
 fn merged_config(input: &Checkpoint, description: &Description, state: &MergeState) -> Result<Config> {
-    let mut changes = vec![(description.count_key, state.blocks().len().to_string())];
+    let count = state.blocks().len().to_string();
+    let mut changes: Vec<_> = description.count_keys.iter().map(|key| (key.as_str(), count.clone())).collect();
     let left = state.layers();
     let list_of = |key: &str| {
         let list = input.config.get(key).and_then(serde_json::Value::as_array);

@@ -4,6 +4,7 @@
  */
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
 import { endOf } from "../../api/heldout";
+import { decoded } from "../../ui/encoding";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { job, show, type Watch } from "./job";
@@ -195,7 +196,7 @@ export async function askFacts(): Promise<void> {
 /** Reads a file of the user's; an error is shown in the line-up. */
 async function read(file: File, take: (content: string) => void): Promise<void> {
   try {
-    take(await file.text());
+    take(decoded(new Uint8Array(await file.arrayBuffer()), file.name));
     update();
   } catch (error) {
     show(error, "lineup");
