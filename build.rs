@@ -1,4 +1,5 @@
-//! The part of the CPU engine that is written in WebAssembly's own text becomes bytes that the crate can include.
+//! The part of the CPU engine that is written in WebAssembly's own text becomes bytes that the
+//! crate can include.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The one error type. Every variant says what was found and where; [`Error::hint`] says what to do about it.
+//! The one error type. Every variant says what was found and where; [`Error::hint`] says what to do
+//! about it.
 //!
 //! This module must not know any other module of the crate.
 
@@ -17,7 +18,8 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 #[derive(Debug, Clone, Error, PartialEq)]
 #[expect(missing_docs, reason = "the fields say what the message above each variant says")]
 pub enum Error {
-    /// The file is something else than a safetensors checkpoint: a pickle, a Git LFS pointer, a web page…
+    /// The file is something else than a safetensors checkpoint: a pickle, a Git LFS pointer, a web
+    /// page…
     #[error("{file}: {found}")]
     NotACheckpoint { file: String, found: String, hint: &'static str },
     /// The header of a safetensors file breaks one of the format's rules.
@@ -53,7 +55,8 @@ pub enum Error {
     /// Weights, activations or logits are infinite or not a number, or weights are all zero.
     #[error("{what}: {found}")]
     NotFinite { what: String, found: String },
-    /// Activations from which a measure or a fit makes nothing: without variance, all the same, all zero.
+    /// Activations from which a measure or a fit makes nothing: without variance, all the same, all
+    /// zero.
     #[error("{what}: {found}")]
     Degenerate { what: String, found: String },
     /// The kernel of a diffusion map has groups of rows without a connection.
@@ -77,7 +80,8 @@ pub enum Error {
     /// A local file could not be read or written.
     #[error("{file}: {reason}")]
     Storage { file: String, reason: String },
-    /// What the page reads files with told in its own words why it cannot: a broken download, a file that has gone.
+    /// What the page reads files with told in its own words why it cannot: a broken download, a
+    /// file that has gone.
     #[error("{message}")]
     Unreadable { message: String, hint: String, network: bool },
     /// Something that no input should lead to: a bug of this program.

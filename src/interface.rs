@@ -1,4 +1,5 @@
-//! The options and results of the programming interface, as JavaScript sees them; TypeScript types are generated from here.
+//! The options and results of the programming interface, as JavaScript sees them; TypeScript types
+//! are generated from here.
 //!
 //! Plain data: no logic but defaults.
 

@@ -1,15 +1,17 @@
-//! Merges the layers of a small language model in a browser tab: MKA (arXiv 2406.16330) on WebAssembly and
-//! WebGPU.
+//! Merges the layers of a small language model in a browser tab: MKA (arXiv 2406.16330) on
+//! WebAssembly and WebGPU.
 //!
 //! The pipeline, in the order of a run:
 //!
-//! 1. [`checkpoint`] opens a model in Hugging Face layout by its headers; weights stay ranges of files.
-//! 2. [`architecture`] describes its family: names, shapes, options. [`tokens`] turns text into windows of
-//!    ids.
-//! 3. [`transformer`] runs the windows through it, one block at a time, on an engine of [`compute`].
+//! 1. [`checkpoint`] opens a model in Hugging Face layout by its headers; weights stay ranges of
+//!    files.
+//! 2. [`architecture`] describes its family: names, shapes, options. [`tokens`] turns text into
+//!    windows of ids.
+//! 3. [`transformer`] runs the windows through it, one block at a time, on an engine of
+//!    [`compute`].
 //! 4. [`calibration`] keeps the hidden states at chosen rows: the activation matrix of each layer.
-//! 5. [`manifold`] embeds each matrix by a diffusion map; [`similarity`] measures how much any two layers
-//!    share (NPIB), and the controls.
+//! 5. [`manifold`] embeds each matrix by a diffusion map; [`similarity`] measures how much any two
+//!    layers share (NPIB), and the controls.
 //! 6. [`merge`] selects pairs of layers, combines them, and repairs the gaps, with fits by
 //!    [`regression`]; a recipe records it.
 //! 7. [`evaluate`] measures what that cost: perplexity, KL divergence, top-1 agreement.

@@ -1,14 +1,16 @@
 //! The diffusion map of one layer: activations -> a few coordinates on the manifold they lie on.
 //!
-//! With H the activation matrix `[rows, columns]`, centred: Z = Euclidean distances, sigma = their median,
-//! K = exp(-(Z/sigma)^p), q = K1, K1 = K/(q q')^1/2, d = row sums of K1, A = K1/(d d')^1/2. The coordinates are the
-//! eigenvectors v_1..v_m of A over v_0 (Coifman and Lafon, 2006, with alpha = 1/2; MKA, arXiv 2406.16330, section 3).
+//! With H the activation matrix `[rows, columns]`, centred: Z = Euclidean distances, sigma = their
+//! median, K = exp(-(Z/sigma)^p), q = K1, K1 = K/(q q')^1/2, d = row sums of K1, A = K1/(d d')^1/2.
+//! The coordinates are the eigenvectors v_1..v_m of A over v_0 (Coifman and Lafon, 2006, with alpha
+//! = 1/2; MKA, arXiv 2406.16330, section 3).
 //!
-//! v_0 is known in closed form: A has the eigenvector d^1/2 with the eigenvalue 1, and it is positive. So only m
-//! eigenpairs are searched, in its complement, by [`lanczos`].
+//! v_0 is known in closed form: A has the eigenvector d^1/2 with the eigenvalue 1, and it is
+//! positive. So only m eigenpairs are searched, in its complement, by [`lanczos`].
 //!
-//! All numbers are f64. Work is cut into pieces of a few milliseconds with a pause between them, so that a caller can
-//! yield or cancel. This module must not know models, engines or the web: slices in, structs out.
+//! All numbers are f64. Work is cut into pieces of a few milliseconds with a pause between them, so
+//! that a caller can yield or cancel. This module must not know models, engines or the web: slices
+//! in, structs out.
 
 mod gram;
 mod lanczos;
@@ -27,7 +29,8 @@ pub(crate) use lanczos::dot;
 /// The most coordinates of a map.
 pub const MOST_DIMENSIONS: usize = 64;
 
-/// Two eigenvalues nearer to 1 than this mean that the kernel has no connection between two groups of rows.
+/// Two eigenvalues nearer to 1 than this mean that the kernel has no connection between two groups
+/// of rows.
 const DISCONNECTED: f64 = 1e-10;
 
 /// Eigenvalues of A below this are rounding noise (its largest is 1).
@@ -38,7 +41,8 @@ const NOISE: f64 = 1e-12;
 pub struct DiffusionMapOptions {
     /// m, the number of coordinates, 1..=min(rows - 2, 64). Default 8.
     pub dimensions: usize,
-    /// The width of the kernel, in units of the activations. Default: the median distance of two rows.
+    /// The width of the kernel, in units of the activations. Default: the median distance of two
+    /// rows.
     pub sigma: Option<f64>,
     /// p, the exponent in the kernel, without unit. Default 2.
     pub power: f64,
@@ -57,7 +61,8 @@ pub struct DiffusionMap {
     pub rows: usize,
     /// m, the number of coordinates.
     pub dimensions: usize,
-    /// `[rows, dimensions]`, row-major: v_k / v_0. In each column the entry of largest magnitude is positive.
+    /// `[rows, dimensions]`, row-major: v_k / v_0. In each column the entry of largest magnitude is
+    /// positive.
     pub values: Vec<f64>,
     /// `[dimensions + 1]`, descending; the first is 1 up to rounding.
     pub eigenvalues: Vec<f64>,
@@ -67,14 +72,16 @@ pub struct DiffusionMap {
     pub warnings: Vec<String>,
 }
 
-/// The diffusion map of an activation matrix `values` `[rows, columns]`, row-major. `what` names the layer in errors.
+/// The diffusion map of an activation matrix `values` `[rows, columns]`, row-major. `what` names
+/// the layer in errors.
 ///
-/// Cost: rows^2 columns for the distances and about 60 rows^2 for the eigenpairs; rows^2 numbers of memory.
+/// Cost: rows^2 columns for the distances and about 60 rows^2 for the eigenpairs; rows^2 numbers of
+/// memory.
 ///
 /// # Errors
-/// [`Error::BadArgument`] where a size or an option is out of range; [`Error::Disconnected`] where sigma is
-/// too small for the kernel to hold together; [`Error::NotFinite`] where a value is not finite;
-/// [`Error::Degenerate`] where the rows do not differ.
+/// [`Error::BadArgument`] where a size or an option is out of range; [`Error::Disconnected`] where
+/// sigma is too small for the kernel to hold together; [`Error::NotFinite`] where a value is not
+/// finite; [`Error::Degenerate`] where the rows do not differ.
 pub fn diffusion_map(
     values: &[f32],
     rows: usize,
@@ -85,8 +92,8 @@ pub fn diffusion_map(
     at_once(diffusion_map_pausing(values, rows, columns, options, what, async || Ok(())))
 }
 
-/// [`diffusion_map`] for a caller that shares its thread: `pause` is awaited every few milliseconds, and an error from
-/// it (a cancelled task) ends the work.
+/// [`diffusion_map`] for a caller that shares its thread: `pause` is awaited every few
+/// milliseconds, and an error from it (a cancelled task) ends the work.
 pub async fn diffusion_map_pausing(
     values: &[f32],
     rows: usize,
@@ -174,19 +181,22 @@ fn check_options(rows: usize, options: &DiffusionMapOptions, what: &str) -> Resu
     Ok(())
 }
 
-/// The median of the distances below the diagonal of `distances` `[rows, rows]`; for an even count the mean of the two
-/// middle ones. None where it is 0 up to rounding, which `norms`, the squared norms of the rows, tell.
+/// The median of the distances below the diagonal of `distances` `[rows, rows]`; for an even count
+/// the mean of the two middle ones. None where it is 0 up to rounding, which `norms`, the squared
+/// norms of the rows, tell.
 fn median_distance(distances: &[f64], rows: usize, norms: &[f64]) -> Option<f64> {
     let below = (0..rows).flat_map(|row| &distances[row * rows..][..row]);
     let median = median(below.copied());
-    // A distance comes from a difference of squares, so equal rows are only equal to about 1e-8 of their norm.
+    // A distance comes from a difference of squares, so equal rows are only equal to about 1e-8 of
+    // their norm.
     let typical = self::median(norms.iter().copied()).sqrt();
     (median > 1e-6 * typical).then_some(median)
 }
 
 /// The median of numbers >= 0.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
-    // The bit patterns of numbers >= 0 have the order of the numbers, and integers are selected faster.
+    // The bit patterns of numbers >= 0 have the order of the numbers, and integers are selected
+    // faster.
     let mut bits: Vec<u64> = values.map(f64::to_bits).collect();
     let middle = bits.len() / 2;
     let even = bits.len().is_multiple_of(2);
@@ -198,8 +208,8 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-/// Makes A of K, in place: reads the lower triangle of `kernel` `[rows, rows]`, fills both. Returns its first
-/// eigenvector d^1/2, of length 1.
+/// Makes A of K, in place: reads the lower triangle of `kernel` `[rows, rows]`, fills both. Returns
+/// its first eigenvector d^1/2, of length 1.
 fn normalise(kernel: &mut [f64], rows: usize) -> Vec<f64> {
     let ones = vec![1.0; rows];
     let density: Vec<f64> = lower_product(kernel, &ones).iter().map(|sum| sum.sqrt().recip()).collect();
@@ -216,7 +226,8 @@ fn normalise(kernel: &mut [f64], rows: usize) -> Vec<f64> {
     degree.iter().map(|degree| degree.sqrt() / length).collect()
 }
 
-/// The product of a symmetric matrix `[rows, rows]`, given by its lower triangle, and a vector `[rows]`.
+/// The product of a symmetric matrix `[rows, rows]`, given by its lower triangle, and a vector
+/// `[rows]`.
 fn lower_product(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
     let rows = vector.len();
     let mut product = vec![0.0; rows];
@@ -228,7 +239,8 @@ fn lower_product(matrix: &[f64], vector: &[f64]) -> Vec<f64> {
     product
 }
 
-/// Copies the lower triangle of `matrix` `[rows, rows]` to the upper one, in tiles that stay in the cache.
+/// Copies the lower triangle of `matrix` `[rows, rows]` to the upper one, in tiles that stay in the
+/// cache.
 fn mirror(matrix: &mut [f64], rows: usize) {
     const TILE: usize = 32;
     for top in (0..rows).step_by(TILE) {

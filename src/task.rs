@@ -1,4 +1,5 @@
-//! What a long computation is given beside its data: a way to say how far it is, and to learn that nobody wants it any more.
+//! What a long computation is given beside its data: a way to say how far it is, and to learn that
+//! nobody wants it any more.
 //!
 //! This module must not know what is computed.
 
@@ -49,7 +50,8 @@ impl Task {
         Self::new(|_| ())
     }
 
-    /// The same task for what one unit of a step consists of: cancelled with it, and silent, so that the user sees how far the step is.
+    /// The same task for what one unit of a step consists of: cancelled with it, and silent, so
+    /// that the user sees how far the step is.
     pub fn inner(&self) -> Self {
         Self { cancelled: self.cancelled.clone(), ..Self::silent() }
     }

@@ -1,7 +1,9 @@
-//! The surface that JavaScript sees: conversions, and nothing else. Only the worker of `www/` calls it.
+//! The surface that JavaScript sees: conversions, and nothing else. Only the worker of `www/` calls
+//! it.
 //!
-//! Methods that compute return promises and take a [`WebTask`], through which they report and are cancelled. Every error leaves as a plain
-//! object `{ name: "MkaError", code, message, hint }`, a cancelled call as `{ name: "AbortError", message }`.
+//! Methods that compute return promises and take a [`WebTask`], through which they report and are
+//! cancelled. Every error leaves as a plain object `{ name: "MkaError", code, message, hint }`, a
+//! cancelled call as `{ name: "AbortError", message }`.
 
 mod convert;
 mod file;
@@ -63,7 +65,8 @@ impl WebTask {
 
 #[wasm_bindgen(js_class = Lab)]
 impl WebLab {
-    /// Starts an engine: `"auto"`, `"webgpu"` or `"cpu"`; `memory` is what the browser says the machine has, in bytes.
+    /// Starts an engine: `"auto"`, `"webgpu"` or `"cpu"`; `memory` is what the browser says the
+    /// machine has, in bytes.
     pub async fn create(backend: String, memory: Option<f64>) -> Result<WebLab, JsValue> {
         let lab = session::Lab::create(&backend).await.map_err(to_js_error)?;
         if let Some(memory) = memory {
@@ -116,7 +119,8 @@ impl WebLab {
         to_js::<[Preset]>(&PRESETS)
     }
 
-    /// Billions of floating-point operations a second of the engine at a product `[m, k]` times `[k, n]`.
+    /// Billions of floating-point operations a second of the engine at a product `[m, k]` times
+    /// `[k, n]`.
     #[wasm_bindgen(js_name = productRate)]
     pub async fn product_rate(&self, m: usize, n: usize, k: usize, task: &WebTask) -> Result<f64, JsValue> {
         self.0.product_rate(m, n, k, &task.0).await.map_err(to_js_error)
@@ -200,7 +204,8 @@ impl WebModel {
         Ok(WebCalibration(Rc::new(calibration)))
     }
 
-    /// Merges layers, or replays a recipe. Takes a share of the calibration: see [`WebCalibration::share`].
+    /// Merges layers, or replays a recipe. Takes a share of the calibration: see
+    /// [`WebCalibration::share`].
     pub async fn merge(
         &self,
         #[wasm_bindgen(unchecked_param_type = "MergeOptions")] options_: JsValue,
@@ -215,7 +220,8 @@ impl WebModel {
             .map_err(to_js_error)
     }
 
-    /// Holds methods against each other; `on_point` is called with each `LineupPoint` and, where its model has repairs, their matrices as a file.
+    /// Holds methods against each other; `on_point` is called with each `LineupPoint` and, where
+    /// its model has repairs, their matrices as a file.
     pub async fn lineup(
         &self,
         #[wasm_bindgen(unchecked_param_type = "LineupOptions")] options_: JsValue,
@@ -301,12 +307,14 @@ impl WebCalibration {
         to_js(self.0.info())
     }
 
-    /// Another handle of the same calibration: [`WebModel::merge`] uses up the one that it is given.
+    /// Another handle of the same calibration: [`WebModel::merge`] uses up the one that it is
+    /// given.
     pub fn share(&self) -> WebCalibration {
         Self(self.0.clone())
     }
 
-    /// Similarity of all pairs of layers: `"npib"`, `"npib-knn"`, `"cosine"`, `"angular"` or `"cka"`.
+    /// Similarity of all pairs of layers: `"npib"`, `"npib-knn"`, `"cosine"`, `"angular"` or
+    /// `"cka"`.
     #[wasm_bindgen(unchecked_return_type = "LayerMatrix")]
     pub async fn similarity(
         &self,
@@ -392,7 +400,8 @@ impl WebCalibration {
     pub fn close(self) {}
 }
 
-/// What runs when the module is loaded: a panic, should there be one, says where it came from before it traps.
+/// What runs when the module is loaded: a panic, should there be one, says where it came from
+/// before it traps.
 #[wasm_bindgen(start)]
 pub fn start() {
     std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));

@@ -1,4 +1,5 @@
-//! The forward pass with chosen rows kept: the activation matrices that everything else is measured on.
+//! The forward pass with chosen rows kept: the activation matrices that everything else is measured
+//! on.
 //!
 //! This module must not know what is measured on them.
 
@@ -13,7 +14,8 @@ use crate::platform::off_heap::{Meter, OffHeapBuffer};
 use crate::task::Task;
 use crate::transformer::{Observer, Stream, Transformer, windows_per_chunk};
 
-/// Bytes of whole streams that a calibration keeps, so that a changed model is run from the change on only.
+/// Bytes of whole streams that a calibration keeps, so that a changed model is run from the change
+/// on only.
 pub const STREAM_BUDGET: u64 = 256 << 20;
 
 /// Which token positions are kept.
@@ -27,7 +29,8 @@ pub enum Rows {
     Chosen(Vec<(usize, usize)>),
 }
 
-/// `x[l]` at the chosen rows, for l = 0..=layers: matrices `[rows, columns]`, outside the WebAssembly heap.
+/// `x[l]` at the chosen rows, for l = 0..=layers: matrices `[rows, columns]`, outside the
+/// WebAssembly heap.
 #[derive(Default)]
 pub struct Activations {
     /// Number of chosen rows.
@@ -62,7 +65,8 @@ impl Activations {
         self.hidden(layer + 1)
     }
 
-    /// Matrices `[rows, columns]` of the outputs of some layers, from memory; the embedding is zero.
+    /// Matrices `[rows, columns]` of the outputs of some layers, from memory; the embedding is
+    /// zero.
     ///
     /// # Errors
     /// As [`OffHeapBuffer::zeros`].
@@ -95,7 +99,8 @@ impl Activations {
     }
 }
 
-/// The positions to keep out of `sequences` windows of `window` tokens, the first `skip` of each left out: sorted for a draw, as given otherwise.
+/// The positions to keep out of `sequences` windows of `window` tokens, the first `skip` of each
+/// left out: sorted for a draw, as given otherwise.
 ///
 /// The draw is by ChaCha8 from `seed`, without replacement; a count beyond what there is takes all.
 ///
@@ -150,7 +155,8 @@ pub struct Sample {
 /// Runs a sample through a model and keeps `x[l]` at its rows, for every l.
 ///
 /// # Errors
-/// [`Error::NotFinite`] when an activation is not a number, [`Error::Cancelled`], or what reading and computing fail with.
+/// [`Error::NotFinite`] when an activation is not a number, [`Error::Cancelled`], or what reading
+/// and computing fail with.
 pub async fn calibrate(model: &Transformer, sample: &Sample, meter: &Meter, task: &Task) -> Result<Activations> {
     let stream = model.embed(&sample.windows, task).await?;
     let mut collector = Collector::new(model, sample, Vec::new(), meter)?;
@@ -158,7 +164,8 @@ pub async fn calibrate(model: &Transformer, sample: &Sample, meter: &Meter, task
     run(model, stream, 0, Vec::new(), collector, task).await
 }
 
-/// The same sample on a model whose first `untouched` blocks are those that `before` was run on: what is in front of them is taken over.
+/// The same sample on a model whose first `untouched` blocks are those that `before` was run on:
+/// what is in front of them is taken over.
 ///
 /// # Errors
 /// As [`calibrate`].
@@ -180,8 +187,8 @@ pub async fn calibrate_again(
     run(model, stream, layer, streams, collector, task).await
 }
 
-/// The stream `x[layer]` of a model whose first `usable` blocks are those that `known` was run on, of the first windows of the sample, which have
-/// at most `tokens` tokens together.
+/// The stream `x[layer]` of a model whose first `usable` blocks are those that `known` was run on,
+/// of the first windows of the sample, which have at most `tokens` tokens together.
 ///
 /// # Errors
 /// [`Error::Cancelled`], or what reading and computing fail with.

@@ -55,8 +55,8 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Runs a sample through a model and keeps the hidden states at its rows. `drawn` is how many rows were
-    /// to be drawn; none where they were chosen otherwise.
+    /// Runs a sample through a model and keeps the hidden states at its rows. `drawn` is how many
+    /// rows were to be drawn; none where they were chosen otherwise.
     ///
     /// # Errors
     /// As [`calibrate`].
@@ -92,8 +92,8 @@ impl Calibration {
         self
     }
 
-    /// The same text and rows on another model, a merged one, while layers are being chosen; its first `untouched` blocks are those of the
-    /// model that this calibration was run on.
+    /// The same text and rows on another model, a merged one, while layers are being chosen; its
+    /// first `untouched` blocks are those of the model that this calibration was run on.
     pub(crate) async fn again(&self, model: &Transformer, untouched: usize, task: &Task) -> Result<Self> {
         let meter = &self.meter;
         let activations = calibrate_again(model, &self.sample, &self.activations, untouched, meter, task).await?;
@@ -105,7 +105,8 @@ impl Calibration {
         })
     }
 
-    /// One of the same model, text and rows, of which nothing is measured yet and no activations are known.
+    /// One of the same model, text and rows, of which nothing is measured yet and no activations
+    /// are known.
     pub(crate) fn empty_copy(&self) -> Self {
         Self {
             meter: self.meter.clone(),
@@ -138,8 +139,8 @@ impl Calibration {
     /// Similarity of all pairs of layers.
     ///
     /// # Errors
-    /// [`Error::NotFinite`], [`Error::Degenerate`] or [`Error::Disconnected`] naming the layer that cannot
-    /// be measured, [`Error::BadArgument`], [`Error::Cancelled`].
+    /// [`Error::NotFinite`], [`Error::Degenerate`] or [`Error::Disconnected`] naming the layer that
+    /// cannot be measured, [`Error::BadArgument`], [`Error::Cancelled`].
     pub async fn similarity(
         &self,
         measure: Measure,

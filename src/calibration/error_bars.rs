@@ -22,10 +22,12 @@ pub struct Spread {
 }
 
 impl Calibration {
-    /// Similarity of all pairs of layers over `seeds` draws of rows: this calibration's own and those of the seeds that follow its own.
+    /// Similarity of all pairs of layers over `seeds` draws of rows: this calibration's own and
+    /// those of the seeds that follow its own.
     ///
     /// # Errors
-    /// As [`Calibration::similarity`]; [`Error::BadArgument`] when the rows were not drawn, or for fewer than 2 or too many seeds.
+    /// As [`Calibration::similarity`]; [`Error::BadArgument`] when the rows were not drawn, or for
+    /// fewer than 2 or too many seeds.
     pub async fn similarity_over(
         &self,
         measure: Measure,
@@ -48,7 +50,8 @@ impl Calibration {
         Ok(Spread { mean, deviation })
     }
 
-    /// The same model and text at other draws of rows, `seeds` - 1 of them at least, all from one pass; kept for the next time.
+    /// The same model and text at other draws of rows, `seeds` - 1 of them at least, all from one
+    /// pass; kept for the next time.
     async fn redrawn(&self, seeds: usize, task: &Task) -> Result<Rc<Vec<Self>>> {
         if !(2..=MOST_SEEDS).contains(&seeds) {
             return Err(Error::argument("seeds", format!("is {seeds}, expected 1 to {MOST_SEEDS}")));

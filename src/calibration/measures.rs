@@ -1,4 +1,5 @@
-//! The one place that knows every measure of similarity: from activations or diffusion maps to a matrix.
+//! The one place that knows every measure of similarity: from activations or diffusion maps to a
+//! matrix.
 
 use std::rc::Rc;
 
@@ -8,8 +9,8 @@ use crate::manifold::DiffusionMap;
 use crate::similarity::{LayerMatrix, Measure, cka, cosine, npib_gaussian, npib_knn};
 use crate::task::Task;
 
-/// A measure of all pairs of layers. `maps` are their diffusion maps, asked for by the measures that
-/// compare embeddings only; `pause` is awaited every few milliseconds.
+/// A measure of all pairs of layers. `maps` are their diffusion maps, asked for by the measures
+/// that compare embeddings only; `pause` is awaited every few milliseconds.
 ///
 /// # Errors
 /// Those of the measure and of `maps`, which name the layer; [`crate::error::Error::Cancelled`].
@@ -119,8 +120,8 @@ mod tests {
             let maps = async || (0..2).map(map).collect::<Result<Vec<_>>>().map(Rc::new);
             let task = Task::silent();
             let result = pollster::block_on(layer_matrix(measure, &activations, maps, async || Ok(()), &task));
-            // Cosines name the stream, whose first is the embedding; three rows are too few for five
-            // neighbours, but the maps come first.
+            // Cosines name the stream, whose first is the embedding; three rows are too few for
+            // five neighbours, but the maps come first.
             let name = if measure.uses_manifold() || measure == Measure::Cka { "layer 1" } else { "x[2]" };
             assert!(matches!(&result, Err(error) if error.to_string().contains(name)), "{measure:?} {result:?}");
         }

@@ -1,5 +1,6 @@
-//! The pass over a calibration set with chosen rows kept, and what is measured on them: similarities,
-//! block influence, diffusion maps, error bars. This module must not know merging, sessions or the web.
+//! The pass over a calibration set with chosen rows kept, and what is measured on them:
+//! similarities, block influence, diffusion maps, error bars. This module must not know merging,
+//! sessions or the web.
 
 mod activations;
 mod calibrated;

@@ -37,8 +37,8 @@ impl Calibration {
         self.sample.chosen.iter().map(row).collect()
     }
 
-    /// What stands before, at and after a position of a window. A token's text depends on what is before it (a space, half a character), so it is
-    /// what it adds to that.
+    /// What stands before, at and after a position of a window. A token's text depends on what is
+    /// before it (a space, half a character), so it is what it adds to that.
     fn context(&self, ids: &[u32], position: usize) -> Result<[String; 3]> {
         let Some(tokenizer) = &self.tokenizer else {
             return Ok(Default::default());

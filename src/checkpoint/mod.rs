@@ -68,9 +68,10 @@ pub struct Checkpoint {
     /// What an export copies: everything at the top of the folder but weights, index, configuration
     /// and README.
     pub companions: Vec<Source>,
-    /// SHA-256 over `config.json`, the headers, the lengths and samples of the weights: tells models
-    /// apart without reading them whole. Recipes name their model by it. This is version 1, whose
-    /// fingerprints are bare hexadecimal digits; a later one begins with its number and a colon.
+    /// SHA-256 over `config.json`, the headers, the lengths and samples of the weights: tells
+    /// models apart without reading them whole. Recipes name their model by it. This is version 1,
+    /// whose fingerprints are bare hexadecimal digits; a later one begins with its number and a
+    /// colon.
     pub fingerprint: String,
     /// Sentences for the user.
     pub warnings: Vec<String>,

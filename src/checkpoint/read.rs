@@ -1,5 +1,5 @@
-//! Typed reads of stored tensors: which number formats there are, and values instead of bytes. Must not
-//! know what a tensor is for.
+//! Typed reads of stored tensors: which number formats there are, and values instead of bytes. Must
+//! not know what a tensor is for.
 
 use safetensors::Dtype as StoredDtype;
 

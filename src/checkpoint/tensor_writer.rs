@@ -1,5 +1,5 @@
-//! New tensors on their way from whoever computes them to a source. Must not know what the bytes mean, nor
-//! where they are kept.
+//! New tensors on their way from whoever computes them to a source. Must not know what the bytes
+//! mean, nor where they are kept.
 
 use std::any::Any;
 use std::rc::Rc;

@@ -53,8 +53,9 @@ pub struct ClozeResult {
 /// The ranks of the true next tokens of some facts.
 ///
 /// # Errors
-/// [`Error::BadArgument`] for no fact or too many, or one without a token before or after the end of its
-/// beginning; [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
+/// [`Error::BadArgument`] for no fact or too many, or one without a token before or after the end
+/// of its beginning; [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail
+/// with.
 pub async fn complete_facts(
     model: &Transformer,
     tokenizer: &Tokenizer,

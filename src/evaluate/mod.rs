@@ -1,6 +1,6 @@
-//! What a model predicts, and how far a merged one has gone from it: perplexity, KL divergence, top-1
-//! agreement, teacher-forced; questions with four choices, and facts to complete. This module must not
-//! know merging, sessions or the web.
+//! What a model predicts, and how far a merged one has gone from it: perplexity, KL divergence,
+//! top-1 agreement, teacher-forced; questions with four choices, and facts to complete. This module
+//! must not know merging, sessions or the web.
 
 mod cloze;
 mod multiple_choice;

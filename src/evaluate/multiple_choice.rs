@@ -1,6 +1,6 @@
-//! Questions with four choices. They come with the perplexity on their own text, since letters alone
-//! deceive: replications of MKA report 0.647 on MMLU at 13 of 32 layers of Llama-3-8B, with a perplexity
-//! of 31,000 on the questions.
+//! Questions with four choices. They come with the perplexity on their own text, since letters
+//! alone deceive: replications of MKA report 0.647 on MMLU at 13 of 32 layers of Llama-3-8B, with a
+//! perplexity of 31,000 on the questions.
 
 use serde::Serialize;
 
@@ -14,8 +14,8 @@ const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
 /// The most questions of one call.
 const MOST: usize = 2000;
 
-/// How a model answers questions by letter. Never shown without the perplexity: a ruined model can be
-/// right by letter.
+/// How a model answers questions by letter. Never shown without the perplexity: a ruined model can
+/// be right by letter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct ChoiceResult {
@@ -37,12 +37,13 @@ struct Question {
     right: usize,
 }
 
-/// Asks at most `limit` questions of `csv`, MMLU's format: after the question, the choices and "Answer:",
-/// the likeliest of the four letters is the answer.
+/// Asks at most `limit` questions of `csv`, MMLU's format: after the question, the choices and
+/// "Answer:", the likeliest of the four letters is the answer.
 ///
 /// # Errors
-/// [`Error::BadArgument`] naming the line that is no question, [`Error::BadTokenizer`] where letters are no
-/// tokens, [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
+/// [`Error::BadArgument`] naming the line that is no question, [`Error::BadTokenizer`] where
+/// letters are no tokens, [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing
+/// fail with.
 pub async fn answer_questions(
     model: &Transformer,
     tokenizer: &Tokenizer,

@@ -1,6 +1,8 @@
-//! What a model predicts, and how far a merged one has gone from it: perplexity, KL divergence, top-1 agreement, teacher-forced.
+//! What a model predicts, and how far a merged one has gone from it: perplexity, KL divergence,
+//! top-1 agreement, teacher-forced.
 //!
-//! Logits are made tile by tile of the vocabulary and folded into running statistics; they never exist whole.
+//! Logits are made tile by tile of the vocabulary and folded into running statistics; they never
+//! exist whole.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,14 +43,15 @@ pub struct Evaluation {
     pub divergence: Option<Divergence>,
 }
 
-/// Another model to measure beside the first: it, and the number of blocks in front that it has in common.
+/// Another model to measure beside the first: it, and the number of blocks in front that it has in
+/// common.
 pub type Second<'a> = (&'a Transformer, usize);
 
 /// Measures a model on windows of equal length, and another one beside it.
 ///
 /// # Errors
-/// [`Error::BadArgument`] for windows of fewer than two tokens, [`Error::NotFinite`] when logits are not numbers, [`Error::Cancelled`], or what
-/// reading and computing fail with.
+/// [`Error::BadArgument`] for windows of fewer than two tokens, [`Error::NotFinite`] when logits
+/// are not numbers, [`Error::Cancelled`], or what reading and computing fail with.
 pub async fn evaluate(
     dense: &Transformer,
     second: Option<Second<'_>>,
@@ -87,7 +90,8 @@ pub struct Baseline<'a> {
 }
 
 impl<'a> Baseline<'a> {
-    /// Runs the windows through the model, and keeps streams of at most `budget` bytes, the first and the last at least.
+    /// Runs the windows through the model, and keeps streams of at most `budget` bytes, the first
+    /// and the last at least.
     ///
     /// # Errors
     /// As [`evaluate`].
@@ -126,7 +130,8 @@ impl<'a> Baseline<'a> {
         predictions(&[(self.dense, last), (model, &stream)], &self.windows, task, &step).await
     }
 
-    /// Mean KL(dense || changed), nats, of a model that differs from the dense one in front of block `first` only; `stream` is what it has there.
+    /// Mean KL(dense || changed), nats, of a model that differs from the dense one in front of
+    /// block `first` only; `stream` is what it has there.
     ///
     /// # Errors
     /// As [`evaluate`].
@@ -181,7 +186,8 @@ pub async fn read_text(model: &Transformer, ids: &[u32], position: usize, task: 
     Ok((loss, model.logits(states, task).await?))
 }
 
-/// Holds the predictions of one or two models, whose streams have passed all blocks, against the windows.
+/// Holds the predictions of one or two models, whose streams have passed all blocks, against the
+/// windows.
 async fn predictions(
     streams: &[(&Transformer, &Stream)],
     windows: &[Vec<u32>],

@@ -112,8 +112,8 @@ pub struct SimilarityOptions {
     /// How activations are embedded, for the measures that compare embeddings.
     #[serde(flatten)]
     pub manifold: ManifoldOptions,
-    /// How many draws of rows the measure is repeated over: the calibration's own and those of the seeds after its own. Default 1; more give the
-    /// mean and, beside it, the deviation.
+    /// How many draws of rows the measure is repeated over: the calibration's own and those of the
+    /// seeds after its own. Default 1; more give the mean and, beside it, the deviation.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub seeds: Option<usize>,
 }
@@ -127,7 +127,8 @@ pub struct GenerateOptions {
     /// How many tokens. Default 50.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub tokens: Option<usize>,
-    /// 0 (default) takes the most likely token; above, tokens are drawn from softmax(logits / temperature).
+    /// 0 (default) takes the most likely token; above, tokens are drawn from softmax(logits /
+    /// temperature).
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub temperature: Option<f32>,
     /// Seed of the draws. Default 0.
@@ -139,7 +140,8 @@ pub struct GenerateOptions {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(Tsify))]
 pub struct ChoiceOptions {
-    /// A file in the format of MMLU: question, four choices, the letter of the right one; no heading.
+    /// A file in the format of MMLU: question, four choices, the letter of the right one; no
+    /// heading.
     pub csv: String,
     /// The most questions, from the start. Default 20.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
@@ -178,14 +180,16 @@ pub struct LineupOptions {
     pub methods: Vec<LineupMethod>,
     /// How many layers go.
     pub budgets: Vec<usize>,
-    /// Each seed draws its own rows, and each but 0 its own windows from all of the calibration text. Default `[0]`.
+    /// Each seed draws its own rows, and each but 0 its own windows from all of the calibration
+    /// text. Default `[0]`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub seeds: Option<Vec<u32>>,
     /// What every method is calibrated on; its seed is not used.
     pub calibrate: CalibrateOptions,
     /// What every result is measured on: texts of several kinds, none of them calibrated on.
     pub texts: Vec<LineupText>,
-    /// Tokens of a window that is measured on. Default 256, or what the model has positions for if that is less.
+    /// Tokens of a window that is measured on. Default 256, or what the model has positions for if
+    /// that is less.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub window: Option<usize>,
     /// The most windows of each text that are measured on. Default 16.

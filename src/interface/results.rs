@@ -51,11 +51,13 @@ pub struct Summary {
     pub dtype: String,
     /// Whether the head is the embedding.
     pub tied: bool,
-    /// The most memory that calibrating and evaluating with default options is expected to take, bytes.
+    /// The most memory that calibrating and evaluating with default options is expected to take,
+    /// bytes.
     pub peak_bytes: f64,
     /// What the user should know.
     pub warnings: Vec<String>,
-    /// The proof of merging, a line for each new matrix or bias; absent for a model that was not merged.
+    /// The proof of merging, a line for each new matrix or bias; absent for a model that was not
+    /// merged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub tensors: Option<Vec<TensorChange>>,
@@ -107,7 +109,8 @@ pub struct LineupPoint {
     pub bytes: f64,
     /// What was measured, text by text.
     pub measured: Vec<LineupMeasure>,
-    /// Seconds that choosing and repairing took, smaller sizes of the same run included; the shared calibration is not.
+    /// Seconds that choosing and repairing took, smaller sizes of the same run included; the shared
+    /// calibration is not.
     pub seconds: f64,
     /// What was done; absent where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,7 +156,8 @@ pub struct Memory {
     pub device_peak: f64,
 }
 
-/// What running a model will take: times in seconds, sizes in bytes. Right within a factor of two on a machine that does nothing else.
+/// What running a model will take: times in seconds, sizes in bytes. Right within a factor of two
+/// on a machine that does nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(target_arch = "wasm32", derive(Tsify))]
@@ -162,7 +166,8 @@ pub struct Estimate {
     pub calibrate_seconds: f64,
     /// Averaging one pair of layers.
     pub merge_seconds: f64,
-    /// Merging by the preset `loss-guided` with one layer removed, with two, and so on. Empty where it does not concatenate in a model of this kind.
+    /// Merging by the preset `loss-guided` with one layer removed, with two, and so on. Empty where
+    /// it does not concatenate in a model of this kind.
     pub loss_guided_seconds: Vec<f64>,
     /// Measuring the model on as many tokens; a merged one beside it takes about twice as long.
     pub evaluate_seconds: f64,
@@ -172,6 +177,7 @@ pub struct Estimate {
     pub read_again: f64,
     /// Bytes a second from the files to the engine, as measured.
     pub read_rate: f64,
-    /// Billions of floating-point operations a second on these weights and so many tokens, as measured.
+    /// Billions of floating-point operations a second on these weights and so many tokens, as
+    /// measured.
     pub gflops: f64,
 }

@@ -1,4 +1,5 @@
-//! The Gram matrix of centred activations: what the distances of the diffusion map and linear CKA both start from.
+//! The Gram matrix of centred activations: what the distances of the diffusion map and linear CKA
+//! both start from.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -13,7 +14,8 @@ const BLOCK: usize = 64;
 
 /// Hc Hc' of an activation matrix H `[rows, columns]`, with Hc = H - mean of its rows.
 pub(crate) struct CentredGram {
-    /// `[rows, rows]`, row-major. The lower triangle is filled, diagonal included; the rest is not defined.
+    /// `[rows, rows]`, row-major. The lower triangle is filled, diagonal included; the rest is not
+    /// defined.
     pub(crate) values: Vec<f64>,
 }
 
@@ -21,8 +23,8 @@ impl CentredGram {
     /// From `activations` `[rows, columns]`, row-major, of the layer that `what` names.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] where the sizes do not fit or there are too many rows; [`Error::NotFinite`] for a value
-    /// that is not finite; whatever `pause` returns.
+    /// [`Error::BadArgument`] where the sizes do not fit or there are too many rows;
+    /// [`Error::NotFinite`] for a value that is not finite; whatever `pause` returns.
     pub(crate) async fn new(
         activations: &[f32],
         rows: usize,
@@ -50,8 +52,8 @@ impl CentredGram {
         let mut values = vec![0.0; rows * rows];
         for top in (0..rows).step_by(BLOCK) {
             let bottom = (top + BLOCK).min(rows);
-            // Only the columns up to the diagonal: the matrix is symmetric.
-            // Written as the transpose: faer 0.24.4 swaps the strides in `from_row_major_slice_with_stride_mut`.
+            // Only the columns up to the diagonal: the matrix is symmetric. Written as the
+            // transpose: faer 0.24.4 swaps the strides in `from_row_major_slice_with_stride_mut`.
             matmul(
                 MatMut::from_column_major_slice_with_stride_mut(&mut values[top * rows..], bottom, bottom - top, rows),
                 Accum::Replace,

@@ -1,14 +1,15 @@
-//! The few largest eigenpairs of a symmetric matrix, by Lanczos with full reorthogonalisation (Paige, 1972; Golub and
-//! Van Loan, Matrix Computations, chapter 10).
+//! The few largest eigenpairs of a symmetric matrix, by Lanczos with full reorthogonalisation
+//! (Paige, 1972; Golub and Van Loan, Matrix Computations, chapter 10).
 //!
-//! Own code where a library has it, because faer 0.24's `partial_self_adjoint_eigen` does not fit: it panics for 64
-//! rows or fewer, does not return once its Krylov space is invariant (a kernel near the identity), ranks by magnitude,
-//! and takes twice the time in wasm (7 to 20 ms instead of 4 to 11 for 512 rows) and 190 kB more code. There is no
-//! restart here: the Krylov space grows until the pairs have converged, at worst to the whole space, so that
-//! convergence needs no luck.
+//! Own code where a library has it, because faer 0.24's `partial_self_adjoint_eigen` does not fit:
+//! it panics for 64 rows or fewer, does not return once its Krylov space is invariant (a kernel
+//! near the identity), ranks by magnitude, and takes twice the time in wasm (7 to 20 ms instead of
+//! 4 to 11 for 512 rows) and 190 kB more code. There is no restart here: the Krylov space grows
+//! until the pairs have converged, at worst to the whole space, so that convergence needs no luck.
 //!
-//! A Krylov space of one start vector sees only one direction of a multiple eigenvalue. So a second, short search in
-//! the complement of what was found looks for one that is larger than the smallest found, and adds it.
+//! A Krylov space of one start vector sees only one direction of a multiple eigenvalue. So a
+//! second, short search in the complement of what was found looks for one that is larger than the
+//! smallest found, and adds it.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -30,8 +31,9 @@ pub(super) struct Eigenpairs {
     pub(super) vectors: Vec<Vec<f64>>,
 }
 
-/// The `count` largest eigenpairs of `matrix` `[order, order]`, symmetric with norm 1, in the complement of its
-/// eigenvector `known` `[order]` of length 1. None where the iteration fails, which finite input does not cause.
+/// The `count` largest eigenpairs of `matrix` `[order, order]`, symmetric with norm 1, in the
+/// complement of its eigenvector `known` `[order]` of length 1. None where the iteration fails,
+/// which finite input does not cause.
 ///
 /// Deterministic: the start vectors are fixed. `count` < `order`.
 pub(super) async fn largest_beside(
@@ -132,10 +134,11 @@ fn ritz(basis: &[Vec<f64>], diagonal: &[f64], beside: &[f64], count: usize) -> O
     Some(pairs)
 }
 
-/// Eigenvalues of the symmetric tridiagonal matrix with `diagonal` `[size]` and `beside` `[size - 1 or more]`, and the
-/// ranking of their indices by descending value. By QL with implicit shifts (EISPACK's tql2); the rotations are applied
-/// to the rows of `rows` `[size, any]`: from the identity they become the eigenvectors, from its last column their last
-/// components. None where 60 sweeps for one eigenvalue are not enough.
+/// Eigenvalues of the symmetric tridiagonal matrix with `diagonal` `[size]` and `beside`
+/// `[size - 1 or more]`, and the ranking of their indices by descending value. By QL with implicit
+/// shifts (EISPACK's tql2); the rotations are applied to the rows of `rows` `[size, any]`: from the
+/// identity they become the eigenvectors, from its last column their last components. None where 60
+/// sweeps for one eigenvalue are not enough.
 fn tridiagonal(diagonal: &[f64], beside: &[f64], rows: &mut [Vec<f64>]) -> Option<(Vec<f64>, Vec<usize>)> {
     let size = diagonal.len();
     let mut d = diagonal.to_vec();
@@ -193,7 +196,8 @@ fn tridiagonal(diagonal: &[f64], beside: &[f64], rows: &mut [Vec<f64>]) -> Optio
     Some((d, rank))
 }
 
-/// Takes the components along `locked` and `basis` (orthonormal) out of `vector`; returns its remaining length.
+/// Takes the components along `locked` and `basis` (orthonormal) out of `vector`; returns its
+/// remaining length.
 fn orthogonalise(vector: &mut [f64], locked: &[Vec<f64>], basis: &[Vec<f64>]) -> f64 {
     let mut length = dot(vector, vector).sqrt();
     loop {
@@ -202,7 +206,8 @@ fn orthogonalise(vector: &mut [f64], locked: &[Vec<f64>], basis: &[Vec<f64>]) ->
             add_scaled(vector, other, -part);
         }
         let rest = dot(vector, vector).sqrt();
-        // Cancellation would leave a part of what was taken out: again, unless little was (Daniel et al., 1976).
+        // Cancellation would leave a part of what was taken out: again, unless little was (Daniel
+        // et al., 1976).
         if rest > 0.7 * length || rest < ROUNDING {
             return rest;
         }
@@ -246,7 +251,8 @@ pub(super) fn add_scaled(target: &mut [f64], vector: &[f64], factor: f64) {
 
 /// The inner product of two vectors of one length.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Eight sums side by side: a single one could not be vectorised, since that changes the order of addition.
+    // Eight sums side by side: a single one could not be vectorised, since that changes the order
+    // of addition.
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();

@@ -1,5 +1,6 @@
-//! The choices of a merge, each an enum whose variants are the words of options, presets and recipes
-//! (in kebab case). TypeScript's types are generated from here. Must not know what is done about them.
+//! The choices of a merge, each an enum whose variants are the words of options, presets and
+//! recipes (in kebab case). TypeScript's types are generated from here. Must not know what is done
+//! about them.
 
 use serde::{Deserialize, Serialize};
 #[cfg(target_arch = "wasm32")]
@@ -15,7 +16,8 @@ pub enum Selection {
     /// The adjacent pair of largest similarity, on the current model (MKA, arXiv 2406.16330).
     #[default]
     Similarity,
-    /// The block of least influence; its survivor is the one before it (ShortGPT, arXiv 2403.03853).
+    /// The block of least influence; its survivor is the one before it (ShortGPT, arXiv
+    /// 2403.03853).
     BlockInfluence,
     /// The run of blocks over which the residual stream turns least (arXiv 2403.17887).
     Window,

@@ -1,5 +1,5 @@
-//! What every part of a merge works on: the original model, and the way from a state to the model that
-//! it describes. Must not know how a state comes about.
+//! What every part of a merge works on: the original model, and the way from a state to the model
+//! that it describes. Must not know how a state comes about.
 
 use std::rc::Rc;
 
@@ -32,8 +32,8 @@ impl MergeContext {
     /// The model that `state` describes, and how far its tensors are from those they were made of.
     ///
     /// # Errors
-    /// [`crate::error::Error::Cancelled`], [`crate::error::Error::NotFinite`] when merged values are
-    /// not numbers, or what reading fails with.
+    /// [`crate::error::Error::Cancelled`], [`crate::error::Error::NotFinite`] when merged values
+    /// are not numbers, or what reading fails with.
     pub async fn build(&self, state: &MergeState, task: &Task) -> Result<(Transformer, Vec<TensorChange>)> {
         // Trials and fits build many models, one after the other.
         self.weights.sweep();

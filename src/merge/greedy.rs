@@ -1,5 +1,6 @@
-//! The order of a merge: choose a pair, choose what becomes of it, record it, repair the gap, measure the
-//! current model where the next choice needs it; again and again. Must not know where models come from.
+//! The order of a merge: choose a pair, choose what becomes of it, record it, repair the gap,
+//! measure the current model where the next choice needs it; again and again. Must not know where
+//! models come from.
 
 use std::vec::IntoIter;
 
@@ -44,8 +45,8 @@ impl<'a> GreedyMerge<'a> {
     /// Nothing is merged yet.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] where a calibration is needed and there is none, [`Error::Cancelled`], or
-    /// what measuring fails with.
+    /// [`Error::BadArgument`] where a calibration is needed and there is none,
+    /// [`Error::Cancelled`], or what measuring fails with.
     pub async fn begin(
         context: &'a MergeContext,
         plan: &'a MergePlan,
@@ -79,8 +80,8 @@ impl<'a> GreedyMerge<'a> {
     /// Removes one layer.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when no further layer may go, [`Error::Cancelled`], or what measuring,
-    /// fitting and computing fail with.
+    /// [`Error::BadArgument`] when no further layer may go, [`Error::Cancelled`], or what
+    /// measuring, fitting and computing fail with.
     pub async fn step(&mut self, task: &Task) -> Result<()> {
         let plan = self.plan;
         let pairs = self.pairs(task).await?;
@@ -149,8 +150,8 @@ impl<'a> GreedyMerge<'a> {
         }
     }
 
-    /// Similarities to order trials by. Where no diffusion map embeds a layer, cosine similarity serves
-    /// as well, since only the order hangs on it.
+    /// Similarities to order trials by. Where no diffusion map embeds a layer, cosine similarity
+    /// serves as well, since only the order hangs on it.
     async fn similarities_or_cosines(&mut self, task: &Task) -> Result<Similarities> {
         match self.scores.similarities(&self.state, task).await {
             Err(error @ Error::Disconnected { .. }) if !self.plan.alpha_needs_similarity() => {
@@ -162,7 +163,8 @@ impl<'a> GreedyMerge<'a> {
         }
     }
 
-    /// What was done so far, as if it were all: the recipe, the state, and what the user should know.
+    /// What was done so far, as if it were all: the recipe, the state, and what the user should
+    /// know.
     ///
     /// # Errors
     /// As [`refit`], where all blocks are fitted anew at the end.

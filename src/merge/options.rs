@@ -1,5 +1,5 @@
-//! What a caller may choose of a merge. Every option's default stands in its documentation; what the
-//! choices come to on a model is a [`super::plan::MergePlan`].
+//! What a caller may choose of a merge. Every option's default stands in its documentation; what
+//! the choices come to on a model is a [`super::plan::MergePlan`].
 
 use serde::{Deserialize, Serialize};
 #[cfg(target_arch = "wasm32")]
@@ -40,8 +40,8 @@ pub struct MergeOptions {
     /// With `manual`: `[keep, gone][]` in original indices, applied in order.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub pairs: Option<Vec<(usize, usize)>>,
-    /// With `similarity` and `loss`, and for an alpha of `"similarity"` or `"published"`: the measure
-    /// of similarity of two layers; `"angular"` counts as 1 - distance. Default `"npib"`.
+    /// With `similarity` and `loss`, and for an alpha of `"similarity"` or `"published"`: the
+    /// measure of similarity of two layers; `"angular"` counts as 1 - distance. Default `"npib"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub measure: Option<Measure>,
     /// Measure similarities once, on the original model, and not anew after each step. Default
@@ -59,9 +59,9 @@ pub struct MergeOptions {
     /// What happens to norms. Default `"fold"`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub norms: Option<Norms>,
-    /// What is done about the gap. Default `"none"`. `"refit"` is not for families with a norm after
-    /// the projections that write to the stream, nor for more than 4,096 neurons. Beside a `recipe`,
-    /// the content of its `repair.safetensors`.
+    /// What is done about the gap. Default `"none"`. `"refit"` is not for families with a norm
+    /// after the projections that write to the stream, nor for more than 4,096 neurons. Beside a
+    /// `recipe`, the content of its `repair.safetensors`.
     #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "Repair | Uint8Array"))]
     pub repair: Option<Repair>,
     /// The matrices of a recipe's repairs, as a safetensors file.

@@ -236,10 +236,10 @@ pub fn can_refit(description: &Description) -> std::result::Result<(), String> {
     }
 }
 
-/// Bytes that choosing neurons and fitting blocks anew takes at most, with `chunk` rows at once: the
-/// normal equations, half a square of their inputs; the factor with its inverse, a square and a half;
-/// what is read from both, the solution; and a chunk of rows, as channels, and twice for their
-/// products. 0 where blocks cannot be fitted.
+/// Bytes that choosing neurons and fitting blocks anew takes at most, with `chunk` rows at once:
+/// the normal equations, half a square of their inputs; the factor with its inverse, a square and a
+/// half; what is read from both, the solution; and a chunk of rows, as channels, and twice for
+/// their products. 0 where blocks cannot be fitted.
 pub fn fit_bytes(description: &Description, chunk: u64) -> u64 {
     let (inputs, hidden) = ((2 * description.neurons()).min(MOST_NEURONS) as u64, description.hidden as u64);
     let values = inputs * (2 * inputs + 3 * hidden) + 3 * chunk * (inputs + hidden);

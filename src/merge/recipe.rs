@@ -17,7 +17,8 @@ use crate::tokens::digest;
 /// The format that this version writes.
 pub const FORMAT: &str = "mka-recipe/1";
 
-/// Everything that decided a merge. Indices are those of the original blocks; scalars are written in shortest round-trip form.
+/// Everything that decided a merge. Indices are those of the original blocks; scalars are written
+/// in shortest round-trip form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
@@ -38,7 +39,8 @@ pub struct Recipe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub measure: Option<Measure>,
-    /// Whether similarities were measured once, on the original model, and not anew after each step.
+    /// Whether similarities were measured once, on the original model, and not anew after each
+    /// step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub one_shot: bool,
@@ -60,8 +62,8 @@ pub struct Recipe {
     pub calibration: Option<RecipeCalibration>,
     /// The merges, in the order in which they were done.
     pub steps: Vec<RecipeStep>,
-    /// The blocks whose projections to the stream were fitted anew when all layers were gone, front to back; `repair.safetensors` has their weights
-    /// under the names of the original tensors.
+    /// The blocks whose projections to the stream were fitted anew when all layers were gone, front
+    /// to back; `repair.safetensors` has their weights under the names of the original tensors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub refits: Vec<RecipeRefit>,
@@ -85,7 +87,8 @@ pub struct RecipeModel {
     pub family: String,
     /// Its number of blocks.
     pub layers: usize,
-    /// SHA-256, hexadecimal, over `config.json`, the headers, the lengths and samples of the weight files.
+    /// SHA-256, hexadecimal, over `config.json`, the headers, the lengths and samples of the weight
+    /// files.
     pub fingerprint: String,
 }
 
@@ -132,8 +135,9 @@ pub struct RecipeStep {
     /// The block that was removed.
     #[serde(rename = "gone")]
     pub removed: usize,
-    /// keep = alpha keep + (1 - alpha) removed; 1 drops the block that was removed. Absent where the two were not averaged: concatenated where `kept` is there, otherwise
-    /// keep = keep + removed - the original block in the place of keep.
+    /// keep = alpha keep + (1 - alpha) removed; 1 drops the block that was removed. Absent where
+    /// the two were not averaged: concatenated where `kept` is there, otherwise keep = keep +
+    /// removed - the original block in the place of keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<f64>,
@@ -141,8 +145,9 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "ChannelSelectionText"))]
     pub kept: Option<ChannelSelection>,
-    /// What the pair was chosen by: similarity, block influence, mean angular distance of the window, the loss after the merge (nats), or,
-    /// where the model is fitted anew at the end, the KL divergence of a trial (nats).
+    /// What the pair was chosen by: similarity, block influence, mean angular distance of the
+    /// window, the loss after the merge (nats), or, where the model is fitted anew at the end, the
+    /// KL divergence of a trial (nats).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub score: Option<f64>,
@@ -150,11 +155,13 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub similarity: Option<f64>,
-    /// The ridge of the accepted linear repair of this gap, whose matrix is `T.<step>` in `repair.safetensors`; absent where there is none.
+    /// The ridge of the accepted linear repair of this gap, whose matrix is `T.<step>` in
+    /// `repair.safetensors`; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub ridge: Option<f64>,
-    /// By how much the stream grows over this gap, for which what is written behind it is divided; absent where nothing is.
+    /// By how much the stream grows over this gap, for which what is written behind it is divided;
+    /// absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub scale: Option<f64>,

@@ -15,21 +15,23 @@ use crate::platform::off_heap::OffHeapBuffer;
 pub struct Survivor {
     /// The original block whose place it has.
     pub layer: usize,
-    /// Original blocks and their weights, in ascending order; a single one of weight 1 is the block unchanged. Of a concatenated block: the share of
-    /// its neurons and heads that each has given.
+    /// Original blocks and their weights, in ascending order; a single one of weight 1 is the block
+    /// unchanged. Of a concatenated block: the share of its neurons and heads that each has given.
     pub terms: Vec<(usize, f64)>,
     /// Where its neurons and heads come from, if it was concatenated.
     pub origins: Option<Rc<ChannelOrigins>>,
-    /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired by a map.
+    /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired
+    /// by a map.
     pub repair: Option<Rc<RepairMap>>,
     /// Its projections that were fitted anew.
     pub fitted: Vec<Rc<Fitted>>,
-    /// By how much the stream grows over the gap behind it, if its gap was repaired by a scale; 1 otherwise.
+    /// By how much the stream grows over the gap behind it, if its gap was repaired by a scale; 1
+    /// otherwise.
     pub scale: f64,
 }
 
-/// The matrix T of a linear repair, in f32: W_down becomes T' W_down. Where a norm stands between the MLP and the stream, T is a diagonal, and
-/// the norm's gain g becomes T g.
+/// The matrix T of a linear repair, in f32: W_down becomes T' W_down. Where a norm stands between
+/// the MLP and the stream, T is a diagonal, and the norm's gain g becomes T g.
 #[derive(Debug)]
 pub struct RepairMap {
     /// The step of the recipe that it belongs to.
@@ -51,7 +53,8 @@ impl PartialEq for RepairMap {
     }
 }
 
-/// A projection that was fitted anew: its weights in the merged model, whatever the block was made of.
+/// A projection that was fitted anew: its weights in the merged model, whatever the block was made
+/// of.
 #[derive(Debug)]
 pub struct Fitted {
     /// Which; of several that share a tensor, the first.
@@ -114,7 +117,8 @@ impl MergeState {
         self.0.iter().enumerate().take_while(|(index, survivor)| **survivor == Survivor::original(*index)).count()
     }
 
-    /// By how much smaller than the original the stream is that block `index` writes to: the product of the scales of the gaps in front of it.
+    /// By how much smaller than the original the stream is that block `index` writes to: the
+    /// product of the scales of the gaps in front of it.
     pub fn scale_before(&self, index: usize) -> f64 {
         self.0.iter().take(index).map(|survivor| survivor.scale).product()
     }
@@ -132,7 +136,8 @@ impl MergeState {
         self.0.iter().zip(&other.0).take_while(|(a, b)| a == b).count()
     }
 
-    /// The original block in whose place the survivor at `index` begins; behind the last one, the number of all `layers`.
+    /// The original block in whose place the survivor at `index` begins; behind the last one, the
+    /// number of all `layers`.
     pub fn begins(&self, index: usize, layers: usize) -> usize {
         self.0.get(index).map_or(layers, |survivor| survivor.layer)
     }
@@ -174,7 +179,8 @@ impl MergeState {
         }
     }
 
-    /// Books a projection of the survivor at `index` that was fitted anew, in the place of an earlier one.
+    /// Books a projection of the survivor at `index` that was fitted anew, in the place of an
+    /// earlier one.
     pub fn set_fitted(&mut self, index: usize, fitted: Rc<Fitted>) {
         if let Some(survivor) = self.0.get_mut(index) {
             survivor.fitted.retain(|earlier| earlier.role != fitted.role);
@@ -213,11 +219,13 @@ impl MergeState {
         hash.finish()
     }
 
-    /// Merges block `removed` into `keep`. An average of weight 1 drops `removed`, one of weight 0 puts it in the place of `keep`. What repaired the gaps
-    /// behind the two is forgotten: it was fitted to what the blocks were before.
+    /// Merges block `removed` into `keep`. An average of weight 1 drops `removed`, one of weight 0
+    /// puts it in the place of `keep`. What repaired the gaps behind the two is forgotten: it was
+    /// fitted to what the blocks were before.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] unless both are left, `removed` is the next survivor after `keep`, and they can be joined in this way.
+    /// [`Error::BadArgument`] unless both are left, `removed` is the next survivor after `keep`,
+    /// and they can be joined in this way.
     pub fn merge(&mut self, keep: usize, removed: usize, join: &Join) -> Result<()> {
         let index = self.0.iter().position(|survivor| survivor.layer == keep);
         let Some(index) = index.filter(|index| self.0.get(index + 1).is_some_and(|next| next.layer == removed)) else {

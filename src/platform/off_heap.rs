@@ -1,7 +1,8 @@
 //! Bytes that wait outside the WebAssembly heap.
 //!
-//! WebAssembly memory never shrinks, so what is large and rarely touched (resident weights, hidden-state streams) is kept in JavaScript
-//! ArrayBuffers and enters slice by slice. Natively it is a plain vector. This module must not know what the bytes mean.
+//! WebAssembly memory never shrinks, so what is large and rarely touched (resident weights,
+//! hidden-state streams) is kept in JavaScript ArrayBuffers and enters slice by slice. Natively it
+//! is a plain vector. This module must not know what the bytes mean.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -65,7 +66,8 @@ impl OffHeapBuffer {
     /// [`Error::OutOfMemory`] when the browser refuses an array of this length.
     pub fn zeros(length: usize, meter: &Meter) -> Result<Self> {
         use wasm_bindgen::JsCast;
-        // The constructor throws where there is no room; an exception that passes through wasm would leave the call hanging.
+        // The constructor throws where there is no room; an exception that passes through wasm
+        // would leave the call hanging.
         let array = js_sys::Reflect::get(&js_sys::global(), &"Uint8Array".into())
             .and_then(|class| class.dyn_into::<js_sys::Function>())
             .and_then(|class| js_sys::Reflect::construct(&class, &js_sys::Array::of1(&(length as f64).into())))
@@ -103,8 +105,8 @@ impl Drop for OffHeapBuffer {
     }
 }
 
-/// Gives the memory of a buffer back at once, one that only JavaScript and WebAssembly have touched. The garbage collector lets hundreds of megabytes
-/// of dead buffers stand before it comes.
+/// Gives the memory of a buffer back at once, one that only JavaScript and WebAssembly have
+/// touched. The garbage collector lets hundreds of megabytes of dead buffers stand before it comes.
 #[cfg(target_arch = "wasm32")]
 fn free(buffer: &js_sys::ArrayBuffer) {
     use wasm_bindgen::JsCast;
@@ -115,9 +117,11 @@ fn free(buffer: &js_sys::ArrayBuffer) {
     }
 }
 
-/// Gives the memory of a buffer back soon, one that the browser has handled: read from a file, or put into a Blob. In Chromium its own handle keeps the
-/// bytes alive, and `transfer` would only strike them from the collector's books, which then comes later (1 GB of pieces of 2 MB left 1,090 MB
-/// standing; untouched 600 MB; this way 320 MB). A clone that takes the bytes over is one dead object that is counted.
+/// Gives the memory of a buffer back soon, one that the browser has handled: read from a file, or
+/// put into a Blob. In Chromium its own handle keeps the bytes alive, and `transfer` would only
+/// strike them from the collector's books, which then comes later (1 GB of pieces of 2 MB left
+/// 1,090 MB standing; untouched 600 MB; this way 320 MB). A clone that takes the bytes over is one
+/// dead object that is counted.
 #[cfg(target_arch = "wasm32")]
 pub fn release(buffer: &js_sys::ArrayBuffer) {
     let options = js_sys::Object::new();

@@ -1,12 +1,13 @@
 //! Bytes that are written once, from the first to the last, and read many times: few of them in an
-//! off-heap buffer, many in a Blob, which the browser keeps on disk when it likes. Must not know what the
-//! bytes mean.
+//! off-heap buffer, many in a Blob, which the browser keeps on disk when it likes. Must not know
+//! what the bytes mean.
 
 use super::off_heap::{Meter, OffHeapBuffer};
 use crate::error::Result;
 
-/// From this many bytes on they are not kept in the page's memory. Blobs of few bytes would cost more than
-/// they save: a Blob is freed when the garbage collector finds it, and it does not hurry for small objects.
+/// From this many bytes on they are not kept in the page's memory. Blobs of few bytes would cost
+/// more than they save: a Blob is freed when the garbage collector finds it, and it does not hurry
+/// for small objects.
 #[cfg(target_arch = "wasm32")]
 const BLOB_BYTES: u64 = 16 << 20;
 
@@ -39,7 +40,8 @@ type Pieces = std::convert::Infallible;
 type Whole = std::convert::Infallible;
 
 impl Writer {
-    /// Room for `length` bytes; what lies in a buffer is counted by `meter`. `name` stands in errors.
+    /// Room for `length` bytes; what lies in a buffer is counted by `meter`. `name` stands in
+    /// errors.
     ///
     /// # Errors
     /// [`crate::error::Error::OutOfMemory`] when there is no room.

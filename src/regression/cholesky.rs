@@ -1,7 +1,10 @@
-//! Solutions on the engine: a Cholesky factor by blocks, in `f32` but for the diagonal blocks, which are factored in `f64` on the CPU.
+//! Solutions on the engine: a Cholesky factor by blocks, in `f32` but for the diagonal blocks,
+//! which are factored in `f64` on the CPU.
 //!
-//! With A = x'Wx + mu I = LL' and C = (t - s)'Wx, the rows of C stand below those of A and are eliminated with them, which makes CL'^-1 of them; the
-//! transpose of X is that times L^-1. So all that is much is a product. The rows of the identity, where they are asked for, become L'^-1 in the same way.
+//! With A = x'Wx + mu I = LL' and C = (t - s)'Wx, the rows of C stand below those of A and are
+//! eliminated with them, which makes CL'^-1 of them; the transpose of X is that times L^-1. So all
+//! that is much is a product. The rows of the identity, where they are asked for, become L'^-1 in
+//! the same way.
 
 use std::ops::Range;
 
@@ -20,8 +23,8 @@ const RAISE: f32 = 1.0e-6;
 /// What one block of columns became.
 pub(super) struct Panel {
     pub columns: Range<usize>,
-    /// L from the diagonal block down, CL'^-1 and, where it was asked for, the transpose of these rows of L^-1 as far as it is not zero:
-    /// `[inputs - first + outputs (+ last), columns]`.
+    /// L from the diagonal block down, CL'^-1 and, where it was asked for, the transpose of these
+    /// rows of L^-1 as far as it is not zero: `[inputs - first + outputs (+ last), columns]`.
     pub values: Tensor,
     /// The inverse of the diagonal block of L, row-major.
     inverse: Vec<f32>,
@@ -39,8 +42,9 @@ impl NormalEquations {
     /// X, `[inputs, outputs]`, on the engine.
     ///
     /// # Errors
-    /// [`Error::Degenerate`] when all that is read is zero, or the sums are not numbers; [`Error::BadArgument`] for a diagonal map;
-    /// [`Error::Cancelled`], or what the engine fails with.
+    /// [`Error::Degenerate`] when all that is read is zero, or the sums are not numbers;
+    /// [`Error::BadArgument`] for a diagonal map; [`Error::Cancelled`], or what the engine fails
+    /// with.
     pub async fn solve(&self, engine: &dyn Compute, ridge: f64, task: &Task) -> Result<Tensor> {
         self.solution(engine, &self.factor(engine, ridge, false, task).await?, task).await
     }
@@ -91,7 +95,8 @@ impl NormalEquations {
         Ok(panels)
     }
 
-    /// X, from the factor: its transpose, block by block from the last, is (CL'^-1 less what later blocks of it give) times L^-1.
+    /// X, from the factor: its transpose, block by block from the last, is (CL'^-1 less what later
+    /// blocks of it give) times L^-1.
     pub(super) async fn solution(&self, engine: &dyn Compute, panels: &[Panel], task: &Task) -> Result<Tensor> {
         let (n, width) = (self.inputs, self.inputs + self.outputs);
         let mut solution = engine.zeros(n, self.outputs)?;

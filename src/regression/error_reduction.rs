@@ -7,10 +7,12 @@ use crate::error::{Error, Result};
 use crate::task::Task;
 
 impl NormalEquations {
-    /// By how much X, `[inputs, outputs]`, makes the squared error smaller on these rows: 2 tr(X'x'W(t - s)) - tr(X'x'Wx X). Negative where it does not.
+    /// By how much X, `[inputs, outputs]`, makes the squared error smaller on these rows: 2
+    /// tr(X'x'W(t - s)) - tr(X'x'Wx X). Negative where it does not.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] for a diagonal map, or an X of another size; [`Error::Cancelled`], or what the engine fails with.
+    /// [`Error::BadArgument`] for a diagonal map, or an X of another size; [`Error::Cancelled`], or
+    /// what the engine fails with.
     pub async fn error_reduction(&self, engine: &dyn Compute, change: &Tensor, task: &Task) -> Result<f64> {
         let (n, outputs) = (self.inputs, self.outputs);
         let Sums::Full(sums) = &self.sums else {
@@ -20,7 +22,8 @@ impl NormalEquations {
             let found = format!("[{}, {}] for a map of {n} to {outputs}", change.rows, change.columns);
             return Err(Error::internal(found));
         }
-        // X above -I: times a block of the sums, from its diagonal on, it gives that block's share of x'WxX less that of x'W(t - s).
+        // X above -I: times a block of the sums, from its diagonal on, it gives that block's share
+        // of x'WxX less that of x'W(t - s).
         let mut factors = engine.zeros(n + outputs, outputs)?;
         engine.copy_rows(&mut factors, 0, change)?;
         let mut minus = vec![0.0; outputs * outputs];
@@ -29,7 +32,8 @@ impl NormalEquations {
         let mut shares = engine.zeros(n, outputs)?;
         for (columns, sums) in blocks(n).zip(sums) {
             let mut below = engine.gather(&factors, &numbers(columns.start..n + outputs))?;
-            // What lies below the diagonal blocks counts twice, for what lies above them; these have both.
+            // What lies below the diagonal blocks counts twice, for what lies above them; these
+            // have both.
             engine.add(&mut below, -0.5, &engine.gather(change, &numbers(columns.clone()))?)?;
             let below = engine.to_matrix(&engine.transpose(&below, None)?)?;
             let share = product(engine, task, &engine.transpose(sums, None)?, &below, None).await?;

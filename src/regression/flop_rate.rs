@@ -9,7 +9,8 @@ use crate::error::Result;
 /// Channels of the system that is timed: some milliseconds.
 const CHANNELS: usize = 256;
 
-/// Seconds of a floating-point operation in a solution on the CPU in `f64`, measured on a small system of equations.
+/// Seconds of a floating-point operation in a solution on the CPU in `f64`, measured on a small
+/// system of equations.
 ///
 /// # Errors
 /// None that this system can lead to; see [`super::NormalEquations::map`].

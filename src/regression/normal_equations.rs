@@ -34,10 +34,11 @@ pub struct NormalEquations {
 
 /// The sums, on the engine or, for a diagonal map, on the heap.
 pub(super) enum Sums {
-    /// The lower triangle of x'Wx and, below it, (t - s)'Wx, in blocks of [`BLOCK`] columns, each from its diagonal on:
-    /// `[inputs - first + outputs, columns]`.
+    /// The lower triangle of x'Wx and, below it, (t - s)'Wx, in blocks of [`BLOCK`] columns, each
+    /// from its diagonal on: `[inputs - first + outputs, columns]`.
     Full(Vec<Tensor>),
-    /// The diagonals of both, for a diagonal map: for each channel, sum w^2 x (t - s) / (sum w^2 x^2 + mu).
+    /// The diagonals of both, for a diagonal map: for each channel, sum w^2 x (t - s) / (sum w^2
+    /// x^2 + mu).
     Diagonal(Vec<(f64, f64)>),
 }
 
@@ -96,11 +97,13 @@ impl NormalEquations {
 
     /// Adds the rows of whole windows of `window` tokens, `most` rows at the most.
     ///
-    /// A row's weight w is 1/|t|, ten times that for a sink, position 0 of a window; it enters squared. A target of norm 0, or one that is not a number,
-    /// shows in the sums, and fails what is solved from them.
+    /// A row's weight w is 1/|t|, ten times that for a sink, position 0 of a window; it enters
+    /// squared. A target of norm 0, or one that is not a number, shows in the sums, and fails what
+    /// is solved from them.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when they differ in number, [`Error::Cancelled`], or what the engine fails with.
+    /// [`Error::BadArgument`] when they differ in number, [`Error::Cancelled`], or what the engine
+    /// fails with.
     pub async fn add(
         &mut self,
         engine: &dyn Compute,
@@ -124,7 +127,8 @@ impl NormalEquations {
             let mut residual = engine.gather(target, &some)?;
             let weights = engine.inverse_row_norms(&residual, &factors)?;
             engine.add(&mut residual, -1.0, &engine.gather(current, &some)?)?;
-            // Channel by channel, so that a product of two has a sum over rows for each pair of channels.
+            // Channel by channel, so that a product of two has a sum over rows for each pair of
+            // channels.
             let mut channels = engine.zeros(self.inputs + self.outputs, some.len())?;
             let mut at = 0;
             for part in features {
@@ -171,7 +175,8 @@ impl NormalEquations {
     /// T, row-major, or its diagonal, solved in `f64` and rounded to `f32`: what a recipe keeps.
     ///
     /// # Errors
-    /// [`Error::Degenerate`] when all that is read is zero, or the sums are not numbers; what reading them fails with.
+    /// [`Error::Degenerate`] when all that is read is zero, or the sums are not numbers; what
+    /// reading them fails with.
     pub async fn map(&self, engine: &dyn Compute, ridge: f64) -> Result<Vec<f32>> {
         let (n, outputs) = (self.inputs, self.outputs);
         match &self.sums {

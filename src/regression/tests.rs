@@ -26,7 +26,8 @@ fn map(sums: &NormalEquations, ridge: f64) -> Result<Vec<f32>> {
     pollster::block_on(sums.map(&Cpu::default(), ridge))
 }
 
-/// Normal equations of a projection: x `[rows, inputs]`, s and t `[rows, outputs]`, windows of `window` rows.
+/// Normal equations of a projection: x `[rows, inputs]`, s and t `[rows, outputs]`, windows of
+/// `window` rows.
 pub(super) fn projection(
     [x, s, t]: [&[f32]; 3],
     [rows, inputs, outputs]: [usize; 3],
@@ -120,7 +121,8 @@ fn the_diagonal_is_the_best_of_each_channel_alone() {
     }
 }
 
-/// What a projection gains is the least squares of what it reads: (x'Wx + mu I) X = x'W(t - s), for other sizes than square, over a limit of rows.
+/// What a projection gains is the least squares of what it reads: (x'Wx + mu I) X = x'W(t - s), for
+/// other sizes than square, over a limit of rows.
 #[test]
 fn a_projection_is_fitted_by_its_normal_equations() {
     let sizes =
@@ -201,8 +203,9 @@ fn a_target_that_is_already_met_asks_for_no_change() {
     assert!(map(&sums, 0.3).is_err() && solve(&sums, 0.3).is_err(), "a target of norm 0");
 }
 
-/// One direction ten thousand times as strong as the rest, and channels that are copies of others: what a sink and dead neurons make of the sums. What is
-/// solved in `f32` serves the rows as well as what is solved in `f64`.
+/// One direction ten thousand times as strong as the rest, and channels that are copies of others:
+/// what a sink and dead neurons make of the sums. What is solved in `f32` serves the rows as well
+/// as what is solved in `f64`.
 #[test]
 fn strong_directions_and_copies_are_solved_for() {
     let (rows, inputs, outputs) = (500, BLOCK + 44, 6);

@@ -11,7 +11,8 @@ impl Model {
     /// Runs a text through the model and keeps the hidden states at chosen rows.
     ///
     /// # Errors
-    /// [`Error::BadArgument`], [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
+    /// [`Error::BadArgument`], [`Error::NotFinite`], [`Error::Cancelled`], or what reading and
+    /// computing fail with.
     pub async fn calibrate(&self, options: &CalibrateOptions, task: &Task) -> Result<Calibration> {
         self.lab.weights.sweep();
         let (skip, seed) = (options.skip.unwrap_or(8), options.seed.unwrap_or(0));

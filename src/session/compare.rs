@@ -1,7 +1,9 @@
-//! The line-up: methods held against each other on one model, at several sizes, under the same calibration and the same texts.
+//! The line-up: methods held against each other on one model, at several sizes, under the same
+//! calibration and the same texts.
 //!
-//! What all share is done once: the calibration of a seed, what is measured on it, the original model's states on the texts. Except for windows, a method
-//! that takes seven layers takes the same three first as one that takes three, so one run gives all sizes.
+//! What all share is done once: the calibration of a seed, what is measured on it, the original
+//! model's states on the texts. Except for windows, a method that takes seven layers takes the same
+//! three first as one that takes three, so one run gives all sizes.
 
 use std::rc::Rc;
 
@@ -36,12 +38,13 @@ struct Run<'a> {
 }
 
 impl Model {
-    /// Runs every preset at every size with every seed, but for what is done already, and hands each point with its model to `each` as it comes.
-    /// A method that fails gives a point that says why.
+    /// Runs every preset at every size with every seed, but for what is done already, and hands
+    /// each point with its model to `each` as it comes. A method that fails gives a point that says
+    /// why.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] naming the option that cannot be followed, [`Error::Cancelled`], or what calibrating and measuring the original model
-    /// fail with.
+    /// [`Error::BadArgument`] naming the option that cannot be followed, [`Error::Cancelled`], or
+    /// what calibrating and measuring the original model fail with.
     pub async fn lineup(
         self: &Rc<Self>,
         options: &LineupOptions,
@@ -112,7 +115,8 @@ impl Model {
                 let point = self.point(run, (&context, &mut merge), &mut done, *removed, begun, task).await;
                 match point {
                     Ok((point, model)) => each(point, Some(model)).await?,
-                    // What one method may fail with on this model and text is no reason to stop the others.
+                    // What one method may fail with on this model and text is no reason to stop the
+                    // others.
                     Err(
                         error @ (Error::BadArgument { .. }
                         | Error::NotFinite { .. }

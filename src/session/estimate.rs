@@ -1,4 +1,5 @@
-//! What a run will take, estimated up front: bytes and operations from the headers, rates from a short measurement.
+//! What a run will take, estimated up front: bytes and operations from the headers, rates from a
+//! short measurement.
 
 use super::model::{DEFAULT_CALIBRATION, Model};
 use crate::architecture::Description;
@@ -13,10 +14,12 @@ use crate::task::Task;
 use crate::transformer::windows_per_chunk;
 
 impl Model {
-    /// Estimates a calibration on so many windows, a merge of one pair, merges by `loss-guided`, and an evaluation of as many windows.
+    /// Estimates a calibration on so many windows, a merge of one pair, merges by `loss-guided`,
+    /// and an evaluation of as many windows.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] for sizes that cannot be run, [`Error::Cancelled`], or what reading and computing fail with.
+    /// [`Error::BadArgument`] for sizes that cannot be run, [`Error::Cancelled`], or what reading
+    /// and computing fail with.
     pub async fn estimate(&self, options: &EstimateOptions, task: &Task) -> Result<Estimate> {
         let (t, d) = (&self.transformer, &self.transformer.description);
         let sequences = options.sequences.unwrap_or(DEFAULT_CALIBRATION.0 as usize);
@@ -93,7 +96,8 @@ impl Speeds {
         tokens * self.block + self.block_again
     }
 
-    /// The sums of a fit of so many channels to so many, and so many solutions on the engine: a Cholesky factor and a solution by it.
+    /// The sums of a fit of so many channels to so many, and so many solutions on the engine: a
+    /// Cholesky factor and a solution by it.
     fn fit(&self, [inputs, outputs]: [f64; 2], tokens: f64, solutions: f64) -> f64 {
         let sums = tokens * inputs * (inputs + 2.0 * outputs);
         (sums + solutions * solution([inputs, outputs])) * self.product
@@ -110,9 +114,11 @@ fn solution([inputs, outputs]: [f64; 2]) -> f64 {
     inputs.powi(2) * (inputs / 3.0 + 2.0 * outputs)
 }
 
-/// Seconds of a merge by `loss-guided` calibrated on so many tokens, for 1, 2, ... layers removed; none where the model is merged another way then.
+/// Seconds of a merge by `loss-guided` calibrated on so many tokens, for 1, 2, ... layers removed;
+/// none where the model is merged another way then.
 ///
-/// Counts what [`crate::merge::select::trials`] and [`crate::merge::repair::refit`] do: how often a block runs, and what is fitted to what.
+/// Counts what [`crate::merge::select::trials`] and [`crate::merge::repair::refit`] do: how often a
+/// block runs, and what is fitted to what.
 fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
     if can_refit(d).is_err() {
         return Vec::new();

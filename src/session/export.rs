@@ -1,4 +1,5 @@
-//! The files of a merged model: ranges of the input around what is new, the recipe, and a model card.
+//! The files of a merged model: ranges of the input around what is new, the recipe, and a model
+//! card.
 
 use super::model::{Model, Origin};
 use crate::checkpoint::write::{OutputFile, weight_files};
@@ -6,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::merge::choices::word;
 use crate::merge::repair::repair_file;
 
-/// A weight file that is written has at most so many bytes of data: what every file system and every download takes.
+/// A weight file that is written has at most so many bytes of data: what every file system and
+/// every download takes.
 const SHARD_BYTES: u64 = 4_000_000_000;
 
 impl Model {

@@ -31,7 +31,8 @@ impl Model {
             let id = sampler.draw(&logits)?;
             ids.push(id);
             let text = tokenizer.decode(&ids)?;
-            // A character may take several tokens; until then the text ends in a replacement character.
+            // A character may take several tokens; until then the text ends in a replacement
+            // character.
             let complete = done == wanted || !text.ends_with(char::REPLACEMENT_CHARACTER);
             let new = if complete { text.get(shown..).unwrap_or("").to_string() } else { String::new() };
             shown += new.len();

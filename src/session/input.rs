@@ -24,7 +24,8 @@ impl Model {
     /// The windows of an input.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when there is no input, two of them, or not one window of it; [`Error::MissingFile`] for a text without a tokenizer.
+    /// [`Error::BadArgument`] when there is no input, two of them, or not one window of it;
+    /// [`Error::MissingFile`] for a text without a tokenizer.
     pub(super) fn windows(&self, input: &Input, window: Option<usize>, sequences: usize) -> Result<Windows> {
         self.windows_drawn(input, window, sequences, None)
     }

@@ -14,14 +14,16 @@ use crate::platform::off_heap::Meter;
 use crate::task::Task;
 use crate::transformer::WeightStore;
 
-/// Bytes of weights that are on the engine at once, where nothing is known of the machine; what does not fit is read again in each pass.
+/// Bytes of weights that are on the engine at once, where nothing is known of the machine; what
+/// does not fit is read again in each pass.
 const DEFAULT_BUDGET: u64 = 512 << 20;
-/// The share of the machine's memory that the budget may take, one part in so many: of a GPU, and of the page, where a large model stays below
-/// 1.5 GB in all.
+/// The share of the machine's memory that the budget may take, one part in so many: of a GPU, and
+/// of the page, where a large model stays below 1.5 GB in all.
 const SHARE_OF_MEMORY: (u64, u64) = (4, 16);
 /// The most that is derived for weights in the page.
 const MOST_IN_THE_PAGE: u64 = 768 << 20;
-/// The least and the most that the budget can be set to. One block is always on the engine, whatever the budget.
+/// The least and the most that the budget can be set to. One block is always on the engine,
+/// whatever the budget.
 const BUDGETS: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 
 /// An engine and what is kept on it.
@@ -33,10 +35,12 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts an engine: `"webgpu"`, `"cpu"`, or `"auto"`, which takes WebGPU on real hardware and the CPU otherwise.
+    /// Starts an engine: `"webgpu"`, `"cpu"`, or `"auto"`, which takes WebGPU on real hardware and
+    /// the CPU otherwise.
     ///
     /// # Errors
-    /// [`Error::NoWebGpu`] when WebGPU was asked for and cannot be used, [`Error::BadArgument`] for another word.
+    /// [`Error::NoWebGpu`] when WebGPU was asked for and cannot be used, [`Error::BadArgument`] for
+    /// another word.
     pub async fn create(backend: &str) -> Result<Rc<Self>> {
         let (engine, reason): (Rc<dyn Compute>, String) = match backend {
             "cpu" => (Rc::new(Cpu::default()), "asked for".into()),
@@ -87,7 +91,8 @@ impl Lab {
         Ok(())
     }
 
-    /// Derives the budget from what the browser says of the machine's memory, in bytes: a rounded figure. How much a GPU has it does not say.
+    /// Derives the budget from what the browser says of the machine's memory, in bytes: a rounded
+    /// figure. How much a GPU has it does not say.
     ///
     /// # Errors
     /// As [`Lab::set_budget`].
@@ -97,7 +102,8 @@ impl Lab {
         self.set_budget(if on_gpu { memory / of_gpu } else { (memory / of_page).min(MOST_IN_THE_PAGE) })
     }
 
-    /// Memory now and at the peak. `wasm` is the size of the WebAssembly memory, which never shrinks.
+    /// Memory now and at the peak. `wasm` is the size of the WebAssembly memory, which never
+    /// shrinks.
     pub fn memory(&self, wasm: u64) -> Memory {
         let (device, device_peak) = self.engine.memory();
         Memory {
@@ -109,11 +115,13 @@ impl Lab {
         }
     }
 
-    /// How fast the engine multiplies: billions of floating-point operations a second (2 m n k for a product) for `[m, k]` times `[k, n]` in f32, the
-    /// best of several runs within about a second.
+    /// How fast the engine multiplies: billions of floating-point operations a second (2 m n k for
+    /// a product) for `[m, k]` times `[k, n]` in f32, the best of several runs within about a
+    /// second.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] for sizes of 0 or above 8,192, [`Error::Cancelled`], or what the engine fails with.
+    /// [`Error::BadArgument`] for sizes of 0 or above 8,192, [`Error::Cancelled`], or what the
+    /// engine fails with.
     pub async fn product_rate(&self, m: usize, n: usize, k: usize, task: &Task) -> Result<f64> {
         if [m, n, k].iter().any(|size| !(1..=8192).contains(size)) {
             return Err(Error::argument("size", format!("{m} x {n} x {k}: each must be 1 to 8192")));

@@ -21,8 +21,8 @@ impl Model {
     /// Merges layers as the options say, or replays a recipe.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] naming the option that cannot be followed, [`Error::Cancelled`], or what
-    /// measuring, reading and computing fail with.
+    /// [`Error::BadArgument`] naming the option that cannot be followed, [`Error::Cancelled`], or
+    /// what measuring, reading and computing fail with.
     pub async fn merge(
         self: &Rc<Self>,
         options: &MergeOptions,

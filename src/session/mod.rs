@@ -1,7 +1,7 @@
 //! One run from files to files. The only place that knows the order of things.
 //!
-//! A [`Lab`] owns an engine; it opens a [`Model`]; a model calibrates, measures, merges and generates; a
-//! merged model is a [`Model`] with an [`Origin`]. This module must not know the web.
+//! A [`Lab`] owns an engine; it opens a [`Model`]; a model calibrates, measures, merges and
+//! generates; a merged model is a [`Model`] with an [`Origin`]. This module must not know the web.
 
 mod calibrate;
 mod compare;

@@ -86,8 +86,8 @@ impl Model {
 
     /// Memory that calibrating on so many windows, of so many tokens, with so many rows kept, then
     /// merging and evaluating are expected to take at most: the program, the weights within the
-    /// budget, the streams that are kept, the rows, what a block computes on one chunk, logits of two
-    /// models, and what a fit needs.
+    /// budget, the streams that are kept, the rows, what a block computes on one chunk, logits of
+    /// two models, and what a fit needs.
     pub(super) fn peak_bytes(&self, (sequences, window, rows): (u64, u64, u64)) -> u64 {
         let d = &self.transformer.description;
         let info = self.lab.engine.info();
@@ -117,7 +117,8 @@ impl Model {
     /// The ids of an input and the logits after the last of them.
     ///
     /// # Errors
-    /// [`Error::BadArgument`], [`Error::NotFinite`], [`Error::Cancelled`], or what reading and computing fail with.
+    /// [`Error::BadArgument`], [`Error::NotFinite`], [`Error::Cancelled`], or what reading and
+    /// computing fail with.
     pub async fn logits(&self, input: &Input, task: &Task) -> Result<(Vec<u32>, Vec<f32>)> {
         self.lab.weights.sweep();
         // All of it: there is no window to stop at.
@@ -133,7 +134,8 @@ impl Model {
         Ok((ids, values))
     }
 
-    /// Measures the model on windows of a text, a merged one beside the model that it was made of; with warnings for the user.
+    /// Measures the model on windows of a text, a merged one beside the model that it was made of;
+    /// with warnings for the user.
     ///
     /// # Errors
     /// As [`Model::logits`].

@@ -13,10 +13,12 @@ use crate::tokens::Tokenizer;
 use crate::transformer::Transformer;
 
 impl Lab {
-    /// Opens the files of one model: reads headers, configuration and tokenizer, and checks all that they can tell.
+    /// Opens the files of one model: reads headers, configuration and tokenizer, and checks all
+    /// that they can tell.
     ///
     /// # Errors
-    /// What is wrong with which file; see [`Checkpoint::open`], [`Description::check`] and [`Tokenizer::parse`].
+    /// What is wrong with which file; see [`Checkpoint::open`], [`Description::check`] and
+    /// [`Tokenizer::parse`].
     pub async fn open(self: &Rc<Self>, files: &[Source], task: &Task) -> Result<Rc<Model>> {
         self.open_as(files, None, task).await
     }

@@ -1,8 +1,9 @@
-//! The control that compares whole geometries: linear centred kernel alignment (Kornblith et al., arXiv 1905.00414).
+//! The control that compares whole geometries: linear centred kernel alignment (Kornblith et al.,
+//! arXiv 1905.00414).
 //!
 //! |A'B|^2 / (|A'A| |B'B|) with centred A and B `[rows, columns]` and Frobenius norms. It equals <AA', BB'> over the
-//! norms of AA' and BB', and that form is taken always: the Gram matrix is computed once per layer, and a pair then
-//! costs rows^2/2 multiplications instead of rows columns^2.
+//! norms of AA' and BB', and that form is taken always: the Gram matrix is computed once per layer,
+//! and a pair then costs rows^2/2 multiplications instead of rows columns^2.
 
 use super::columns::same_size;
 use super::cosine::dot;
@@ -13,8 +14,9 @@ use crate::manifold::{CentredGram, at_once};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gram {
     rows: usize,
-    /// `[rows (rows + 1) / 2]`: the lower triangle row by row, the entries beside the diagonal times the root of 2, so
-    /// that the inner product of two of these is that of the whole matrices. f32: 8 MiB a layer at 2,048 rows.
+    /// `[rows (rows + 1) / 2]`: the lower triangle row by row, the entries beside the diagonal
+    /// times the root of 2, so that the inner product of two of these is that of the whole
+    /// matrices. f32: 8 MiB a layer at 2,048 rows.
     values: Vec<f32>,
 }
 
@@ -22,14 +24,15 @@ impl Gram {
     /// Of activations `[rows, columns]`, row-major; `what` names the layer in errors.
     ///
     /// # Errors
-    /// [`Error::Degenerate`] for a value that is not finite or where all rows are the same; [`Error::BadArgument`] where
-    /// the sizes do not fit or there are more than [`MOST_ROWS`](crate::manifold::MOST_ROWS) rows.
+    /// [`Error::Degenerate`] for a value that is not finite or where all rows are the same;
+    /// [`Error::BadArgument`] where the sizes do not fit or there are more than
+    /// [`MOST_ROWS`](crate::manifold::MOST_ROWS) rows.
     pub fn new(values: &[f32], rows: usize, columns: usize, what: &str) -> Result<Self> {
         at_once(Self::new_pausing(values, rows, columns, what, async || Ok(())))
     }
 
-    /// [`Gram::new`] for a caller that shares its thread: `pause` is awaited every few milliseconds, and an error from
-    /// it ends the work.
+    /// [`Gram::new`] for a caller that shares its thread: `pause` is awaited every few
+    /// milliseconds, and an error from it ends the work.
     pub async fn new_pausing(
         values: &[f32],
         rows: usize,

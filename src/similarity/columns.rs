@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::manifold::DiffusionMap;
 
-/// The columns of a diffusion map, standardised (population variance): `[dimensions, rows]`, one after the other.
+/// The columns of a diffusion map, standardised (population variance): `[dimensions, rows]`, one
+/// after the other.
 pub(super) fn standardised_columns(map: &DiffusionMap, what: &str, transform: impl Fn(&mut [f64])) -> Result<Vec<f64>> {
     let &DiffusionMap { rows, dimensions, ref values, .. } = map;
     let mut columns = Vec::with_capacity(rows * dimensions);

@@ -1,7 +1,7 @@
 //! The controls that compare rows of activations: cosine, angular distance, block influence.
 //!
-//! Cosine and angular distance are what PruneMe (arXiv 2403.17887) looks at, block influence is ShortGPT's (arXiv
-//! 2403.03853). Two layers are needed at a time, never more.
+//! Cosine and angular distance are what PruneMe (arXiv 2403.17887) looks at, block influence is
+//! ShortGPT's (arXiv 2403.03853). Two layers are needed at a time, never more.
 
 use super::columns::same_size;
 use crate::error::{Error, Result};
@@ -21,8 +21,8 @@ impl<'a> Rows<'a> {
     /// Of `values` `[rows, columns]`, row-major; `what` names the layer in errors.
     ///
     /// # Errors
-    /// [`Error::Degenerate`] for a value that is not finite or a row of length 0; [`Error::BadArgument`] where the sizes
-    /// do not fit.
+    /// [`Error::Degenerate`] for a value that is not finite or a row of length 0;
+    /// [`Error::BadArgument`] where the sizes do not fit.
     pub fn new(values: &'a [f32], rows: usize, columns: usize, what: &str) -> Result<Self> {
         check_activations(values, rows, columns, what)?;
         let lengths: Vec<f64> = values.chunks_exact(columns).map(|row| dot(row, row).sqrt()).collect();
@@ -71,7 +71,8 @@ pub fn angular_distance(a: &Rows<'_>, b: &Rows<'_>) -> Result<f64> {
     a.mean(b, |cosine| cosine.acos() / std::f64::consts::PI)
 }
 
-/// ShortGPT's block influence, 1 - mean cosine of what goes into a block and what comes out, in [0, 2].
+/// ShortGPT's block influence, 1 - mean cosine of what goes into a block and what comes out, in [0,
+/// 2].
 ///
 /// # Errors
 /// [`Error::BadArgument`] where their sizes differ.
@@ -81,7 +82,8 @@ pub fn block_influence(before: &Rows<'_>, after: &Rows<'_>) -> Result<f64> {
 
 /// The inner product of two rows, summed in f64.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    // Eight sums side by side: a single one could not be vectorised, since that changes the order of addition.
+    // Eight sums side by side: a single one could not be vectorised, since that changes the order
+    // of addition.
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();

@@ -1,10 +1,13 @@
-//! NPIB by Gaussians: the information between two embeddings under a Gaussian copula (MKA, arXiv 2406.16330 v2).
+//! NPIB by Gaussians: the information between two embeddings under a Gaussian copula (MKA, arXiv
+//! 2406.16330 v2).
 //!
-//! Columns -> average ranks -> normal scores of (rank - 1/2)/N -> standardised: G. With the covariances C + ridge and
-//! the canonical correlations rho_k, I = -1/2 sum log(1 - rho_k^2) - m^2/2N, at least 0, and S = sqrt(1 - exp(-2 I/m)).
+//! Columns -> average ranks -> normal scores of (rank - 1/2)/N -> standardised: G. With the
+//! covariances C + ridge and the canonical correlations rho_k, I = -1/2 sum log(1 - rho_k^2) -
+//! m^2/2N, at least 0, and S = sqrt(1 - exp(-2 I/m)).
 //!
-//! The canonical correlations themselves are not needed: prod (1 - rho_k^2) = det C_joint / (det C_aa det C_bb), by
-//! Schur's determinant identity, so that a pair costs one product and one Cholesky decomposition of `[2m, 2m]`.
+//! The canonical correlations themselves are not needed: prod (1 - rho_k^2) = det C_joint / (det
+//! C_aa det C_bb), by Schur's determinant identity, so that a pair costs one product and one
+//! Cholesky decomposition of `[2m, 2m]`.
 
 use faer::{Mat, Side};
 use statrs::function::erf::erfc_inv;
@@ -13,7 +16,8 @@ use super::columns::{same_size, standardised_columns};
 use crate::error::{Error, Result};
 use crate::manifold::{DiffusionMap, dot};
 
-/// Added to the variances of the scores (which are 1), so that an embedding has finite information with itself.
+/// Added to the variances of the scores (which are 1), so that an embedding has finite information
+/// with itself.
 const RIDGE: f64 = 1e-3;
 
 /// What one layer brings into every pair.

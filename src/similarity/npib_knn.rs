@@ -1,14 +1,15 @@
-//! NPIB by k nearest neighbours: estimator 1 of Kraskov, Stögbauer and Grassberger (2004), which the published MKA code
-//! uses (arXiv 2406.16330 v1).
+//! NPIB by k nearest neighbours: estimator 1 of Kraskov, Stögbauer and Grassberger (2004), which
+//! the published MKA code uses (arXiv 2406.16330 v1).
 //!
-//! Columns standardised, distances in the max norm. With e_i the distance of row i to its k-th neighbour in the joint
-//! space, n_a and n_b the other rows strictly nearer than e_i in one space: I = psi(k) + psi(N) - mean psi(n_a + 1) +
-//! psi(n_b + 1). S = I / (psi(N) - psi(k)), clipped to [0, 1]: the denominator is the estimator's own value for a layer
-//! with itself.
+//! Columns standardised, distances in the max norm. With e_i the distance of row i to its k-th
+//! neighbour in the joint space, n_a and n_b the other rows strictly nearer than e_i in one space:
+//! I = psi(k) + psi(N) - mean psi(n_a + 1) + psi(n_b + 1). S = I / (psi(N) - psi(k)), clipped to
+//! [0, 1]: the denominator is the estimator's own value for a layer with itself.
 //!
-//! [`Sweep`] goes row by row and not pair by pair: the distances of one row, to all rows, in all layers, are computed
-//! once, stay in the cache and serve every pair. That is layers * rows numbers of memory instead of layers * rows^2,
-//! and plain scans over them need no search tree: 1.1 s in wasm for all pairs of 30 layers at 512 rows, 8 dimensions.
+//! [`Sweep`] goes row by row and not pair by pair: the distances of one row, to all rows, in all
+//! layers, are computed once, stay in the cache and serve every pair. That is layers * rows numbers
+//! of memory instead of layers * rows^2, and plain scans over them need no search tree: 1.1 s in
+//! wasm for all pairs of 30 layers at 512 rows, 8 dimensions.
 
 use super::columns::{same_size, standardised_columns};
 use super::layer_matrix::LayerMatrix;
@@ -31,8 +32,8 @@ impl Points {
     /// From a diffusion map; `what` names the layer in errors.
     ///
     /// # Errors
-    /// [`Error::Degenerate`] for a column without variance; [`Error::BadArgument`] where there are not more than
-    /// [`NEIGHBOURS`] rows.
+    /// [`Error::Degenerate`] for a column without variance; [`Error::BadArgument`] where there are
+    /// not more than [`NEIGHBOURS`] rows.
     pub fn new(map: &DiffusionMap, what: &str) -> Result<Self> {
         let &DiffusionMap { rows, dimensions, .. } = map;
         if rows <= NEIGHBOURS {
@@ -65,7 +66,8 @@ pub struct Sweep<'a> {
     distances: Vec<f64>,
     /// `[rows + 1]`: H_n = 1 + 1/2 + .. + 1/n. psi(n + 1) is H_n less a constant, which cancels.
     harmonic: Vec<f64>,
-    /// `[layers (layers - 1) / 2]`: the sum over the rows so far of H at both counts, for the pairs a < b in order.
+    /// `[layers (layers - 1) / 2]`: the sum over the rows so far of H at both counts, for the pairs
+    /// a < b in order.
     sums: Vec<f64>,
 }
 
@@ -95,7 +97,8 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// Takes the next row into account; false when all were in. About 2 ms in wasm for 30 layers and 512 rows.
+    /// Takes the next row into account; false when all were in. About 2 ms in wasm for 30 layers
+    /// and 512 rows.
     pub fn advance(&mut self) -> bool {
         let rows = self.points[0].rows;
         if self.row == rows {
@@ -152,7 +155,8 @@ pub fn information(a: &Points, b: &Points) -> Result<f64> {
     Ok(sweep.information(sweep.sums[0]))
 }
 
-/// The distance to the k-th neighbour in the joint space, from the distances `a` and `b` `[rows]` in the two spaces.
+/// The distance to the k-th neighbour in the joint space, from the distances `a` and `b` `[rows]`
+/// in the two spaces.
 fn neighbour_distance(a: &[f64], b: &[f64]) -> f64 {
     let mut nearest = [f64::INFINITY; NEIGHBOURS];
     let (a, a_rest) = a.as_chunks::<8>();

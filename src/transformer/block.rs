@@ -1,4 +1,5 @@
-//! One decoder block on an engine: attention and MLP as its description says, in slices short enough to be cancelled between.
+//! One decoder block on an engine: attention and MLP as its description says, in slices short
+//! enough to be cancelled between.
 
 use std::rc::Rc;
 
@@ -44,11 +45,13 @@ pub struct Parts {
     pub stream: Tensor,
     /// The neurons, in front of the down projection: `[tokens, neurons]`.
     pub inner: Tensor,
-    /// What the MLP adds to the stream, `[tokens, hidden]`: the sum of the two is the block's output.
+    /// What the MLP adds to the stream, `[tokens, hidden]`: the sum of the two is the block's
+    /// output.
     pub added: Tensor,
 }
 
-/// Keys and values of the positions that one layer has seen: `[capacity, kv_heads * head_size]` each.
+/// Keys and values of the positions that one layer has seen: `[capacity, kv_heads * head_size]`
+/// each.
 pub struct LayerCache {
     keys: Tensor,
     values: Tensor,
@@ -154,7 +157,8 @@ impl Block {
             }
             linears.push((projection.role, Linear { weight, bias }));
         }
-        // A block of zeros is one that somebody emptied; a single matrix of zeros is a download that stopped half-way.
+        // A block of zeros is one that somebody emptied; a single matrix of zeros is a download
+        // that stopped half-way.
         if let Some(name) = zeros.as_ref().filter(|_| some) {
             let found = "all its values are zero, others of its block are not".into();
             return Err(Error::NotFinite { what: format!("the tensor {name}"), found });
@@ -165,7 +169,8 @@ impl Block {
 
     /// Runs the stream x `[sequences * length, hidden]` through the block, in place.
     ///
-    /// With a cache there is one sequence, whose earlier keys and values are in it; the new ones are added.
+    /// With a cache there is one sequence, whose earlier keys and values are in it; the new ones
+    /// are added.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or what the engine fails with.
@@ -180,7 +185,8 @@ impl Block {
         pass.engine.add(x, 1.0, &added)
     }
 
-    /// As [`Block::run`], and returns the post-attention stream on the way. Where a norm stands behind the sums of the stream, that is lost.
+    /// As [`Block::run`], and returns the post-attention stream on the way. Where a norm stands
+    /// behind the sums of the stream, that is lost.
     ///
     /// # Errors
     /// As [`Block::run`].
@@ -217,8 +223,9 @@ impl Block {
         pass.engine.add(x, 1.0, &added)
     }
 
-    /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the heads and the neurons give, and what the MLP adds
-    /// to the stream. Where the stream itself goes through a norm behind that sum, x becomes 0, and the norm's output is returned.
+    /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the
+    /// heads and the neurons give, and what the MLP adds to the stream. Where the stream itself
+    /// goes through a norm behind that sum, x becomes 0, and the norm's output is returned.
     async fn compute(
         &self,
         pass: &Pass<'_>,
@@ -226,7 +233,8 @@ impl Block {
         positions: Positions,
         cache: Option<&mut LayerCache>,
     ) -> Result<[Tensor; 3]> {
-        // Side by side both read the stream as it comes; one after the other the MLP reads what attention has made of it.
+        // Side by side both read the stream as it comes; one after the other the MLP reads what
+        // attention has made of it.
         let beside = if pass.description.parallel { Some(self.inner(pass, x).await?) } else { None };
         let attended = self.attended(pass, x, positions, cache).await?;
         self.add_attended(pass, x, &attended).await?;
@@ -238,7 +246,8 @@ impl Block {
         Ok([attended, inner, added])
     }
 
-    /// What is to be added to the stream x for what the neurons give; where the stream itself goes through a norm behind that sum, x becomes 0.
+    /// What is to be added to the stream x for what the neurons give; where the stream itself goes
+    /// through a norm behind that sum, x becomes 0.
     async fn added(&self, pass: &Pass<'_>, x: &mut Tensor, inner: &Tensor) -> Result<Tensor> {
         let added = self.project(pass, Role::Down, inner).await?;
         let added = self.normed(pass, Role::MlpPostNorm, added)?;
@@ -313,7 +322,8 @@ impl Block {
         }
     }
 
-    /// The stream as the projection `role` reads it: normalised, or none where it reads the stream itself.
+    /// The stream as the projection `role` reads it: normalised, or none where it reads the stream
+    /// itself.
     ///
     /// # Errors
     /// What the engine fails with.
@@ -326,7 +336,8 @@ impl Block {
         weights.apply(pass.engine, x, pass.description.epsilon).map(Some)
     }
 
-    /// x `[n, channels]` through the norm `role`, in groups of as many channels as that has; as it is where the block has no such norm.
+    /// x `[n, channels]` through the norm `role`, in groups of as many channels as that has; as it
+    /// is where the block has no such norm.
     fn normed(&self, pass: &Pass<'_>, role: Role, x: Tensor) -> Result<Tensor> {
         let Some((_, weights)) = self.norms.iter().find(|(r, _)| *r == role) else {
             return Ok(x);

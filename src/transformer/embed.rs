@@ -1,4 +1,5 @@
-//! From token ids to the first hidden states: rows of the embedding, positions. Must not know blocks.
+//! From token ids to the first hidden states: rows of the embedding, positions. Must not know
+//! blocks.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,8 @@ impl Transformer {
     /// The embeddings of windows of equal length: `x[0]`.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] for an id outside the vocabulary or a window beyond the learned positions, [`Error::NotFinite`] for weights that are not usable.
+    /// [`Error::BadArgument`] for an id outside the vocabulary or a window beyond the learned
+    /// positions, [`Error::NotFinite`] for weights that are not usable.
     pub async fn embed(&self, windows: &[Vec<u32>], task: &Task) -> Result<Stream> {
         let window = windows.first().map_or(0, Vec::len);
         self.check_positions(window)?;
@@ -43,7 +45,8 @@ impl Transformer {
         Ok(())
     }
 
-    /// The rows of the embedding for these ids, `[ids, hidden]`, with their positions: `past`, `past + 1`… in each run of `window` ids.
+    /// The rows of the embedding for these ids, `[ids, hidden]`, with their positions: `past`,
+    /// `past + 1`… in each run of `window` ids.
     pub(super) async fn embed_rows(&self, ids: &[u32], window: usize, past: usize) -> Result<Tensor> {
         let (name, columns, vocabulary) =
             (self.description.embedding.as_str(), self.description.embedding_columns(), self.description.vocabulary);

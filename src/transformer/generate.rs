@@ -1,4 +1,5 @@
-//! Token after token: keys and values of what came before are kept, so that each step computes one position.
+//! Token after token: keys and values of what came before are kept, so that each step computes one
+//! position.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -24,7 +25,8 @@ impl<'a> Decoder<'a> {
     /// Room for a sequence of at most `capacity` tokens.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] beyond the positions that the model has learned, or what the engine's allocation fails with.
+    /// [`Error::BadArgument`] beyond the positions that the model has learned, or what the engine's
+    /// allocation fails with.
     pub fn new(model: &'a Transformer, capacity: usize) -> Result<Self> {
         let cache = |_| LayerCache::new(model.engine.as_ref(), &model.description, capacity);
         let caches = (0..model.description.layers).map(cache).collect::<Result<_>>()?;
@@ -35,7 +37,8 @@ impl<'a> Decoder<'a> {
     /// Appends `ids`, at least one, and returns the logits after the last of them.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when there are no ids or no room for them, [`Error::Cancelled`], or what reading and computing fail with.
+    /// [`Error::BadArgument`] when there are no ids or no room for them, [`Error::Cancelled`], or
+    /// what reading and computing fail with.
     pub async fn append(&mut self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
         let (model, before) = (self.model, self.ids.len());
         model
@@ -53,8 +56,9 @@ impl<'a> Decoder<'a> {
         }
         self.ids.extend(ids);
         let ropes = &model.description.ropes;
-        // Where the rotation depends on the length, later keys are rotated otherwise than those in the cache; but for a change to a list of its own,
-        // at which all of them are computed anew. So does transformers.
+        // Where the rotation depends on the length, later keys are rotated otherwise than those in
+        // the cache; but for a change to a list of its own, at which all of them are computed anew.
+        // So does transformers.
         let past = if ropes.iter().any(|rope| rope.breaks_between(before, length)) { 0 } else { before };
         if ropes.iter().any(Rope::varies) {
             self.ropes = model.rope_tables(length)?;
@@ -90,7 +94,8 @@ impl Sampler {
         Ok(Self { temperature, random: ChaCha8Rng::seed_from_u64(seed) })
     }
 
-    /// The next token: the lowest index of the largest logit, or a draw from softmax(logits / temperature).
+    /// The next token: the lowest index of the largest logit, or a draw from softmax(logits /
+    /// temperature).
     ///
     /// # Errors
     /// [`Error::NotFinite`] when the logits are not numbers.

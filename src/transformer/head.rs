@@ -1,4 +1,5 @@
-//! From the last hidden states to logits, in tiles of the vocabulary. Must not know what the logits are for.
+//! From the last hidden states to logits, in tiles of the vocabulary. Must not know what the logits
+//! are for.
 
 use std::ops::Range;
 
@@ -15,7 +16,8 @@ use crate::task::Task;
 const HEAD_TILE: usize = 4096;
 
 impl Transformer {
-    /// A chunk of a stream that has passed all blocks as the head reads it, `[tokens, embedding_columns]`: through the final norm, if there is one.
+    /// A chunk of a stream that has passed all blocks as the head reads it,
+    /// `[tokens, embedding_columns]`: through the final norm, if there is one.
     ///
     /// # Errors
     /// What reading and computing fail with.
@@ -76,7 +78,8 @@ impl Transformer {
         Ok(logits)
     }
 
-    /// All logits of some states `[rows, hidden]` that have passed all blocks: `[rows, vocabulary]`, for few rows only.
+    /// All logits of some states `[rows, hidden]` that have passed all blocks:
+    /// `[rows, vocabulary]`, for few rows only.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or what reading and computing fail with.
@@ -97,7 +100,8 @@ impl Transformer {
     /// The logits after the last of `ids`.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] without ids, [`Error::Cancelled`], or what reading and computing fail with.
+    /// [`Error::BadArgument`] without ids, [`Error::Cancelled`], or what reading and computing fail
+    /// with.
     pub async fn last_logits(&self, ids: &[u32], task: &Task) -> Result<Vec<f32>> {
         if ids.is_empty() {
             return Err(Error::argument("ids", "there is no token to predict from"));

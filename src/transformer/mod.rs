@@ -1,7 +1,7 @@
 //! Embedding, blocks, head: a decoder run one block at a time on any engine.
 //!
-//! A [`Stream`] holds the hidden states of all windows between two blocks. This module must not know
-//! what the states are for: nothing of MKA, nothing of the web.
+//! A [`Stream`] holds the hidden states of all windows between two blocks. This module must not
+//! know what the states are for: nothing of MKA, nothing of the web.
 
 mod block;
 mod embed;

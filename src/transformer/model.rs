@@ -1,5 +1,5 @@
-//! A model on an engine, and its pass: each block's weights are loaded, all of the stream runs through
-//! it, and the next block is read meanwhile. Must not know what the states are for.
+//! A model on an engine, and its pass: each block's weights are loaded, all of the stream runs
+//! through it, and the next block is read meanwhile. Must not know what the states are for.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -88,10 +88,12 @@ impl Transformer {
         self.empty.borrow().iter().copied().collect()
     }
 
-    /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer. `step` counts blocks.
+    /// Runs a stream through the blocks `layers`; `x[l + 1]` of every block goes past the observer.
+    /// `step` counts blocks.
     ///
-    /// The next block is read while one is at work, as far as the budget allows. When memory runs out, the budget is halved and the block is
-    /// run again: the stream changes only when a block is done.
+    /// The next block is read while one is at work, as far as the budget allows. When memory runs
+    /// out, the budget is halved and the block is run again: the stream changes only when a block
+    /// is done.
     ///
     /// # Errors
     /// [`Error::Cancelled`], or what reading and computing fail with.

@@ -4,8 +4,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// Runs `work` to its end, and `prefetch` beside it whenever `may` says so; returns what `prefetch` gave if it came that far. The caller may go on
-/// with `prefetch` afterwards.
+/// Runs `work` to its end, and `prefetch` beside it whenever `may` says so; returns what `prefetch`
+/// gave if it came that far. The caller may go on with `prefetch` afterwards.
 pub(super) async fn beside<T, A>(
     mut work: Pin<&mut impl Future<Output = T>>,
     mut prefetch: Pin<&mut impl Future<Output = A>>,

@@ -1,4 +1,5 @@
-//! How fast a model's own weights come from its files, how fast they multiply, and how long a block takes: a measurement of about a second, for estimates.
+//! How fast a model's own weights come from its files, how fast they multiply, and how long a block
+//! takes: a measurement of about a second, for estimates.
 
 use web_time::Instant;
 
@@ -20,7 +21,8 @@ pub struct Rates {
     pub per_byte: f64,
     /// Seconds to multiply the rows of one chunk by one weight, decoding included.
     pub per_weight: f64,
-    /// Seconds that a block takes for one chunk. In a small block much of it is no product; a large one is not run, but taken for its products.
+    /// Seconds that a block takes for one chunk. In a small block much of it is no product; a large
+    /// one is not run, but taken for its products.
     pub block: f64,
 }
 

@@ -1,4 +1,5 @@
-//! The hidden states of all windows between two blocks, in chunks, and who watches them pass. Must not know what computes them.
+//! The hidden states of all windows between two blocks, in chunks, and who watches them pass. Must
+//! not know what computes them.
 
 use crate::compute::{Compute, Tensor};
 use crate::error::{Error, Result};
@@ -9,7 +10,8 @@ pub struct Stream {
     pub(super) window: usize,
 }
 
-/// Hidden states `[sequences * window, hidden]` of a few windows, parked while no block works on them.
+/// Hidden states `[sequences * window, hidden]` of a few windows, parked while no block works on
+/// them.
 pub(super) struct Chunk {
     pub(super) states: Tensor,
     pub(super) sequences: usize,
@@ -33,7 +35,8 @@ impl Stream {
         self.fork_start(engine, usize::MAX)
     }
 
-    /// A copy of the first chunks that have at most `tokens` tokens together; of the first one at least.
+    /// A copy of the first chunks that have at most `tokens` tokens together; of the first one at
+    /// least.
     ///
     /// # Errors
     /// As [`Stream::fork`].
@@ -105,7 +108,8 @@ impl Stream {
     }
 }
 
-/// How many windows of `window` tokens a chunk has, so that it holds about as many tokens as the engine likes.
+/// How many windows of `window` tokens a chunk has, so that it holds about as many tokens as the
+/// engine likes.
 pub fn windows_per_chunk(engine: &dyn Compute, window: usize) -> usize {
     (engine.info().chunk_tokens / window.max(1)).max(1)
 }

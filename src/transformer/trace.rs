@@ -1,5 +1,6 @@
 //! The parts of a block, one at a time: what its heads and its MLP give, and the residual stream
-//! around them. Fits need these; a pass through whole blocks does not. Must not know what is fitted.
+//! around them. Fits need these; a pass through whole blocks does not. Must not know what is
+//! fitted.
 
 use std::ops::Range;
 

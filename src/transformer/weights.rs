@@ -1,4 +1,5 @@
-//! Weights on their way from a source to an engine: read in chunks, checked, uploaded in their stored format, kept while the budget allows.
+//! Weights on their way from a source to an engine: read in chunks, checked, uploaded in their
+//! stored format, kept while the budget allows.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,14 +12,17 @@ use crate::checkpoint::source::ByteSource;
 use crate::compute::{Compute, Matrix, Tensor};
 use crate::error::{Error, Result};
 
-/// Weights are read in chunks of about this many bytes, so that no tensor is ever whole on the WebAssembly heap.
+/// Weights are read in chunks of about this many bytes, so that no tensor is ever whole on the
+/// WebAssembly heap.
 const CHUNK_BYTES: usize = 4 << 20;
-/// A matrix that is stored the other way round is turned in pieces of about this many bytes; all of it is read for each.
+/// A matrix that is stored the other way round is turned in pieces of about this many bytes; all of
+/// it is read for each.
 const TURNED_BYTES: usize = 16 << 20;
 /// A budget below this is not halved any more: the engine has no room for anything.
 const LEAST_BUDGET: u64 = 1 << 20;
 
-/// Where a weight comes from: the address of its source and its first byte. Two models that share a tensor share its upload.
+/// Where a weight comes from: the address of its source and its first byte. Two models that share a
+/// tensor share its upload.
 type Key = (*const (), u64);
 
 struct Resident<T> {
@@ -39,7 +43,8 @@ pub struct Loaded {
 /// Loads weights onto an engine and keeps those that fit the budget.
 pub struct WeightStore {
     engine: Rc<dyn Compute>,
-    /// Bytes of weights that may be on the engine together: those that stay, the block at work, and what is read ahead.
+    /// Bytes of weights that may be on the engine together: those that stay, the block at work, and
+    /// what is read ahead.
     budget: Cell<u64>,
     /// What of the budget is kept free for the block at work and the next one.
     reserve: Cell<u64>,
@@ -50,7 +55,8 @@ pub struct WeightStore {
 }
 
 impl WeightStore {
-    /// A store that has at most `budget` bytes of weights on the engine at once, or as little as one block needs.
+    /// A store that has at most `budget` bytes of weights on the engine at once, or as little as
+    /// one block needs.
     pub fn new(engine: Rc<dyn Compute>, budget: u64) -> Self {
         Self {
             engine,
@@ -73,8 +79,8 @@ impl WeightStore {
         self.shrink();
     }
 
-    /// Says how large the model at work is: all its weights, and its largest block. Where not everything fits, room is kept for the block at
-    /// work and the next one.
+    /// Says how large the model at work is: all its weights, and its largest block. Where not
+    /// everything fits, room is kept for the block at work and the next one.
     pub(super) fn make_room(&self, model: u64, block: u64) {
         self.reserve.set(if model <= self.budget.get() { 0 } else { 2 * block });
         self.shrink();
@@ -90,7 +96,8 @@ impl WeightStore {
         self.loaded.get()
     }
 
-    /// After `error`: halves the budget, if the error is that memory ran out and there is something left to give up.
+    /// After `error`: halves the budget, if the error is that memory ran out and there is something
+    /// left to give up.
     ///
     /// # Errors
     /// `error` otherwise.
@@ -173,7 +180,8 @@ impl WeightStore {
         Ok(self.keep(tensor, key, matrix, zeros))
     }
 
-    /// Writes `count` stored rows from `first` on into the rows of a matrix from `row` on; true when all are zero.
+    /// Writes `count` stored rows from `first` on into the rows of a matrix from `row` on; true
+    /// when all are zero.
     async fn write(
         &self,
         name: &str,
@@ -196,7 +204,8 @@ impl WeightStore {
         Ok(zeros)
     }
 
-    /// Writes `count` stored columns from `first` on into the rows of a matrix from `row` on; true when all are zero.
+    /// Writes `count` stored columns from `first` on into the rows of a matrix from `row` on; true
+    /// when all are zero.
     async fn write_turned(
         &self,
         name: &str,
@@ -230,8 +239,8 @@ impl WeightStore {
         Ok(zeros)
     }
 
-    /// Keeps a matrix for the next who asks, if the budget allows. A pass takes the blocks in turn, so what came first stays: what was used
-    /// last would go just before it is needed.
+    /// Keeps a matrix for the next who asks, if the budget allows. A pass takes the blocks in turn,
+    /// so what came first stays: what was used last would go just before it is needed.
     fn keep(&self, tensor: &StoredTensor, key: Key, matrix: Matrix, zeros: bool) -> Loaded {
         let bytes = (matrix.rows * matrix.columns * matrix.dtype.size()) as u64;
         let value = Loaded { matrix: Rc::new(matrix), zeros };
@@ -286,7 +295,8 @@ fn key_of(tensor: &StoredTensor, start: u64) -> Key {
     (Rc::as_ptr(&tensor.source).cast(), start)
 }
 
-/// Whether there is nothing but zeros. Without a way out in the middle, so that it runs at the speed of memory.
+/// Whether there is nothing but zeros. Without a way out in the middle, so that it runs at the
+/// speed of memory.
 fn all_zero(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let word = words.iter().fold(0, |any, word| any | u64::from_ne_bytes(*word));

@@ -53,7 +53,8 @@ pub(super) fn lineup_options(value: JsValue) -> Result<LineupOptions, JsValue> {
     options(copy.into())
 }
 
-/// Options from JavaScript. Typed arrays of ids become plain ones, which is what the deserialiser reads.
+/// Options from JavaScript. Typed arrays of ids become plain ones, which is what the deserialiser
+/// reads.
 pub(super) fn options<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
     serde_wasm_bindgen::from_value(plain_ids(&value)?.into())
         .map_err(|e| to_js_error(Error::argument("options", e.to_string())))

@@ -27,7 +27,8 @@ pub struct LayerMatrix {
     #[serde(with = "serde_wasm_bindgen::preserve")]
     #[tsify(type = "Float32Array")]
     pub(super) values: Float32Array,
-    /// With several seeds, where `values` are means: the standard deviation of each over the draws of rows.
+    /// With several seeds, where `values` are means: the standard deviation of each over the draws
+    /// of rows.
     #[serde(with = "serde_wasm_bindgen::preserve", skip_serializing_if = "JsValue::is_undefined")]
     #[tsify(optional, type = "Float32Array")]
     pub(super) deviation: JsValue,

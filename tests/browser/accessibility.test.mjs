@@ -30,7 +30,8 @@ const unfold = (page) => page.evaluate(() => document.querySelectorAll("details"
 for (const [colorScheme, width] of [["light", 1400], ["dark", 320]]) {
   test(`axe finds no fault in any state of the page, ${colorScheme}, ${width} pixels`, async () => {
     const { page, requests } = await openPage({ colorScheme, reducedMotion: "reduce", viewport: { width, height: 900 } });
-    // What a bar covers at one place of scrolling is no smaller for that: here the bars stand still.
+    // What a bar covers at one place of scrolling is no smaller for that: here the bars stand
+    // still.
     await page.addStyleTag({ content: ".status, .parts { position: static !important }" });
     const none = async (state) => assert.deepEqual(await faults(page), [], state);
     await none("start");
@@ -45,7 +46,8 @@ for (const [colorScheme, width] of [["light", 1400], ["dark", 320]]) {
     await page.click("#open-stories260k");
     await opened(page);
     await quickly(page);
-    if (colorScheme === "light") await page.selectOption("#preset", "loss-guided"); // what it leaves is drawn otherwise
+    // what it leaves is drawn otherwise
+    if (colorScheme === "light") await page.selectOption("#preset", "loss-guided");
     await page.locator("#compare").getByLabel("Tokens", { exact: true }).fill("400");
     await page.click("#run-merge");
     await page.waitForSelector("[role=progressbar]");

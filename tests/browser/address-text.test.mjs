@@ -1,4 +1,5 @@
-// The address keeps the state: as a pure function, with random states and random garbage. No browser.
+// The address keeps the state: as a pure function, with random states and random garbage. No
+// browser.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { before, test } from "node:test";

@@ -1,5 +1,6 @@
-// Measures the speed of the built page's engines in Chromium: products, the blocks of a SmolLM2-shaped model, diffusion maps
-// and similarity of 30 layers. Prints figures and judges nothing; run it on an idle machine.
+// Measures the speed of the built page's engines in Chromium: products, the blocks of a
+// SmolLM2-shaped model, diffusion maps and similarity of 30 layers. Prints figures and judges
+// nothing; run it on an idle machine.
 //
 //     node bench.mjs [RUNS]
 import { DIST, launch } from "./chromium.mjs";
@@ -34,12 +35,14 @@ async function measure({ backend, runs }) {
   const rate = Math.max(...rates);
   console.log(`  product 512^3: ${rates.map((r) => r.toFixed(1)).join(", ")} GFLOPS`);
 
-  // The blocks of SmolLM2-135M on 4 windows of 512 tokens, the next block read ahead, as in any pass.
+  // The blocks of SmolLM2-135M on 4 windows of 512 tokens, the next block read ahead, as in any
+  // pass.
   const shape = { hidden: 576, intermediate: 1536, heads: 9, kvHeads: 3, headSize: 64, vocabulary: 512 };
   const layers = backend === "cpu" ? 6 : 2;
   const model = await lab.open(synthetic({ ...shape, layers }));
   const ids = Uint32Array.from({ length: 2048 }, (_, i) => (i * 197 + (i >> 3)) % shape.vocabulary);
-  const attention = 2 * 2 * 512 * (512 / 2) * shape.heads * shape.headSize * 4; // scores and values, the causal half
+  // scores and values, the causal half
+  const attention = 2 * 2 * 512 * (512 / 2) * shape.heads * shape.headSize * 4;
   const projections = 2 * 2048 * (2 * 576 * 576 + 2 * 576 * 192 + 3 * 576 * 1536);
   const seconds = [];
   for (let run = 0; run < runs; run += 1) {

@@ -38,7 +38,8 @@ test("a singular value decomposition multiplies back, and U and V are orthogonal
   for (const d of [1, 2, 3, 5]) {
     for (let seed = 1; seed <= 20; seed += 1) {
       const matrix = Float64Array.from(numbers(seed, d * d));
-      if (seed > 10) for (let row = 0; row < d; row += 1) matrix[row * d + d - 1] = seed > 15 ? 0 : matrix[row * d] * 2; // rank d - 1
+      // rank d - 1
+      if (seed > 10) for (let row = 0; row < d; row += 1) matrix[row * d + d - 1] = seed > 15 ? 0 : matrix[row * d] * 2;
       if (seed === 20) matrix.fill(0);
       const { u, s, v } = svd(matrix, d);
       near(times(times(u, Float64Array.from(identity(d), (one, at) => one * s[Math.floor(at / d)]), d), turned(v, d), d), matrix, 1e-12, "U S V'");

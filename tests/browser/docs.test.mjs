@@ -1,4 +1,5 @@
-// The documentation site: every link and anchor of its own is there, its pages are for everybody, and its elements run.
+// The documentation site: every link and anchor of its own is there, its pages are for everybody,
+// and its elements run.
 import assert from "node:assert/strict";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";

@@ -1,4 +1,5 @@
-// <mka-lab> on a page that is not ours: what it loads and when, its attributes, events and slots, and how it ends.
+// <mka-lab> on a page that is not ours: what it loads and when, its attributes, events and slots,
+// and how it ends.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";

@@ -1,4 +1,5 @@
-// embed.html in a frame: what it tells the page around it, what it takes from it, and from whom it takes nothing.
+// embed.html in a frame: what it tells the page around it, what it takes from it, and from whom it
+// takes nothing.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";

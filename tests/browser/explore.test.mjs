@@ -1,4 +1,5 @@
-// What a visitor sees before anything runs, and the pictures. (That it can be computed: run-here.test.mjs.)
+// What a visitor sees before anything runs, and the pictures. (That it can be computed:
+// run-here.test.mjs.)
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
@@ -24,7 +25,8 @@ async function openPage(options) {
   const watched = await watchedPage(browser, options);
   await watched.page.goto(server.url("/"));
   await watched.page.waitForSelector("#map rect.pair");
-  await watched.page.keyboard.press("Shift"); // until the user does something, what is out of sight is not drawn
+  // until the user does something, what is out of sight is not drawn
+  await watched.page.keyboard.press("Shift");
   await watched.page.waitForSelector("#perplexity svg");
   return watched;
 }
@@ -152,7 +154,8 @@ test("each picture gives its values as a table, CSV, PNG and SVG", async () => {
   const { page, problems } = await openPage();
   for (const name of ["map", "influence", "stream", "cloud", "stack", "perplexity", "texts"]) {
     await page.locator(`#${name}-table summary`).click();
-    await page.waitForSelector(`#${name}-table tbody tr:nth-child(2)`); // opening is told a moment later
+    // opening is told a moment later
+    await page.waitForSelector(`#${name}-table tbody tr:nth-child(2)`);
     assert.ok((await page.locator(`#${name}-table tbody tr`).count()) >= 2, name);
     for (const kind of ["CSV", "PNG", "SVG"]) {
       await page.waitForTimeout(120); // Chromium drops what is beyond ten downloads in a second

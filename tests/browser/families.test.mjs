@@ -1,4 +1,5 @@
-// Models of other families on the built page: what the user is told when one is opened, and when one is refused.
+// Models of other families on the built page: what the user is told when one is opened, and when
+// one is refused.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// What several test files need: a page with its console and requests watched, files, and archives read back.
+// What several test files need: a page with its console and requests watched, files, and archives
+// read back.
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -8,7 +9,10 @@ import { DIST } from "./chromium.mjs";
 export const PAGES = fileURLToPath(new URL("pages", import.meta.url));
 export const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 
-/** A new page. `problems` collects what the console must not say; `requests` every address that it asked for. */
+/**
+ * A new page. `problems` collects what the console must not say; `requests` every address that it
+ * asked for.
+ */
 export async function watchedPage(browser, options = {}) {
   const page = await browser.newPage({ viewport: { width: 1400, height: 900 }, ...options });
   const problems = [];
@@ -18,13 +22,17 @@ export async function watchedPage(browser, options = {}) {
   });
   page.on("pageerror", (error) => problems.push(`uncaught: ${error.message}`));
   page.on("request", (request) => requests.push(request.url()));
-  page.setDefaultTimeout(180_000); // the method that the page starts with takes a minute on a slow machine
+  // the method that the page starts with takes a minute on a slow machine
+  page.setDefaultTimeout(180_000);
   return { page, problems, requests };
 }
 
 const axe = await readFile(createRequire(new URL("../../www/package.json", import.meta.url)).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Everything that axe finds fault with, as text; the size of targets is a rule of WCAG 2.2 that it checks only if asked. */
+/**
+ * Everything that axe finds fault with, as text; the size of targets is a rule of WCAG 2.2 that it
+ * checks only if asked.
+ */
 export async function faults(page, options = { rules: { "target-size": { enabled: true } } }, within = "html") {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(([within, options]) => window.axe.run(within, options), [within, options]);
@@ -43,12 +51,16 @@ export async function opened(page) {
   await idle(page);
 }
 
-/** Whether all of a matrix is run, or what has found faults before: `cargo xtask test --all` and `cargo xtask test`. */
+/**
+ * Whether all of a matrix is run, or what has found faults before: `cargo xtask test --all` and
+ * `cargo xtask test`.
+ */
 export const ALL = process.env.MKA_TESTS === "all";
 
 /**
- * Less text, and a method that tries nothing, for tests that need a merged model and not how it came about: the method that the
- * page begins with tries a dozen merges and fits each. Call it when a model is open.
+ * Less text, and a method that tries nothing, for tests that need a merged model and not how it
+ * came about: the method that the page begins with tries a dozen merges and fits each. Call it when
+ * a model is open.
  */
 export async function quickly(page) {
   await page.selectOption("#preset", "mka");

@@ -1,5 +1,5 @@
-// Imitates a model hub and the second origin that it keeps its large files on: the public layout, redirects, gated models, CORS, and every
-// way in which such a server can fail.
+// Imitates a model hub and the second origin that it keeps its large files on: the public layout,
+// redirects, gated models, CORS, and every way in which such a server can fail.
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
@@ -10,9 +10,11 @@ export const TOKEN = "hf_aTokenThatMustNotLeak";
 const EXPOSED = "X-Repo-Commit, X-Error-Code, ETag, Accept-Ranges, Content-Range, Link, Retry-After";
 
 /**
- * `models` is { "owner/name": { folder, gated, commit } }. The result's `faults` is a list of what goes wrong next, each
- * { path: RegExp, times, ... } with one of `status` (and `headers`), `cut` (the connection breaks after so many bytes), `delay` (ms),
- * `ignoreRange`, `cors: false`, `etag`. `listing: false` imitates a mirror without a listing, `hideRange` a server whose CORS hides Content-Range.
+ * `models` is { "owner/name": { folder, gated, commit } }. The result's `faults` is a list of what
+ * goes wrong next, each { path: RegExp, times, ... } with one of `status` (and `headers`), `cut`
+ * (the connection breaks after so many bytes), `delay` (ms), `ignoreRange`, `cors: false`, `etag`.
+ * `listing: false` imitates a mirror without a listing, `hideRange` a server whose CORS hides
+ * Content-Range.
  */
 export async function hub(models, { listing = true, hideRange = false, ranges = true } = {}) {
   const state = { models, requests: [], faults: [], listing };

@@ -1,4 +1,5 @@
-// Models on a hub: its layout, gated models, broken connections, refusals in words; against a local imitation of one. Nothing leaves this machine.
+// Models on a hub: its layout, gated models, broken connections, refusals in words; against a local
+// imitation of one. Nothing leaves this machine.
 import assert from "node:assert/strict";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -7,7 +7,8 @@ const folder = fileURLToPath(new URL("../../www/public", import.meta.url));
 const icon = await readFile(`${folder}/icon.svg`, "utf8");
 await mkdir(`${folder}/icons`, { recursive: true });
 const browser = await launch();
-// A maskable icon is cut to any shape inside of its middle: the ground reaches to the edges, the picture does not.
+// A maskable icon is cut to any shape inside of its middle: the ground reaches to the edges, the
+// picture does not.
 for (const [name, size, ground, share] of [["192", 192, "transparent", 1], ["512", 512, "transparent", 1], ["maskable", 512, "#14232d", 0.72]]) {
   const page = await browser.newPage({ viewport: { width: size, height: size } });
   await page.setContent(`<style>body { margin: 0; height: 100vh; display: grid; place-content: center; background: ${ground} }

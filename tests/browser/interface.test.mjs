@@ -471,6 +471,7 @@ test("nothing went to another origin, and the console is clean", () => {
   const own = new URL(server.url("/")).origin;
   const foreign = requests.filter((url) => !url.startsWith(own) && !url.startsWith("data:") && !url.startsWith("http://localhost:1/"));
   assert.deepEqual(foreign, []);
-  // The two addresses that a test asked for on purpose are reported by the browser itself, and so are missing files.
+  // The two addresses that a test asked for on purpose are reported by the browser itself, and so
+  // are missing files.
   assert.deepEqual(problems.filter((text) => !/Failed to load resource/.test(text)), []);
 });

@@ -1,4 +1,5 @@
-// Downloads that are kept in the browser's private file system: offline afterwards, deleted, broken off, in two tabs, with a full disk.
+// Downloads that are kept in the browser's private file system: offline afterwards, deleted, broken
+// off, in two tabs, with a full disk.
 import assert from "node:assert/strict";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,6 +1,8 @@
-// Models as large as real ones on a disk that they hardly use: most blocks are holes (zeros), a few have real weights.
+// Models as large as real ones on a disk that they hardly use: most blocks are holes (zeros), a few
+// have real weights.
 //
-// The real blocks share one pseudo-random buffer, each from another start, so that writing them is quick; what is in them is known.
+// The real blocks share one pseudo-random buffer, each from another start, so that writing them is
+// quick; what is in them is known.
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
@@ -24,9 +26,10 @@ export const SHAPES = {
 export const REAL_ROWS = 2048;
 
 /**
- * Writes a Llama-shaped bf16 checkpoint into `folder`. `real` lists the blocks that have weights; `source`, if given, says for each
- * block from which block's weights it is made, so that a small model can be built from the blocks of a large one.
- * Returns the names of the files and, for each tensor, { file, offset } of its first byte.
+ * Writes a Llama-shaped bf16 checkpoint into `folder`. `real` lists the blocks that have weights;
+ * `source`, if given, says for each block from which block's weights it is made, so that a small
+ * model can be built from the blocks of a large one. Returns the names of the files and, for each
+ * tensor, { file, offset } of its first byte.
  */
 export function writeModel(folder, shape, { real, layers = shape.layers, source = (l) => l }) {
   mkdirSync(folder, { recursive: true });

@@ -1,5 +1,6 @@
-// Lighthouse over the built page, as a phone and as a desktop: npm run lighthouse, in www/. Writes docs/lighthouse.md and
-// fails below the bounds. The tool is fetched by npm when it is asked for: nothing else needs its hundred packages.
+// Lighthouse over the built page, as a phone and as a desktop: npm run lighthouse, in www/. Writes
+// docs/lighthouse.md and fails below the bounds. The tool is fetched by npm when it is asked for:
+// nothing else needs its hundred packages.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// The line-up on the page: what it shows is about the model that is open, each button says which, and axe finds no fault.
+// The line-up on the page: what it shows is about the model that is open, each button says which,
+// and axe finds no fault.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";

@@ -1,4 +1,5 @@
-// The main job of the built page, with the method that it begins with: as a person does it, from the model to the files and back.
+// The main job of the built page, with the method that it begins with: as a person does it, from
+// the model to the files and back.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
@@ -44,7 +45,8 @@ test("the main job: load, calibrate, look, merge, compare, keep", async () => {
   const facts = await page.locator("#facts dd").allInnerTexts();
   assert.deepEqual(facts.slice(1, 4), ["llama", "12", "128 × 4"]);
 
-  // A quarter of the text: trials and fits take a quarter of the time. The full run takes all of it.
+  // A quarter of the text: trials and fits take a quarter of the time. The full run takes all of
+  // it.
   if (!ALL) await page.locator("#calibrate").getByLabel("Sequences").fill("8");
   await page.click("#run-calibrate");
   await page.waitForSelector("#map rect.pair");

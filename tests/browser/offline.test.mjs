@@ -1,4 +1,5 @@
-// Without a network: what the service worker keeps, that it mixes no two builds, and what it leaves alone.
+// Without a network: what the service worker keeps, that it mixes no two builds, and what it leaves
+// alone.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { appendFile, cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";

@@ -1,4 +1,5 @@
-// The npm package as `npm pack` makes it: what is in it, and each page of examples/ with the unpacked tarball in its place.
+// The npm package as `npm pack` makes it: what is in it, and each page of examples/ with the
+// unpacked tarball in its place.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";

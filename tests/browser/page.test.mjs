@@ -275,7 +275,8 @@ test("a model is opened by dropping its folder's files on the page", async () =>
 });
 
 test("no width from 320 to 1600 pixels scrolls sideways, in light and dark", async () => {
-  // Opened narrow and made wider, and the other way round; the colours change nothing about widths, so each has one way.
+  // Opened narrow and made wider, and the other way round; the colours change nothing about widths,
+  // so each has one way.
   for (const [colorScheme, widths] of [["light", [320, 360, 768, 1100, 1600]], ["dark", [1600, 1100, 768, 360, 320]]]) {
     const { page, problems } = await openPage({ viewport: { width: widths[0], height: 800 }, colorScheme });
     await page.click("#open-stories260k");

@@ -1,5 +1,5 @@
-// Makes the run that the page shows before anything is loaded, by pressing "Run it here" in the built page with a fixed
-// seed and built-in texts: node tests/browser/precompute.mjs [file]
+// Makes the run that the page shows before anything is loaded, by pressing "Run it here" in the
+// built page with a fixed seed and built-in texts: node tests/browser/precompute.mjs [file]
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,5 @@
-// The page's panel for models from the network, as a person uses it: open by name, token, what is kept, without a network, full disk.
+// The page's panel for models from the network, as a person uses it: open by name, token, what is
+// kept, without a network, full disk.
 import assert from "node:assert/strict";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -2,8 +2,9 @@
 import { readFileSync } from "node:fs";
 
 /**
- * Watches the processes that show pages: `peak()` is the largest resident set of any of them so far, in bytes; undefined elsewhere than on Linux. It asks again and
- * again, since Chromium sets Linux's own record of the peak back now and then.
+ * Watches the processes that show pages: `peak()` is the largest resident set of any of them so
+ * far, in bytes; undefined elsewhere than on Linux. It asks again and again, since Chromium sets
+ * Linux's own record of the peak back now and then.
  */
 export async function watchRenderers(browser) {
   if (process.platform !== "linux") return { peak: () => undefined };
@@ -23,7 +24,10 @@ export async function watchRenderers(browser) {
   return { peak };
 }
 
-/** A file input of the page with these files of the disk in it: they are not read before somebody asks. */
+/**
+ * A file input of the page with these files of the disk in it: they are not read before somebody
+ * asks.
+ */
 export async function choose(page, files) {
   const input = await page.evaluateHandle(() => {
     const input = document.createElement("input");

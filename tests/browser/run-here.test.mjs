@@ -1,4 +1,5 @@
-// What the finished run shows can be computed here, to the same numbers; its sliders answer at once.
+// What the finished run shows can be computed here, to the same numbers; its sliders answer at
+// once.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
@@ -22,7 +23,8 @@ async function openPage(options) {
   const watched = await watchedPage(browser, options);
   await watched.page.goto(server.url("/"));
   await watched.page.waitForSelector("#map rect.pair");
-  await watched.page.keyboard.press("Shift"); // until the user does something, what is out of sight is not drawn
+  // until the user does something, what is out of sight is not drawn
+  await watched.page.keyboard.press("Shift");
   await watched.page.waitForSelector("#perplexity svg");
   return watched;
 }
@@ -40,7 +42,8 @@ test("the same run, computed here, gives the numbers of the file", async () => {
   await page.locator("#map rect.pair").first().hover();
   assert.match(await text(page, "#reading"), /\d ± \d/, "error bars");
 
-  // The sliders work on what is kept: no text runs through the model, and the page answers while the worker computes.
+  // The sliders work on what is kept: no text runs through the model, and the page answers while
+  // the worker computes.
   await page.evaluate(() => {
     window.steps = [];
     window.waits = [];

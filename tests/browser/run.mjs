@@ -1,8 +1,10 @@
-// Runs the end-to-end tests: which files, and what may run beside what. `cargo xtask test` calls it; by hand:
+// Runs the end-to-end tests: which files, and what may run beside what. `cargo xtask test` calls
+// it; by hand:
 //
 //     node tests/browser/run.mjs [pure | gate | all] [name ...]
 //
-// A name is a file's without `.test.mjs`. Single matrices inside of files look at MKA_TESTS themselves (helpers.mjs).
+// A name is a file's without `.test.mjs`. Single matrices inside of files look at MKA_TESTS
+// themselves (helpers.mjs).
 import { spawnSync } from "node:child_process";
 import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
@@ -13,8 +15,9 @@ const PURE = ["address-text", "charts"];
 /** Only in the full run: minutes for one model. */
 const FULL = ["size"];
 /**
- * What looks at the clock, at memory or at shifts of the layout: one file at a time, when nothing else runs. The engine
- * computes on one thread, so that of the others two files at a time take little more than half the time.
+ * What looks at the clock, at memory or at shifts of the layout: one file at a time, when nothing
+ * else runs. The engine computes on one thread, so that of the others two files at a time take
+ * little more than half the time.
  */
 const ALONE = ["main-job", "run-here", "size", "smooth"];
 /** More files at a time than these are no test of a browser any more, but of the machine. */

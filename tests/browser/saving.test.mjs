@@ -1,4 +1,5 @@
-// The way home of a merged model in several large files: into a folder, as an archive, cancelled in the middle, onto a full disk.
+// The way home of a merged model in several large files: into a folder, as an archive, cancelled in
+// the middle, onto a full disk.
 import assert from "node:assert/strict";
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -25,8 +26,9 @@ after(async () => {
 });
 
 /**
- * A page with a merged model whose output is made large: its own files, and shards of 40 MB made of repeated slices. The pickers give folders
- * and files of the private file system, since a script can't use the browser's dialogs.
+ * A page with a merged model whose output is made large: its own files, and shards of 40 MB made of
+ * repeated slices. The pickers give folders and files of the private file system, since a script
+ * can't use the browser's dialogs.
  */
 beforeEach(async () => {
   context = await browser.newContext();
@@ -173,7 +175,8 @@ test("an output above 4 GB leaves in shards that no array ever holds, each at it
   await page.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<input type="file" multiple id="large">'));
   await page.setInputFiles("#large", files);
   const { saved, largest, index, bytes } = await page.evaluate(async () => {
-    const { Lab } = await import(new URL("mka.js?unchanged", document.baseURI)); // without the files that were added above
+    // without the files that were added above
+    const { Lab } = await import(new URL("mka.js?unchanged", document.baseURI));
     const lab = await Lab.create({ backend: "cpu" });
     const model = await lab.open([...document.querySelector("#large").files]);
     const merged = await model.merge({ selection: "manual", pairs: [[1, 2]], combination: "drop" });

@@ -1,5 +1,5 @@
-// Pictures of each state of the built page, wide and narrow, light and dark, to be looked at, and the one that the README
-// shows: npm run screenshots [-- folder], in www/.
+// Pictures of each state of the built page, wide and narrow, light and dark, to be looked at, and
+// the one that the README shows: npm run screenshots [-- folder], in www/.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,5 @@
-// A static file server for the tests: MIME types, range requests, CORS, a base path, and a record of what was asked for.
+// A static file server for the tests: MIME types, range requests, CORS, a base path, and a record
+// of what was asked for.
 import { createReadStream } from "node:fs";
 import { createGzip } from "node:zlib";
 import { stat } from "node:fs/promises";
@@ -22,10 +23,11 @@ const TYPES = {
 const LONG = 10_000;
 
 /**
- * Serves folders: `mounts` is { "/path/": "folder" }, the longest path wins. `ranges: false` imitates a server that
- * answers every request with the whole file. `delay` holds each answer back, in milliseconds. While `broken` of the result
- * is true, the connection breaks off in the middle of every answer that is long. `host` compresses, and lets what has a hash
- * in its name be cached for ever, as hosts of static files do.
+ * Serves folders: `mounts` is { "/path/": "folder" }, the longest path wins. `ranges: false`
+ * imitates a server that answers every request with the whole file. `delay` holds each answer back,
+ * in milliseconds. While `broken` of the result is true, the connection breaks off in the middle of
+ * every answer that is long. `host` compresses, and lets what has a hash in its name be cached for
+ * ever, as hosts of static files do.
  */
 export async function serve(mounts, { ranges = true, cors = true, delay = 0, host = false } = {}) {
   const paths = Object.keys(mounts).sort((a, b) => b.length - a.length);

@@ -1,4 +1,5 @@
-// A checkpoint of the shape and size of Llama-3-8B in a page: 16 GB in four shards, of which four blocks are real and the rest are holes.
+// A checkpoint of the shape and size of Llama-3-8B in a page: 16 GB in four shards, of which four
+// blocks are real and the rest are holes.
 import assert from "node:assert/strict";
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -95,7 +96,8 @@ test("a model of 8 billion parameters is calibrated, merged and offered in a pag
   assert.equal(whole.summary.layers, 32);
   assert.equal(whole.summary.parameters, 8_030_261_248);
   assert.match(whole.warnings.join(), /weights of these blocks are zero: 0, 1,/);
-  // Holes pass the stream on, so what comes out is what the real blocks alone make: each was read from its place.
+  // Holes pass the stream on, so what comes out is what the real blocks alone make: each was read
+  // from its place.
   assert.deepEqual(whole.states, part.states);
   assert.ok(part.states.some((value) => value !== 0));
 

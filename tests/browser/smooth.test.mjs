@@ -1,5 +1,6 @@
-// The page stays calm and light: nothing jumps, answers come at once while the worker computes, and a phone's memory is
-// enough. What depends on the machine is told as a figure, and held against a generous bound only.
+// The page stays calm and light: nothing jumps, answers come at once while the worker computes, and
+// a phone's memory is enough. What depends on the machine is told as a figure, and held against a
+// generous bound only.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
@@ -20,7 +21,10 @@ after(async () => {
   await server?.close();
 });
 
-/** A page that keeps what the browser says about shifts of the layout, and about how long each input took to be answered. */
+/**
+ * A page that keeps what the browser says about shifts of the layout, and about how long each input
+ * took to be answered.
+ */
 async function measuredPage(options) {
   const watched = await watchedPage(browser, options);
   await watched.page.addInitScript(() => {

@@ -1,4 +1,5 @@
-// Where a model may come from: folders behind URLs on servers of several manners, files in folders, another origin.
+// Where a model may come from: folders behind URLs on servers of several manners, files in folders,
+// another origin.
 import assert from "node:assert/strict";
 import { cp, mkdtemp, open, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// A reporter of node's test runner: adds { name, seconds } of each test to the file that MKA_TEST_TIMES names.
+// A reporter of node's test runner: adds { name, seconds } of each test to the file that
+// MKA_TEST_TIMES names.
 import { appendFileSync } from "node:fs";
 import { basename } from "node:path";
 

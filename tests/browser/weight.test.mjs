@@ -1,4 +1,5 @@
-// What the page weighs before anybody asks it for something, and with the engine, which comes with the first thing that is asked.
+// What the page weighs before anybody asks it for something, and with the engine, which comes with
+// the first thing that is asked.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -23,8 +24,8 @@ after(async () => {
 });
 
 /**
- * As it is measured from outside: what the server was asked for by the page and its workers. Without a service worker, which would
- * fetch for later visits what this one does not need.
+ * As it is measured from outside: what the server was asked for by the page and its workers.
+ * Without a service worker, which would fetch for later visits what this one does not need.
  */
 async function weigh(t, what, files, act = async () => {}) {
   const { page } = await watchedPage(browser, { serviceWorkers: "block" });

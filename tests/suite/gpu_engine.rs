@@ -1,4 +1,5 @@
-//! The WebGPU engine beyond its kernels: copies, empty tensors, the order of commands, memory, limits.
+//! The WebGPU engine beyond its kernels: copies, empty tensors, the order of commands, memory,
+//! limits.
 
 use mka_lab::compute::Activation;
 use mka_lab::compute::Compute;

@@ -1,5 +1,5 @@
-//! wasm-bindgen as a library: one tool less to install, and its version stands in Cargo.lock beside that of the crate.
-//! Must not know what the module does.
+//! wasm-bindgen as a library: one tool less to install, and its version stands in Cargo.lock beside
+//! that of the crate. Must not know what the module does.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::settings::{Bindings, Build};
 
-/// Writes the JavaScript module, its types and the .wasm file that belongs to them; as the command would by itself.
+/// Writes the JavaScript module, its types and the .wasm file that belongs to them; as the command
+/// would by itself.
 pub fn make(build: &Build, compiled: &Path, folder: &Path) -> Result<()> {
     println!("   wasm-bindgen: {} -> {}", compiled.display(), folder.display());
     let mut bindgen = Bindgen::new();

@@ -1,4 +1,5 @@
-//! Binds `docs/` into the documentation site with mdBook as a library; `xtask/book` says how. Must not know what the pages say.
+//! Binds `docs/` into the documentation site with mdBook as a library; `xtask/book` says how. Must
+//! not know what the pages say.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +9,12 @@ use mdbook_driver::MDBook;
 
 use crate::command::root;
 
-/// What mdBook brings along for its own page frame; ours, `xtask/book/theme/index.hbs`, needs none of it, and no script or
-/// style sheet but its own in `theme/`.
+/// What mdBook brings along for its own page frame; ours, `xtask/book/theme/index.hbs`, needs none
+/// of it, and no script or style sheet but its own in `theme/`.
 const UNUSED: [&str; 5] = ["css", "fonts", "toc.html", "404.html", ".nojekyll"];
 
-/// Builds the pages into the site's `docs/`. They include the types of the interface, so those have to be there.
+/// Builds the pages into the site's `docs/`. They include the types of the interface, so those have
+/// to be there.
 pub fn build(site: &Path) -> Result<()> {
     let out = site.join("docs");
     println!("   documentation: docs/ -> {}", out.display());

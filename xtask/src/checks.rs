@@ -1,4 +1,5 @@
-//! `cargo xtask test`: which steps belong to which run, in order, cheap failures first. Must not know what a step does.
+//! `cargo xtask test`: which steps belong to which run, in order, cheap failures first. Must not
+//! know what a step does.
 
 use std::time::Instant;
 
@@ -54,7 +55,8 @@ pub fn steps() -> String {
     STEPS.iter().map(|step| format!("    {:<14} {:<6} {}\n", step.name, step.from.word(), step.about)).collect()
 }
 
-/// Runs the steps of the scope, or one, and stops at the first failure. What it took is left in the target folder.
+/// Runs the steps of the scope, or one, and stops at the first failure. What it took is left in the
+/// target folder.
 pub fn test(settings: &Settings, scope: Scope, only: Option<&str>) -> Result<()> {
     let chosen: Vec<&Step> =
         STEPS.iter().filter(|step| only.map_or(step.from <= scope, |name| name == step.name)).collect();
@@ -64,7 +66,8 @@ pub fn test(settings: &Settings, scope: Scope, only: Option<&str>) -> Result<()>
     let mut run = Run { settings, scope, times: Times::default(), compiling: None };
     let has = |name| chosen.iter().any(|step| step.name == name);
     for (index, step) in chosen.iter().enumerate() {
-        // What is compiled for the page ends in minutes on one core, and tests in a browser take one: they go beside each other.
+        // What is compiled for the page ends in minutes on one core, and tests in a browser take
+        // one: they go beside each other.
         if step.name == "native" && has("wasm") && has("site") {
             run.compiling = Some(Compiling::begin(settings)?);
         }

@@ -20,8 +20,8 @@ pub fn target_dir() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
 }
 
-/// Where tools are kept that had to be installed, each in a folder that names its version: outside of the target folder, so
-/// that they outlive it, and beside nothing of the user's own.
+/// Where tools are kept that had to be installed, each in a folder that names its version: outside
+/// of the target folder, so that they outlive it, and beside nothing of the user's own.
 pub fn tools_dir() -> PathBuf {
     let named = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || env::home_dir().unwrap_or_else(env::temp_dir);
@@ -35,15 +35,16 @@ pub fn tools_dir() -> PathBuf {
     })
 }
 
-/// The PATH of the caller after the folder of the workspace's own programs, of which `wasm-runner` is one.
+/// The PATH of the caller after the folder of the workspace's own programs, of which `wasm-runner`
+/// is one.
 fn search_path() -> Result<OsString> {
     let inherited = env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(target_dir().join("xtask")).chain(env::split_paths(&inherited));
     env::join_paths(folders).context("the PATH cannot be extended")
 }
 
-/// A command that will run in the repository's root, without what `cargo run` says about xtask itself: build
-/// scripts that look at those variables would run anew with every change of command.
+/// A command that will run in the repository's root, without what `cargo run` says about xtask
+/// itself: build scripts that look at those variables would run anew with every change of command.
 pub fn command(program: impl AsRef<OsStr>) -> Result<Command> {
     let mut command = Command::new(program);
     command.current_dir(root()).env("PATH", search_path()?);

@@ -1,4 +1,5 @@
-//! Dependencies that nothing uses, and crates that the page has in two versions. Must not know what a crate is for.
+//! Dependencies that nothing uses, and crates that the page has in two versions. Must not know what
+//! a crate is for.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +17,8 @@ const NOT_NAMED: [(&str, &str); 2] = [
     ("wasm-bindgen-test", "its macros are named by the files that run in a browser only"),
 ];
 
-/// In the page twice, because others ask for two versions. What is not on the list fails: that is how a duplicate is noticed.
+/// In the page twice, because others ask for two versions. What is not on the list fails: that is
+/// how a duplicate is noticed.
 const TWICE: [(&str, &str); 6] = [
     ("equator", "faer and nano-gemm, compile-time assertions only"),
     ("getrandom", "tokenizers draws by rand 0.9, we by rand 0.10"),
@@ -88,7 +90,8 @@ fn unused<'a>(package: &'a Package, code: &str) -> BTreeSet<&'a str> {
         .collect()
 }
 
-/// All Rust code of a package without its comments. The packages inside of it have code of their own.
+/// All Rust code of a package without its comments. The packages inside of it have code of their
+/// own.
 fn code_of(package: &Path) -> Result<String> {
     let mut code = String::new();
     let mut folders: Vec<_> = ["src", "tests", "benches", "examples"].map(|name| package.join(name)).to_vec();

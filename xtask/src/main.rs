@@ -1,7 +1,8 @@
 //! The project's commands. `cargo xtask` lists them; the alias is in `.cargo/config.toml`.
 //!
-//! Each needs rustup and Node.js and installs the rest. This crate only calls other programs: whatever is computed is
-//! computed by the library, and the settings of the WebAssembly build are in `wasm-pack.toml`.
+//! Each needs rustup and Node.js and installs the rest. This crate only calls other programs:
+//! whatever is computed is computed by the library, and the settings of the WebAssembly build are
+//! in `wasm-pack.toml`.
 
 mod bindings;
 mod book;

@@ -1,5 +1,5 @@
-//! Measures the tests where nothing is built and where all is, and writes the table of docs/development.md.
-//! Must not know the steps.
+//! Measures the tests where nothing is built and where all is, and writes the table of
+//! docs/development.md. Must not know the steps.
 
 use std::env;
 use std::fs;
@@ -18,8 +18,8 @@ const END: &str = "<!-- end of durations -->";
 /// So many of the slowest tests are in the table.
 const SLOWEST: usize = 20;
 
-/// Runs the gate twice in a target folder of its own: with nothing there but downloaded sources, and again after a change of
-/// the crate.
+/// Runs the gate twice in a target folder of its own: with nothing there but downloaded sources,
+/// and again after a change of the crate.
 pub fn record(settings: &Settings) -> Result<()> {
     let target = target_dir().join("record");
     let built = [target.clone(), root().join("www/node_modules"), root().join(&settings.build.out_dir), site::folder()];

@@ -5,7 +5,8 @@
 pub enum Scope {
     /// What a developer runs every few minutes: under three minutes once everything is built.
     Quick,
-    /// What every change has to pass: at most fifteen minutes on two cores, twenty where nothing is built yet.
+    /// What every change has to pass: at most fifteen minutes on two cores, twenty where nothing is
+    /// built yet.
     Gate,
     /// Whole matrices, the largest models, and how the crate is packed.
     All,

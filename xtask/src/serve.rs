@@ -1,5 +1,5 @@
-//! Serves a folder of static files on this machine only. Types, ranges and safe paths come from tower-http.
-//! Must not know what the files are.
+//! Serves a folder of static files on this machine only. Types, ranges and safe paths come from
+//! tower-http. Must not know what the files are.
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;

@@ -1,4 +1,5 @@
-//! The settings of the WebAssembly build, as `wasm-pack.toml` holds them. Must not know what is done with them.
+//! The settings of the WebAssembly build, as `wasm-pack.toml` holds them. Must not know what is
+//! done with them.
 
 use std::fs;
 use std::path::PathBuf;

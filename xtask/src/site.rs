@@ -1,4 +1,5 @@
-//! Builds the static site: Rust -> wasm -> bindings -> optimised wasm -> page -> documentation, in `www/dist`. Must not know tests or servers.
+//! Builds the static site: Rust -> wasm -> bindings -> optimised wasm -> page -> documentation, in
+//! `www/dist`. Must not know tests or servers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,8 @@ fn compile(settings: &Settings, kind: Kind) -> Result<Command> {
     Ok(compile)
 }
 
-/// The longest part of the build, in the background; the build itself then finds it done. Ended where it is dropped.
+/// The longest part of the build, in the background; the build itself then finds it done. Ended
+/// where it is dropped.
 pub struct Compiling(Child);
 
 impl Compiling {
@@ -102,7 +104,8 @@ impl Drop for Compiling {
     }
 }
 
-/// The wasm file and its bindings; nothing to do while the compiler's output is older than they are.
+/// The wasm file and its bindings; nothing to do while the compiler's output is older than they
+/// are.
 fn wasm(settings: &Settings, kind: Kind) -> Result<()> {
     let build = &settings.build;
     run(&mut compile(settings, kind)?)?;
@@ -117,7 +120,8 @@ fn wasm(settings: &Settings, kind: Kind) -> Result<()> {
         return Ok(());
     }
 
-    // The .wasm file comes last, so that a build that failed half-way is never taken for a finished one.
+    // The .wasm file comes last, so that a build that failed half-way is never taken for a finished
+    // one.
     let bound = target_dir().join("bindings");
     remove(&bound)?;
     bindings::make(build, &compiled, &bound)?;

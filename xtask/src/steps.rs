@@ -1,4 +1,5 @@
-//! What each step of the tests runs. Must not know the order of the steps, nor how a tool is installed or the site built.
+//! What each step of the tests runs. Must not know the order of the steps, nor how a tool is
+//! installed or the site built.
 
 use std::env;
 use std::fs;
@@ -47,8 +48,8 @@ pub fn clippy_wasm(run: &mut Run<'_>) -> Result<()> {
     command::run(clippy.args(["--target", &run.settings.build.target, "--", "-D", "warnings"]))
 }
 
-/// Links to private items are fine: whoever reads these pages has the source. The packages are those of `clippy`, so that
-/// what it has checked serves here as well.
+/// Links to private items are fine: whoever reads these pages has the source. The packages are
+/// those of `clippy`, so that what it has checked serves here as well.
 pub fn docs(_: &mut Run<'_>) -> Result<()> {
     command::run(
         cargo(["doc", "--package", "mka-lab", "--package", "xtask", "--no-deps"])?
@@ -77,8 +78,9 @@ pub fn native(run: &mut Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Runs tests and takes their times. The harness tells them only where it takes itself for a nightly one: a variable that is
-/// set for it and not for cargo, so that no build script compiles anything else for it.
+/// Runs tests and takes their times. The harness tells them only where it takes itself for a
+/// nightly one: a variable that is set for it and not for cargo, so that no build script compiles
+/// anything else for it.
 fn harness(mut test: Command, step: &str, run: &mut Run<'_>, options: &[&str]) -> Result<()> {
     if cfg!(unix) {
         test.args(["--config", r#"target."cfg(unix)".runner = ["env", "RUSTC_BOOTSTRAP=1"]"#]);
@@ -89,8 +91,8 @@ fn harness(mut test: Command, step: &str, run: &mut Run<'_>, options: &[&str]) -
     command::run_reading(test.args(options), |line| run.times.harness_line(step, line))
 }
 
-/// Runs in the development profile: link-time optimisation of every test file would take longer than the tests.
-/// The browser's options are in webdriver.json.
+/// Runs in the development profile: link-time optimisation of every test file would take longer
+/// than the tests. The browser's options are in webdriver.json.
 pub fn wasm(run: &mut Run<'_>) -> Result<()> {
     let target = run.settings.build.target.clone();
     for name in browser_tests(&target)? {

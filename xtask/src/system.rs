@@ -1,5 +1,6 @@
-//! What the tests need of the operating system: Chromium, its driver and a Vulkan driver. Installed where that can be
-//! done without asking (Debian, as root); named elsewhere. Must not know the tests.
+//! What the tests need of the operating system: Chromium, its driver and a Vulkan driver. Installed
+//! where that can be done without asking (Debian, as root); named elsewhere. Must not know the
+//! tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! How long steps and tests took: gathered while they run, shown, and kept as JSON. Must not know which steps there are.
+//! How long steps and tests took: gathered while they run, shown, and kept as JSON. Must not know
+//! which steps there are.
 
 use std::fs;
 use std::path::Path;
@@ -47,7 +48,8 @@ impl Times {
         }
     }
 
-    /// Takes what tests/browser/times.mjs has written: a JSON object `{ name, seconds }` on each line.
+    /// Takes what tests/browser/times.mjs has written: a JSON object `{ name, seconds }` on each
+    /// line.
     pub fn read_lines(&mut self, step: &str, path: &Path) -> Result<()> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         for line in text.lines() {

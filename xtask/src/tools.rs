@@ -1,5 +1,5 @@
-//! The tools of the build: looks for each and installs what is missing, where nothing of the user's own is replaced.
-//! Must not know the order of the steps.
+//! The tools of the build: looks for each and installs what is missing, where nothing of the user's
+//! own is replaced. Must not know the order of the steps.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,8 +80,8 @@ pub fn wasm_opt() -> PathBuf {
     root().join("www/node_modules/binaryen/bin/wasm-opt")
 }
 
-/// A program from crates.io, compiled unless it is there in this version. Little optimised: that halves the time it takes, and
-/// these programs have little to do.
+/// A program from crates.io, compiled unless it is there in this version. Little optimised: that
+/// halves the time it takes, and these programs have little to do.
 fn install(package: &str, version: &str, options: &[&str]) -> Result<PathBuf> {
     let folder = tools_dir().join(format!("{package}-{version}"));
     let program = folder.join("bin").join(format!("{package}{}", std::env::consts::EXE_SUFFIX));

@@ -1,10 +1,11 @@
-//! Concatenation (after CoMe): of two blocks, the strongest neurons of both MLPs and the strongest head groups of both attentions make one block of
-//! the same shape.
+//! Concatenation (after CoMe): of two blocks, the strongest neurons of both MLPs and the strongest
+//! head groups of both attentions make one block of the same shape.
 //!
-//! A *neuron* is one inner channel of the MLP, with its rows of gate and up and its column of down. A *head group* is one key-value head with the query
-//! heads that share it. Strength is the energy that a part brings into the stream: for a neuron E[h^2] |W_down column|^2, h its activation over the
-//! calibration tokens; for a head group the same summed over its channels of W_o. Parts keep their order, those of the front block first. This module
-//! must not know tensors.
+//! A *neuron* is one inner channel of the MLP, with its rows of gate and up and its column of down.
+//! A *head group* is one key-value head with the query heads that share it. Strength is the energy
+//! that a part brings into the stream: for a neuron E[h^2] |W_down column|^2, h its activation over
+//! the calibration tokens; for a head group the same summed over its channels of W_o. Parts keep
+//! their order, those of the front block first. This module must not know tensors.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Which parts of two neighbours make the new block: indices in the front one and in the back one, ascending. In a recipe, runs of indices: `"0-3,7"`.
+/// Which parts of two neighbours make the new block: indices in the front one and in the back one,
+/// ascending. In a recipe, runs of indices: `"0-3,7"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ChannelSelectionText", into = "ChannelSelectionText")]
 pub struct ChannelSelection {
@@ -89,7 +91,8 @@ impl ChannelOrigins {
         if let [(layer, _)] = shares[..] { Some(layer) } else { None }
     }
 
-    /// The original blocks, ascending, each with its share: the mean of its shares of neurons and of head groups.
+    /// The original blocks, ascending, each with its share: the mean of its shares of neurons and
+    /// of head groups.
     pub fn shares(&self) -> Vec<(usize, f64)> {
         let mut shares = BTreeMap::new();
         for (layer, share) in [&self.neurons, &self.heads].into_iter().flat_map(|parts| Self::shares_of(parts)) {

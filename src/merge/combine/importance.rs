@@ -1,5 +1,5 @@
-//! How much energy each neuron and each head group of a block brings into the residual stream, and the
-//! parts of two blocks that bring most of it: see [`super::concatenate`] for the definition.
+//! How much energy each neuron and each head group of a block brings into the residual stream, and
+//! the parts of two blocks that bring most of it: see [`super::concatenate`] for the definition.
 
 use super::concatenate::ChannelSelection;
 use crate::architecture::Role;
@@ -14,8 +14,8 @@ use crate::transformer::{Stream, Transformer};
 /// The matrices that write to the stream are read in pieces of about so many bytes.
 const PIECE: usize = 4 << 20;
 
-/// The neurons and head groups of most energy of the survivors `index` and `index + 1`, on the first
-/// tokens of the calibration text.
+/// The neurons and head groups of most energy of the survivors `index` and `index + 1`, on the
+/// first tokens of the calibration text.
 pub(super) async fn select_by_importance(
     scores: &SelectionScores<'_>,
     state: &MergeState,

@@ -1,4 +1,5 @@
-//! What is to be tried for a pair: one join for most combinations, several where a weight is searched.
+//! What is to be tried for a pair: one join for most combinations, several where a weight is
+//! searched.
 
 use super::average::averages;
 use super::importance::select_by_importance;
@@ -15,7 +16,8 @@ use crate::task::Task;
 /// What is to be tried for `pair`, two neighbours among the survivors.
 ///
 /// # Errors
-/// [`Error::BadArgument`] when the block after `pair.keep` is not there, or what measuring fails with.
+/// [`Error::BadArgument`] when the block after `pair.keep` is not there, or what measuring fails
+/// with.
 pub async fn proposals(
     plan: &MergePlan,
     scores: &mut SelectionScores<'_>,

@@ -1,10 +1,10 @@
 //! Which neurons of two blocks a fit of one down projection can least do without (optimal brain
 //! surgeon): those that make one block of both.
 //!
-//! The neurons of both get what the attention of the earlier block gives, through the best linear guess
-//! of what they get in the original model ([`crate::merge::repair::mlp_input_map`]); all of them together
-//! are fitted to the original stream after the two, and those stay whose loss costs that fit most. The
-//! heads are those of the earlier block.
+//! The neurons of both get what the attention of the earlier block gives, through the best linear
+//! guess of what they get in the original model ([`crate::merge::repair::mlp_input_map`]); all of
+//! them together are fitted to the original stream after the two, and those stay whose loss costs
+//! that fit most. The heads are those of the earlier block.
 
 use super::concatenate::{ChannelSelection, strongest};
 use super::importance::{add_squares, column_squares};
@@ -30,8 +30,8 @@ struct Both {
     stream: Tensor,
 }
 
-/// The parts of the survivors `index` and `index + 1` that make one block, on the first tokens of the
-/// calibration text.
+/// The parts of the survivors `index` and `index + 1` that make one block, on the first tokens of
+/// the calibration text.
 pub(super) async fn saliency_choice_of(
     scores: &SelectionScores<'_>,
     state: &MergeState,
@@ -47,12 +47,12 @@ pub(super) async fn saliency_choice_of(
     select_by_saliency(scores.context, &pair, &targets, ridge, task).await
 }
 
-/// The parts of two survivors, whose work is that of the original blocks of `targets`, that make one
-/// block of them; the input of the two is the original's.
+/// The parts of two survivors, whose work is that of the original blocks of `targets`, that make
+/// one block of them; the input of the two is the original's.
 ///
 /// # Errors
-/// As [`NormalEquations::saliencies`]; [`crate::error::Error::Cancelled`], or what reading and computing
-/// fail with.
+/// As [`NormalEquations::saliencies`]; [`crate::error::Error::Cancelled`], or what reading and
+/// computing fail with.
 pub async fn select_by_saliency(
     context: &MergeContext,
     pair: &MergeState,
@@ -90,8 +90,8 @@ pub async fn select_by_saliency(
     Ok(ChannelSelection::neurons([&of[0], &of[1]], pair.description.kv_heads))
 }
 
-/// The neurons of either that the fit chooses from: all, or where that would take too much memory those
-/// of most energy.
+/// The neurons of either that the fit chooses from: all, or where that would take too much memory
+/// those of most energy.
 async fn pool(pair: &Transformer, targets: &FitTargets<'_>, task: &Task) -> Result<[Vec<u32>; 2]> {
     let count = pair.description.neurons();
     if 2 * count <= MOST_NEURONS {

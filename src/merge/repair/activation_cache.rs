@@ -1,5 +1,5 @@
-//! Tensors that are computed once for each chunk of a stream, as far as there is room to keep them. Must
-//! not know what they are.
+//! Tensors that are computed once for each chunk of a stream, as far as there is room to keep them.
+//! Must not know what they are.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -7,7 +7,8 @@ use std::rc::Rc;
 use crate::compute::{Compute, Tensor};
 use crate::error::Result;
 
-/// Bytes that are kept at most beside one stream; what is beyond is computed each time it is asked for.
+/// Bytes that are kept at most beside one stream; what is beyond is computed each time it is asked
+/// for.
 pub const MOST_KEPT: u64 = 384 << 20;
 
 /// Bytes that may still be kept; all copies are the same.

@@ -1,5 +1,5 @@
-//! What repairs need beside a recipe, as a file: the maps T by their step, and projections that were
-//! fitted anew by the names of the original tensors.
+//! What repairs need beside a recipe, as a file: the maps T by their step, and projections that
+//! were fitted anew by the names of the original tensors.
 
 use std::rc::Rc;
 

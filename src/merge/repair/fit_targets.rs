@@ -1,10 +1,10 @@
-//! What one block is fitted by, several of its projections and again and again: its input, the original
-//! model's activations over the blocks whose work it does, and what the block itself gives. All is
-//! computed once, as far as there is room to keep it.
+//! What one block is fitted by, several of its projections and again and again: its input, the
+//! original model's activations over the blocks whose work it does, and what the block itself
+//! gives. All is computed once, as far as there is room to keep it.
 //!
-//! Must not know what is fitted. What a block gives is kept on the condition that only what follows is
-//! changed: the output of its heads while queries, keys and values stay, its neurons once their input
-//! maps are settled.
+//! Must not know what is fitted. What a block gives is kept on the condition that only what follows
+//! is changed: the output of its heads while queries, keys and values stay, its neurons once their
+//! input maps are settled.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -32,8 +32,8 @@ pub struct FitTargets<'a> {
 }
 
 impl<'a> FitTargets<'a> {
-    /// Nothing is computed yet. `input` and `start` are the inputs of the block and, in the original
-    /// model, of the first of `blocks`.
+    /// Nothing is computed yet. `input` and `start` are the inputs of the block and, in the
+    /// original model, of the first of `blocks`.
     pub fn new(original: &'a Transformer, input: Stream, start: Stream, blocks: Range<usize>) -> Self {
         Self::within(MOST_KEPT, original, input, start, blocks)
     }
@@ -109,8 +109,8 @@ impl<'a> FitTargets<'a> {
         Ok([neurons, stream])
     }
 
-    /// The input of an MLP that stands in parallel with attention: the input of the block. None where
-    /// its input is the stream after attention.
+    /// The input of an MLP that stands in parallel with attention: the input of the block. None
+    /// where its input is the stream after attention.
     ///
     /// # Errors
     /// What the engine fails with.
@@ -121,8 +121,8 @@ impl<'a> FitTargets<'a> {
         }
     }
 
-    /// The output of the block in the current model, and that of the last of its blocks in the original
-    /// one.
+    /// The output of the block in the current model, and that of the last of its blocks in the
+    /// original one.
     ///
     /// # Errors
     /// As [`FitTargets::mlp_activations`] and [`FitTargets::trace`].
@@ -151,7 +151,8 @@ mod tests {
     use crate::merge::choices::Norms;
     use crate::merge::miniature::open;
 
-    /// One after the other and side by side, kept, kept in part, and never kept: all is what the blocks give one by one.
+    /// One after the other and side by side, kept, kept in part, and never kept: all is what the
+    /// blocks give one by one.
     #[test]
     fn what_is_kept_is_what_is_computed() {
         for miniature in ["llama", "phi"] {

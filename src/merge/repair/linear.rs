@@ -1,7 +1,7 @@
 //! A linear map over a gap: fitted on the calibration's rows, accepted if held-out windows agree
-//! (ReplaceMe, arXiv 2505.02819). A matrix T, folded into the down projection of the surviving block,
-//! brings its output closest to what the original model has after the gap; T is a diagonal where a norm
-//! sits between that projection and the stream.
+//! (ReplaceMe, arXiv 2505.02819). A matrix T, folded into the down projection of the surviving
+//! block, brings its output closest to what the original model has after the gap; T is a diagonal
+//! where a norm sits between that projection and the stream.
 
 use std::rc::Rc;
 
@@ -19,8 +19,8 @@ use crate::transformer::Transformer;
 /// A repair that held-out windows reject is tried once more with a ridge so many times larger.
 const SECOND_TRY: f64 = 10.0;
 
-/// Repairs the gap that `step`, the last one recorded, left; returns the ridge of the repair that was
-/// accepted and recorded. `number` is the index of the step in its recipe.
+/// Repairs the gap that `step`, the last one recorded, left; returns the ridge of the repair that
+/// was accepted and recorded. `number` is the index of the step in its recipe.
 ///
 /// # Errors
 /// [`crate::error::Error::Cancelled`], [`crate::error::Error::Degenerate`] where the fit has no

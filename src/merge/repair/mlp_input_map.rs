@@ -1,10 +1,11 @@
-//! Linear maps of the inputs of neurons that no longer get what they got in the original model: those of
-//! a concatenated block, or of the later block of a pair that is to become one.
+//! Linear maps of the inputs of neurons that no longer get what they got in the original model:
+//! those of a concatenated block, or of the later block of a pair that is to become one.
 //!
-//! In the original model the neurons of a later block get a stream that has passed the blocks before it;
-//! here all get the same, the stream after the attention of the first. The best linear guess of the one
-//! by the other, a matrix T for each original block, is folded into the rows of gate and up: with n the
-//! input here and t the input there, T = I + (n'n + mu I)^-1 n'(t - n), and W becomes W T'.
+//! In the original model the neurons of a later block get a stream that has passed the blocks
+//! before it; here all get the same, the stream after the attention of the first. The best linear
+//! guess of the one by the other, a matrix T for each original block, is folded into the rows of
+//! gate and up: with n the input here and t the input there, T = I + (n'n + mu I)^-1 n'(t - n), and
+//! W becomes W T'.
 
 use std::rc::Rc;
 
@@ -23,8 +24,8 @@ use crate::regression::{Features, NormalEquations, Samples};
 use crate::task::Task;
 use crate::transformer::Transformer;
 
-/// How strongly T is drawn to the identity: the input has few channels beside rows, and a tenth of it
-/// served as well.
+/// How strongly T is drawn to the identity: the input has few channels beside rows, and a tenth of
+/// it served as well.
 const RIDGE: f64 = 0.03;
 
 /// The neurons whose inputs are mapped, and the attention whose output stream is their input.
@@ -40,12 +41,12 @@ struct MlpInputMap {
 }
 
 /// Fits gate and up of the survivor that is `place` after the one at `index` to the stream that the
-/// attention of the latter gives. `targets` are those of that one; the neurons come from its original
-/// blocks.
+/// attention of the latter gives. `targets` are those of that one; the neurons come from its
+/// original blocks.
 ///
 /// # Errors
-/// As [`NormalEquations::map`]; [`crate::error::Error::Cancelled`], or what reading and computing fail
-/// with.
+/// As [`NormalEquations::map`]; [`crate::error::Error::Cancelled`], or what reading and computing
+/// fail with.
 pub async fn fit_mlp_input_maps(
     context: &MergeContext,
     state: &mut MergeState,
@@ -187,7 +188,8 @@ mod tests {
         Mat::from_fn(values.len() / channels, channels, |i, j| f64::from(values[i * channels + j]))
     }
 
-    /// T of its definition: the ridge regression of what was read there on what is read here, in f64.
+    /// T of its definition: the ridge regression of what was read there on what is read here, in
+    /// f64.
     fn expected(here: &Mat<f64>, there: &Mat<f64>, window: usize) -> Mat<f64> {
         let (rows, d) = (here.nrows(), here.ncols());
         let weight = |i: usize| {
@@ -203,7 +205,8 @@ mod tests {
         Mat::from_fn(d, d, |i, j| change[(i, j)] + f64::from(u8::from(i == j)))
     }
 
-    /// Of all rows of gate and up, those of neurons in the block at `place`: that they are what they were `before`, times the map that is theirs.
+    /// Of all rows of gate and up, those of neurons in the block at `place`: that they are what
+    /// they were `before`, times the map that is theirs.
     async fn check(before: &Transformer, after: &Transformer, place: usize, map_of: impl Fn(usize) -> Mat<f64>) {
         let d = &before.description;
         let values = async |model: &Transformer, name: &str| {
@@ -233,7 +236,8 @@ mod tests {
         }
     }
 
-    /// Gate and up of their own, in one tensor, stored the other way round, beside attention; norms by mean and deviation.
+    /// Gate and up of their own, in one tensor, stored the other way round, beside attention; norms
+    /// by mean and deviation.
     #[test]
     fn each_neuron_reads_the_best_guess_of_what_it_read() {
         for miniature in ["llama", "qwen2-bf16", "phi3", "gpt2", "gpt_neox", "phi", "opt"] {

@@ -1,6 +1,6 @@
-//! What is done about the gap that a removed layer leaves: one file for each repair, and what fits of
-//! blocks share. The caller ([`super::greedy`]) asks the one that the plan names; [`replay`] does again
-//! what a recipe says.
+//! What is done about the gap that a removed layer leaves: one file for each repair, and what fits
+//! of blocks share. The caller ([`super::greedy`]) asks the one that the plan names; [`replay`]
+//! does again what a recipe says.
 
 mod activation_cache;
 mod file;

@@ -1,16 +1,18 @@
-//! Once all layers are removed: what every block from the first gap on writes to the stream is fitted
-//! anew, from the first to the last, in closed form, to the original model's states. What gaps were
-//! repaired by on the way is replaced.
+//! Once all layers are removed: what every block from the first gap on writes to the stream is
+//! fitted anew, from the first to the last, in closed form, to the original model's states. What
+//! gaps were repaired by on the way is replaced.
 //!
 //! The output projection is fitted to the original block's stream after attention, then the down
-//! projection to the input that the next survivor had in the original model; each on what the blocks
-//! before it give now, so that a block makes up for the errors of those before.
+//! projection to the input that the next survivor had in the original model; each on what the
+//! blocks before it give now, so that a block makes up for the errors of those before.
 //!
 //! A concatenated block has the heads of one of those whose work it does: its output projection is
-//! fitted to what the attention of all of them adds. And the input of its neurons is what comes of that,
-//! so their inputs are mapped too, before the down projection is fitted: see [`super::mlp_input_map`].
+//! fitted to what the attention of all of them adds. And the input of its neurons is what comes of
+//! that, so their inputs are mapped too, before the down projection is fitted: see
+//! [`super::mlp_input_map`].
 //!
-//! Ridges are found, and the whole is validated, on held-out windows; then the same is fitted on all.
+//! Ridges are found, and the whole is validated, on held-out windows; then the same is fitted on
+//! all.
 
 use std::rc::Rc;
 
@@ -35,8 +37,8 @@ use crate::transformer::{ActivationTrace, Stream, Transformer};
 /// Weights are changed in pieces of about so many values.
 const PIECE: usize = 1 << 20;
 
-/// The ridge is multiplied or divided by this, as long as that serves the held-out rows better, for each
-/// projection alone.
+/// The ridge is multiplied or divided by this, as long as that serves the held-out rows better, for
+/// each projection alone.
 const RIDGE_STEP: f64 = 3.0;
 /// At most so often.
 const RIDGE_STEPS: u32 = 4;
@@ -50,12 +52,12 @@ struct Fitting<'a> {
     concatenated: bool,
 }
 
-/// Fits what every block from the first gap on writes to the stream anew; returns what was recorded.
-/// Held-out windows decide between ridges, and whether any of it is kept.
+/// Fits what every block from the first gap on writes to the stream anew; returns what was
+/// recorded. Held-out windows decide between ridges, and whether any of it is kept.
 ///
 /// # Errors
-/// [`Error::Cancelled`], [`Error::Degenerate`] where a fit has no solution, or what reading and computing
-/// fail with.
+/// [`Error::Cancelled`], [`Error::Degenerate`] where a fit has no solution, or what reading and
+/// computing fail with.
 pub async fn refit(
     plan: &FitPlan,
     scores: &SelectionScores<'_>,
@@ -85,17 +87,17 @@ pub async fn refit(
         return Ok(Vec::new());
     }
     drop(candidate);
-    // What was held out has decided; it is fitted on too now, as when the recipe is replayed without
-    // these weights.
+    // What was held out has decided; it is fitted on too now, as when the recipe is replayed
+    // without these weights.
     let found = |layer: usize| refits.iter().find(|refit| refit.layer == layer).map(|refit| refit.ridges);
     let (fitted, refits) = refit_blocks(context, windows, None, state, found, task).await?;
     *state = fitted;
     Ok(refits)
 }
 
-/// The state with every block from the first gap on fitted anew, on some windows; others, if there are,
-/// validate the ridges of each projection. `ridges` has those of a block's projections; a block without
-/// is not fitted.
+/// The state with every block from the first gap on fitted anew, on some windows; others, if there
+/// are, validate the ridges of each projection. `ridges` has those of a block's projections; a
+/// block without is not fitted.
 ///
 /// # Errors
 /// As [`refit`].
@@ -151,8 +153,9 @@ pub async fn refit_blocks(
     Ok((state, refits))
 }
 
-/// Fits the survivor at `index` by the first of `targets`: what it writes to the stream and, where it was
-/// concatenated, the input maps of its neurons. The second one, if there is one, validates the ridges.
+/// Fits the survivor at `index` by the first of `targets`: what it writes to the stream and, where
+/// it was concatenated, the input maps of its neurons. The second one, if there is one, validates
+/// the ridges.
 ///
 /// # Errors
 /// As [`refit`].
@@ -180,8 +183,8 @@ pub async fn fit_block(
     Ok(())
 }
 
-/// One projection of a block, fitted anew with `ridge`; where there is a validation set, with the multiple
-/// of it that serves that best, which it becomes.
+/// One projection of a block, fitted anew with `ridge`; where there is a validation set, with the
+/// multiple of it that serves that best, which it becomes.
 async fn fit(
     context: &MergeContext,
     fitting: &Fitting<'_>,
@@ -240,8 +243,8 @@ async fn normal_equations(
             }
             _ => {
                 let [heads, current] = targets.attention_output(block, chunk, task).await?;
-                // Only the neurons of a concatenated block are fitted to a stream that more than one
-                // attention has passed.
+                // Only the neurons of a concatenated block are fitted to a stream that more than
+                // one attention has passed.
                 let attentions = if *concatenated { usize::MAX } else { 1 };
                 (heads, current, after_attentions(engine, trace, attentions)?)
             }
@@ -252,8 +255,8 @@ async fn normal_equations(
     Ok(equations)
 }
 
-/// The weights of a projection of `block`, a model of one block, with `change` `[inputs, outputs]` added,
-/// rounded once.
+/// The weights of a projection of `block`, a model of one block, with `change` `[inputs, outputs]`
+/// added, rounded once.
 async fn changed(context: &MergeContext, block: &Transformer, role: Role, change: &[f32]) -> Result<Fitted> {
     let d = &block.description;
     let projection = d.projection(role)?;
@@ -280,8 +283,8 @@ async fn changed(context: &MergeContext, block: &Transformer, role: Role, change
     Ok(Fitted { role, weights })
 }
 
-/// The stream after the attention of the first block of a trace, with what that of the next ones adds to
-/// it, `count` of them in all: `[tokens, hidden]`.
+/// The stream after the attention of the first block of a trace, with what that of the next ones
+/// adds to it, `count` of them in all: `[tokens, hidden]`.
 fn after_attentions(engine: &dyn Compute, trace: ActivationTrace, count: usize) -> Result<Tensor> {
     let mut streams = trace.attention.into_iter().take(count);
     let Some([_, mut sum]) = streams.next() else {

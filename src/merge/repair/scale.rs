@@ -7,8 +7,8 @@ use crate::merge::select::scores::SelectionScores;
 use crate::merge::state::MergeState;
 use crate::task::Task;
 
-/// Measures by how much the stream grows over the gap that `step` left, and records it; returns it. None
-/// after the last block, where the final norm makes it void.
+/// Measures by how much the stream grows over the gap that `step` left, and records it; returns it.
+/// None after the last block, where the final norm makes it void.
 ///
 /// # Errors
 /// As [`Growth::factor`]; [`Error::Cancelled`], or what reading and computing fail with.
@@ -73,7 +73,8 @@ impl Growth {
     /// The factor.
     ///
     /// # Errors
-    /// [`Error::Degenerate`] when all channels are zero before the gap, or the sums are not numbers.
+    /// [`Error::Degenerate`] when all channels are zero before the gap, or the sums are not
+    /// numbers.
     pub fn factor(&self) -> Result<f64> {
         // A channel that is never used (padding, pruning) has no growth.
         let used = self.sums.iter().filter(|(before, _)| *before > 0.0);

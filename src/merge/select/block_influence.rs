@@ -4,8 +4,8 @@ use super::pair::{Pair, Rules, ranked};
 use crate::error::Result;
 use crate::merge::state::MergeState;
 
-/// The block of least influence, the later of equals, and the survivor before it. `influence` is that
-/// of the original blocks: it is ranked once, as ShortGPT does.
+/// The block of least influence, the later of equals, and the survivor before it. `influence` is
+/// that of the original blocks: it is ranked once, as ShortGPT does.
 ///
 /// # Errors
 /// [`crate::error::Error::BadArgument`] when none is left.

@@ -1,5 +1,5 @@
-//! The pair whose merge costs least: each of some pairs, and all that it may become, is tried (with all
-//! pairs: SLEB, arXiv 2402.09025).
+//! The pair whose merge costs least: each of some pairs, and all that it may become, is tried (with
+//! all pairs: SLEB, arXiv 2402.09025).
 
 use super::pair::Pair;
 use super::scores::SelectionScores;
@@ -13,7 +13,8 @@ use crate::task::Task;
 /// calibration text; a single one is not tried.
 ///
 /// # Errors
-/// [`Error::BadArgument`] when there is no pair, [`Error::Cancelled`], or what measuring fails with.
+/// [`Error::BadArgument`] when there is no pair, [`Error::Cancelled`], or what measuring fails
+/// with.
 pub async fn cheapest(
     plan: &MergePlan,
     pairs: Vec<Pair>,

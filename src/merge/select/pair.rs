@@ -1,5 +1,5 @@
-//! A pair of neighbours, and which pairs may be merged. Indices are those of the original blocks. Must
-//! not know how pairs are compared.
+//! A pair of neighbours, and which pairs may be merged. Indices are those of the original blocks.
+//! Must not know how pairs are compared.
 
 use crate::error::{Error, Result};
 use crate::merge::choices::{Combination, Protect};
@@ -12,7 +12,8 @@ pub struct Pair {
     pub keep: usize,
     /// The block that is removed.
     pub removed: usize,
-    /// What the choice was made by: similarity, influence, mean angular distance, loss or divergence.
+    /// What the choice was made by: similarity, influence, mean angular distance, loss or
+    /// divergence.
     pub score: Option<f64>,
 }
 
@@ -51,8 +52,8 @@ impl Rules {
     }
 }
 
-/// The pairs in descending order of their scores, `score(i)` being that of the survivors i and i + 1;
-/// the later of equals first.
+/// The pairs in descending order of their scores, `score(i)` being that of the survivors i and i +
+/// 1; the later of equals first.
 ///
 /// # Errors
 /// [`Error::BadArgument`] when none is left.

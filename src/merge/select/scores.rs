@@ -1,5 +1,6 @@
-//! What is measured to choose by: similarities of neighbours, and the loss of a merged model. Made when
-//! it is first asked for, and kept while the model stays what it is. Must not know who chooses.
+//! What is measured to choose by: similarities of neighbours, and the loss of a merged model. Made
+//! when it is first asked for, and kept while the model stays what it is. Must not know who
+//! chooses.
 
 use std::rc::Rc;
 
@@ -38,8 +39,8 @@ pub struct Similarities {
 }
 
 impl Similarities {
-    /// The similarity of the survivors `index` and `index + 1`, in [0, 1]. In one shot it is that of
-    /// the original block in the place of the second and the original block before it.
+    /// The similarity of the survivors `index` and `index + 1`, in [0, 1]. In one shot it is that
+    /// of the original block in the place of the second and the original block before it.
     pub fn pair(&self, index: usize) -> f64 {
         let later = self.rows[index + 1];
         let earlier = if self.one_shot { later - 1 } else { self.rows[index] };
@@ -161,12 +162,12 @@ impl<'a> SelectionScores<'a> {
         }
     }
 
-    /// The loss of the model that joining `pair` would give, on a fixed part of the calibration text,
-    /// in nats.
+    /// The loss of the model that joining `pair` would give, on a fixed part of the calibration
+    /// text, in nats.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] where that model is beyond measuring, [`Error::Cancelled`], or what reading
-    /// and computing fail with.
+    /// [`Error::NotFinite`] where that model is beyond measuring, [`Error::Cancelled`], or what
+    /// reading and computing fail with.
     pub async fn loss_of(&self, state: &MergeState, pair: Pair, join: &Join, task: &Task) -> Result<f64> {
         let mut state = state.clone();
         state.merge(pair.keep, pair.removed, join)?;

@@ -1,9 +1,9 @@
-//! Trials of merges on the original model: what it costs when two neighbours become one block that has
-//! been fitted to do the work of both.
+//! Trials of merges on the original model: what it costs when two neighbours become one block that
+//! has been fitted to do the work of both.
 //!
-//! A trial changes nothing but these two, so it holds until one of them is merged: each pair is tried
-//! once, whatever else is removed. It is fitted on some windows of the calibration and validated on
-//! others, that nothing is fitted on.
+//! A trial changes nothing but these two, so it holds until one of them is merged: each pair is
+//! tried once, whatever else is removed. It is fitted on some windows of the calibration and
+//! validated on others, that nothing is fitted on.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,8 @@ use crate::merge::state::{Join, MergeState};
 use crate::task::{Step, Task};
 use crate::transformer::Stream;
 
-/// What a trial is counted as in its progress: its neurons are chosen, and it is fitted and validated.
+/// What a trial is counted as in its progress: its neurons are chosen, and it is fitted and
+/// validated.
 const PARTS: usize = 2;
 /// At least so many trials are there to choose from, while there are pairs to try.
 const LEAST: usize = 4;
@@ -60,8 +61,8 @@ impl<'a> Trials<'a> {
     /// Nothing is tried yet.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] without a calibration, [`Error::Cancelled`], or what reading and computing
-    /// fail with.
+    /// [`Error::BadArgument`] without a calibration, [`Error::Cancelled`], or what reading and
+    /// computing fail with.
     pub async fn begin(plan: &'a MergePlan, scores: &SelectionScores<'a>, task: &Task) -> Result<Self> {
         let (context, windows) = (scores.context, &scores.calibration()?.sample.windows);
         let (fitted, held_out) = plan.fit.split(windows.len())?;
@@ -72,11 +73,13 @@ impl<'a> Trials<'a> {
         Ok(Self { context, plan, windows, baseline, place, known, costs })
     }
 
-    /// The cheapest merge: of those that were tried, and of the first of `pairs` that were not. At first `count` are tried, later only as many as it takes
-    /// to have a choice. Its score is the KL divergence from the original model of the one with this block in it.
+    /// The cheapest merge: of those that were tried, and of the first of `pairs` that were not. At
+    /// first `count` are tried, later only as many as it takes to have a choice. Its score is the
+    /// KL divergence from the original model of the one with this block in it.
     ///
     /// # Errors
-    /// [`Error::BadArgument`] when there is no pair, [`Error::Cancelled`], or what measuring and fitting fail with.
+    /// [`Error::BadArgument`] when there is no pair, [`Error::Cancelled`], or what measuring and
+    /// fitting fail with.
     pub async fn cheapest(
         &mut self,
         pairs: &[Pair],
@@ -181,7 +184,8 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// How many trials are made for so many layers removed, where each merge ends what is known of three pairs: its own and those on its sides.
+/// How many trials are made for so many layers removed, where each merge ends what is known of
+/// three pairs: its own and those on its sides.
 pub fn expected_trials(layers: usize, removed: usize) -> usize {
     // A pair has neither the first nor the last block, which are protected.
     let pairs = layers.saturating_sub(3);

@@ -4,7 +4,8 @@
 pub const FIT_TOKENS: usize = 8192;
 /// A choice is validated on at most so many held-out tokens, spread over all that are held out.
 pub const VALIDATION_TOKENS: usize = 2048;
-/// The loss of a trial is measured on at most so many tokens from the start of the calibration text.
+/// The loss of a trial is measured on at most so many tokens from the start of the calibration
+/// text.
 pub const LOSS_TOKENS: usize = 4096;
 
 /// Windows of at most `tokens` tokens together, at least one, evenly spread over all.

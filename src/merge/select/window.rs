@@ -20,8 +20,8 @@ pub async fn window_pairs(rules: Rules, count: usize, calibration: &Calibration,
     flattest_window(rules, count, |start| distances[start])
 }
 
-/// The pairs that merge the `count` contiguous blocks l..l+count over which the stream turns least into
-/// block l - 1, from the first to the last.
+/// The pairs that merge the `count` contiguous blocks l..l+count over which the stream turns least
+/// into block l - 1, from the first to the last.
 ///
 /// `distance(l)` is the mean angular distance of `x[l]` and `x[l + count]`; the earlier of equals.
 ///

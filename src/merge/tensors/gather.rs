@@ -4,7 +4,8 @@ use super::parts::{Kind, Part};
 use crate::architecture::{Description, Role};
 use crate::merge::combine::ChannelOrigins;
 
-/// How the parents of a tensor are put together: `(parent, row or column of its tensor)` for each row or column of the new one.
+/// How the parents of a tensor are put together: `(parent, row or column of its tensor)` for each
+/// row or column of the new one.
 pub(super) enum Gather {
     /// They are summed by their weights.
     Nothing,
@@ -14,7 +15,8 @@ pub(super) enum Gather {
     Columns(Vec<(usize, usize)>),
 }
 
-/// How a part is put together from the channels of a concatenated block; `layers` are its parents, ascending.
+/// How a part is put together from the channels of a concatenated block; `layers` are its parents,
+/// ascending.
 pub(super) fn gather_of(description: &Description, part: &Part, origins: &ChannelOrigins, layers: &[usize]) -> Gather {
     let unit = |role: Role| match role {
         Role::Query | Role::QueryNorm | Role::Output => {
@@ -33,7 +35,8 @@ pub(super) fn gather_of(description: &Description, part: &Part, origins: &Channe
     };
     let stored = || description.projections.iter().filter(|p| p.name == part.name);
     let Some(first) = stored().next() else {
-        // The norm of queries or keys: of all channels it goes with the heads, of each head it is one for all and is averaged.
+        // The norm of queries or keys: of all channels it goes with the heads, of each head it is
+        // one for all and is averaged.
         let norm = description.norms.iter().find(|norm| norm.role == part.role);
         let wide = norm.filter(|norm| unit(norm.role).is_some() && norm.size > description.head_size);
         return wide.map_or(Gather::Nothing, |norm| {

@@ -25,7 +25,8 @@ const PER_LAYER_KEYS: [&str; 3] = ["layer_types", "no_rope_layers", "attention_l
 /// The merged checkpoint, and what changed in it.
 ///
 /// # Errors
-/// [`Error::Cancelled`], [`Error::NotFinite`] when merged values are not numbers, or what reading fails with.
+/// [`Error::Cancelled`], [`Error::NotFinite`] when merged values are not numbers, or what reading
+/// fails with.
 pub async fn merged_checkpoint(
     input: &Checkpoint,
     description: &Description,
@@ -76,7 +77,8 @@ pub async fn merged_checkpoint(
     Ok((Checkpoint { config, tensors, fingerprint, ..input.clone() }, changes))
 }
 
-/// Seconds that averaging two blocks takes for each value of the result, reading left out: measured on made-up values.
+/// Seconds that averaging two blocks takes for each value of the result, reading left out: measured
+/// on made-up values.
 pub fn seconds_per_value() -> f64 {
     let (values, mut bytes) = (vec![0.25f32; CHUNK_VALUES], Vec::new());
     Dtype::Bf16.encode(&values, &mut bytes);
@@ -100,7 +102,8 @@ pub fn seconds_per_value() -> f64 {
     begun.elapsed().as_secs_f64() / CHUNK_VALUES as f64
 }
 
-/// Fails unless every concatenated block has as many neurons and head groups as a block of this model.
+/// Fails unless every concatenated block has as many neurons and head groups as a block of this
+/// model.
 fn check_origins(description: &Description, state: &MergeState) -> Result<()> {
     let (neurons, heads) = (description.neurons(), description.kv_heads);
     for origins in state.blocks().iter().filter_map(|survivor| survivor.origins.as_ref()) {
@@ -120,7 +123,8 @@ fn check_origins(description: &Description, state: &MergeState) -> Result<()> {
     Ok(())
 }
 
-/// Warnings for the user when a block that sees few positions is averaged with one that sees all, or one that rotates with one that does not.
+/// Warnings for the user when a block that sees few positions is averaged with one that sees all,
+/// or one that rotates with one that does not.
 pub fn mixed_kinds(description: &Description, state: &MergeState) -> Vec<String> {
     let options = |layer: usize| description.layer_options.get(layer);
     let mixed = |differ: fn(&LayerOptions, &LayerOptions) -> bool| {
@@ -145,7 +149,8 @@ pub fn mixed_kinds(description: &Description, state: &MergeState) -> Vec<String>
     warnings
 }
 
-/// Names of the input's tensors in whose place the merged model has one: index of the block in the merged model, and part.
+/// Names of the input's tensors in whose place the merged model has one: index of the block in the
+/// merged model, and part.
 fn places(description: &Description, state: &MergeState, parts: &[Part]) -> HashMap<String, (usize, Part)> {
     let mut places = HashMap::new();
     for (index, survivor) in state.blocks().iter().enumerate() {
@@ -176,7 +181,8 @@ fn merged_config(input: &Checkpoint, description: &Description, state: &MergeSta
     let options = description.with_blocks(&left).layer_options;
     let mut removed = Vec::new();
     for list in description.lists.iter().filter(|list| list_of(list.key).is_none()) {
-        // A rule counts blocks; without some of them it would say something else, unless all are alike.
+        // A rule counts blocks; without some of them it would say something else, unless all are
+        // alike.
         let mut all = description.layer_options.iter().map(list.entry);
         let first = all.next();
         if input.config.get(list.key).is_none() && all.all(|entry| Some(&entry) == first.as_ref()) {

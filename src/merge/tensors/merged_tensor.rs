@@ -1,4 +1,5 @@
-//! One tensor of a merged model: which original tensors it is made of, what is folded into them, and what a repair does to the result.
+//! One tensor of a merged model: which original tensors it is made of, what is folded into them,
+//! and what a repair does to the result.
 
 use super::change::ParentDistance;
 use super::gather::{Gather, gather_of};
@@ -25,7 +26,8 @@ pub(super) struct Merger<'a> {
     pub(super) index: usize,
     pub(super) part: &'a Part,
     pub(super) norms: Norms,
-    /// What is written to the stream is divided by this: the product of the scales of the gaps in front.
+    /// What is written to the stream is divided by this: the product of the scales of the gaps in
+    /// front.
     pub(super) scale: f64,
     pub(super) meter: &'a Meter,
 }
@@ -42,7 +44,8 @@ impl Merger<'_> {
         }
     }
 
-    /// What the queries in this part are multiplied by, so that the scores of block `layer` stay what they are in its new place.
+    /// What the queries in this part are multiplied by, so that the scores of block `layer` stay
+    /// what they are in its new place.
     fn query_factor(&self, layer: usize) -> Option<(Projection, f32)> {
         let scale = |layer| self.description.attention_scale_of(layer);
         self.part
@@ -56,7 +59,8 @@ impl Merger<'_> {
         self.survivor.repair.as_deref().filter(|_| self.part.repaired != Repaired::Not)
     }
 
-    /// The weights that this part has in place of those that the parents give, if it was fitted anew.
+    /// The weights that this part has in place of those that the parents give, if it was fitted
+    /// anew.
     fn fitted(&self) -> Option<&Fitted> {
         let is_matrix = matches!(self.part.kind, Kind::Matrix(_));
         self.survivor.fitted.iter().find(|fitted| is_matrix && fitted.role == self.part.role).map(|fitted| &**fitted)
@@ -165,7 +169,8 @@ impl Merger<'_> {
         Ok(values)
     }
 
-    /// What is left to do to values from row `first` on: the diagonal of a repair behind a norm, and the scales in front.
+    /// What is left to do to values from row `first` on: the diagonal of a repair behind a norm,
+    /// and the scales in front.
     fn settle(&self, values: &mut [f32], first: usize) {
         let gain = matches!(self.part.kind, Kind::Norm(_)) && self.part.suffix == "weight";
         let offset = if gain { f64::from(self.description.gain_offset) } else { 0.0 };

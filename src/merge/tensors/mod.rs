@@ -1,7 +1,7 @@
 //! From the state of a merge to tensors.
 //!
-//! New values are computed on the CPU in `f32`, products and sums apart and in ascending order of the
-//! layers, and rounded once: one recipe gives the same bytes on every engine.
+//! New values are computed on the CPU in `f32`, products and sums apart and in ascending order of
+//! the layers, and rounded once: one recipe gives the same bytes on every engine.
 
 mod change;
 mod gather;

@@ -1,5 +1,5 @@
-//! The tensors that every block of a model has, and what merging does to each kind: folds a norm into
-//! it, averages it, maps it by a repair. Must not know values.
+//! The tensors that every block of a model has, and what merging does to each kind: folds a norm
+//! into it, averages it, maps it by a repair. Must not know values.
 
 use crate::architecture::{Description, NormKind, Projection, Role};
 
@@ -19,7 +19,8 @@ pub(super) struct Folded {
 /// What a part of a block is when blocks are averaged.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// Gain or bias of a norm, and the value that it has once it is folded; none where the norm is averaged instead.
+    /// Gain or bias of a norm, and the value that it has once it is folded; none where the norm is
+    /// averaged instead.
     Norm(Option<f32>),
     /// A matrix, and the norm that is folded into it.
     Matrix(Option<Folded>),
@@ -37,7 +38,8 @@ pub(super) struct Part {
     pub role: Role,
     /// What a repair of the gap does to it.
     pub repaired: Repaired,
-    /// Whether it is the last thing that its half of the block does before the stream: what a scale divides.
+    /// Whether it is the last thing that its half of the block does before the stream: what a scale
+    /// divides.
     pub writes: bool,
     /// Whether it is a matrix that is stored as `[inputs, outputs]`.
     pub transposed: bool,
@@ -108,13 +110,15 @@ pub(super) fn parts(description: &Description) -> Vec<Part> {
     norms.chain(projections).collect()
 }
 
-/// Whether a norm can be folded into what reads it: something does, and where the norm has a bias, all of it have one to take it.
+/// Whether a norm can be folded into what reads it: something does, and where the norm has a bias,
+/// all of it have one to take it.
 fn can_fold(description: &Description, norm: Role) -> bool {
     let mut readers = description.projections.iter().filter(|p| p.reads == Some(norm)).peekable();
     readers.peek().is_some() && (description.norm == NormKind::Rms || readers.all(|p| p.bias))
 }
 
-/// Whether the norm that the projection `role` reads through is folded into it, where norms are folded.
+/// Whether the norm that the projection `role` reads through is folded into it, where norms are
+/// folded.
 pub fn folds_norm_of(description: &Description, role: Role) -> bool {
     let norm = description.projections.iter().find(|p| p.role == role).and_then(|p| p.reads);
     norm.is_some_and(|norm| can_fold(description, norm))

@@ -1,4 +1,5 @@
-//! The blocks that go into a merged tensor: their values with norms folded in, weighted sums of them, and repairs of these.
+//! The blocks that go into a merged tensor: their values with norms folded in, weighted sums of
+//! them, and repairs of these.
 
 use super::change::ParentDistance;
 use super::gather::Gather;
@@ -13,7 +14,8 @@ use crate::task::Task;
 /// Rows are merged in chunks of about this many values.
 pub(super) const CHUNK_VALUES: usize = 1 << 20;
 
-/// A stored matrix times a vector of its inputs: one value for each output, summed in `f64` in the order of the inputs.
+/// A stored matrix times a vector of its inputs: one value for each output, summed in `f64` in the
+/// order of the inputs.
 pub(super) async fn product(name: &str, matrix: &StoredTensor, folded: Folded, x: &[f32]) -> Result<Vec<f32>> {
     let (inputs, outputs) = (x.len(), folded.outputs);
     let row = if folded.transposed { outputs } else { inputs };
@@ -66,7 +68,8 @@ impl Blend<'_> {
                 Gather::Rows(from) => {
                     let wanted = &from[first..first + count];
                     let picked = || wanted.iter().enumerate().filter(|(_, (parent, _))| *parent == index);
-                    // ChannelOrigins ascend, so the rows between the first and the last of them are not many more.
+                    // ChannelOrigins ascend, so the rows between the first and the last of them are
+                    // not many more.
                     let rows = || picked().map(|(_, (_, row))| *row);
                     let (Some(low), Some(high)) = (rows().min(), rows().max()) else { continue };
                     let values = parent.values(low * columns, (high - low + 1) * columns).await?;
@@ -90,8 +93,8 @@ impl Blend<'_> {
     }
 }
 
-/// The rows `first..first + count` of T' W, W `[rows, columns]` what some parents give together: row i is the sum over j of T[j, i] W[j], in
-/// ascending order of j.
+/// The rows `first..first + count` of T' W, W `[rows, columns]` what some parents give together:
+/// row i is the sum over j of T[j, i] W[j], in ascending order of j.
 pub(super) async fn repaired_rows(
     blend: &Blend<'_>,
     map: &RepairMap,
@@ -117,7 +120,8 @@ pub(super) async fn repaired_rows(
     Ok(total)
 }
 
-/// Rows of W T, W `[_, columns]` as it is stored the other way round: element c is the sum over j of W[j] T[j, c], in ascending order of j.
+/// Rows of W T, W `[_, columns]` as it is stored the other way round: element c is the sum over j
+/// of W[j] T[j, c], in ascending order of j.
 pub(super) fn repaired_columns(values: &[f32], map: &RepairMap, columns: usize) -> Vec<f32> {
     let mut total = vec![0.0f32; values.len()];
     let mut line = vec![0.0f32; columns];
@@ -133,7 +137,8 @@ pub(super) fn repaired_columns(values: &[f32], map: &RepairMap, columns: usize) 
 /// What is folded into a tensor before it is averaged.
 pub(super) enum Fold {
     Nothing,
-    /// Gains times the inputs of a matrix: its columns, or its rows where it is stored the other way round.
+    /// Gains times the inputs of a matrix: its columns, or its rows where it is stored the other
+    /// way round.
     Gain {
         gain: Vec<f32>,
         transposed: bool,

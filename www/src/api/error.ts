@@ -12,13 +12,17 @@ export type MkaErrorCode =
   | "wrong-shape"
   | "unsupported-family"
   | "unsupported-dtype"
+  | "quantised"
   | "not-finite"
+  | "degenerate"
+  | "disconnected"
   | "bad-argument"
   | "out-of-memory"
   | "device-lost"
   | "no-webgpu"
   | "network"
-  | "storage";
+  | "storage"
+  | "internal";
 
 /** What went wrong (`message`), the stable name of it (`code`) and what to do about it (`hint`). */
 export class MkaError extends Error {

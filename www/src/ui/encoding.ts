@@ -3,7 +3,10 @@ import { MkaError } from "#mka";
 
 const LOOKED_AT = 4096;
 
-/** UTF-8, UTF-16 with or without its mark, else Windows-1252, which holds Latin-1. Zeros in any other place belong to no text. */
+/**
+ * UTF-8, UTF-16 with or without its mark, else Windows-1252, which holds Latin-1. Zeros in any
+ * other place belong to no text.
+ */
 export function decoded(bytes: Uint8Array, name: string): string {
   const wide = utf16(bytes);
   if (wide) return new TextDecoder(wide).decode(bytes);
