@@ -165,7 +165,7 @@ pub async fn calibrate(model: &Transformer, sample: &Sample, meter: &Meter, task
 }
 
 /// The same sample on a model whose first `untouched` blocks are those that `before` was run on:
-/// what is in front of them is taken over.
+/// what comes before is taken over.
 ///
 /// # Errors
 /// As [`calibrate`].

@@ -57,13 +57,13 @@ impl MemorySource {
     /// # Errors
     /// [`Error::OutOfMemory`] when there is no room.
     pub fn new(name: impl Into<String>, bytes: &[u8], meter: &Meter) -> Result<Self> {
-        let parked = OffHeapBuffer::zeros(bytes.len(), meter)?;
-        parked.write(0, bytes);
-        Ok(Self::from_parked(name, parked))
+        let buffer = OffHeapBuffer::zeros(bytes.len(), meter)?;
+        buffer.write(0, bytes);
+        Ok(Self::from_off_heap(name, buffer))
     }
 
-    /// Takes bytes that are parked already.
-    pub fn from_parked(name: impl Into<String>, bytes: OffHeapBuffer) -> Self {
+    /// Takes bytes that are off the heap already.
+    pub fn from_off_heap(name: impl Into<String>, bytes: OffHeapBuffer) -> Self {
         Self { name: name.into(), bytes }
     }
 }

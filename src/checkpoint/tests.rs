@@ -212,7 +212,7 @@ impl source::ByteSource for Far {
     fn read(&self, offset: u64, length: usize) -> crate::error::Pending<'_, Vec<u8>> {
         Box::pin(async move {
             source::check_range(self, offset, length)?;
-            // Behind the header every byte tells where it is: the offset's GiB.
+            // After the header every byte tells where it is: the offset's GiB.
             Ok((offset..offset + length as u64)
                 .map(|at| self.start.get(at as usize).copied().unwrap_or((at >> 30) as u8))
                 .collect())

@@ -43,7 +43,7 @@ pub struct Evaluation {
     pub divergence: Option<Divergence>,
 }
 
-/// Another model to measure beside the first: it, and the number of blocks in front that it has in
+/// Another model to measure beside the first: it, and the number of first blocks that it has in
 /// common.
 pub type Second<'a> = (&'a Transformer, usize);
 
@@ -85,7 +85,7 @@ pub async fn evaluate(
 pub struct Baseline<'a> {
     dense: &'a Transformer,
     windows: Vec<Vec<u32>>,
-    /// `x[l]` of some l, ascending; the last is behind all blocks.
+    /// `x[l]` of some l, ascending; the last is after all blocks.
     streams: Vec<(usize, Stream)>,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Baseline<'a> {
         predictions(&[(self.dense, last), (model, &stream)], &self.windows, task, &step).await
     }
 
-    /// Mean KL(dense || changed), nats, of a model that differs from the dense one in front of
+    /// Mean KL(dense || changed), nats, of a model that differs from the dense one before
     /// block `first` only; `stream` is what it has there.
     ///
     /// # Errors

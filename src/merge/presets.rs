@@ -31,7 +31,7 @@ pub const PRESETS: [Preset; 11] = [
         name: "mka",
         title: "MKA, the paper",
         source: "arXiv 2406.16330",
-        note: "Again and again, the adjacent pair that shares the most information is averaged, with its similarity as the weight of the front layer.",
+        note: "Again and again, the adjacent pair that shares the most information is averaged, with its similarity as the weight of the earlier layer.",
         options: PresetOptions {
             selection: Selection::Similarity,
             combination: Combination::Average,
@@ -115,7 +115,7 @@ pub const PRESETS: [Preset; 11] = [
         name: "loss-guided",
         title: "This tool's own",
         source: "method of this tool",
-        note: "Of the most similar pairs, the one that costs the least on held-out text as one block, of the neurons of both that it can least do without, goes; at the end all blocks behind the first gap learn, in closed form, to do the work of those that are gone.",
+        note: "Each of the most similar pairs is tried as one block, made of the neurons of both that a fit can least do without, and the pair that costs least on held-out text is merged; in the end all blocks from the first gap on are fitted anew, in closed form, to the original model.",
         options: PresetOptions {
             selection: Selection::Loss,
             combination: Combination::Concatenate,
@@ -143,7 +143,7 @@ pub const PRESETS: [Preset; 11] = [
         name: "laco",
         title: "LaCo",
         source: "arXiv 2402.11187",
-        note: "What the layers of the flattest run have beyond the layer in front of them is added to it; norms stay those of the front layer.",
+        note: "What the layers of the flattest run have beyond the layer before them is added to it; norms stay those of the earlier layer.",
         options: PresetOptions {
             selection: Selection::Window,
             combination: Combination::Difference,
@@ -157,7 +157,7 @@ pub const PRESETS: [Preset; 11] = [
         name: "prune-comp",
         title: "Prune&Comp",
         source: "arXiv 2507.18212",
-        note: "The layers that turn the residual stream least are dropped, and what is written behind each gap is divided by how much the stream grows over it.",
+        note: "The layers that turn the residual stream least are dropped, and what is written after each gap is divided by how much the stream grows over it.",
         options: PresetOptions {
             selection: Selection::BlockInfluence,
             combination: Combination::Drop,

@@ -62,8 +62,8 @@ pub struct Recipe {
     pub calibration: Option<RecipeCalibration>,
     /// The merges, in the order in which they were done.
     pub steps: Vec<RecipeStep>,
-    /// The blocks whose projections to the stream were fitted anew when all layers were gone, front
-    /// to back; `repair.safetensors` has their weights under the names of the original tensors.
+    /// The blocks whose projections to the stream were fitted anew when all layers were removed, from
+    /// the first to the last; `repair.safetensors` has their weights under the names of the original tensors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub refits: Vec<RecipeRefit>,
@@ -160,7 +160,7 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub ridge: Option<f64>,
-    /// By how much the stream grows over this gap, for which what is written behind it is divided;
+    /// By how much the stream grows over this gap, for which what is written after it is divided;
     /// absent where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]

@@ -20,12 +20,12 @@ pub struct Survivor {
     pub terms: Vec<(usize, f64)>,
     /// Where its neurons and heads come from, if it was concatenated.
     pub origins: Option<Rc<ChannelOrigins>>,
-    /// What its down projection, or the norm behind that, is multiplied by, if its gap was repaired
+    /// What its down projection, or the norm after it, is multiplied by, if its gap was repaired
     /// by a map.
     pub repair: Option<Rc<RepairMap>>,
     /// Its projections that were fitted anew.
     pub fitted: Vec<Rc<Fitted>>,
-    /// By how much the stream grows over the gap behind it, if its gap was repaired by a scale; 1
+    /// By how much the stream grows over the gap after it, if its gap was repaired by a scale; 1
     /// otherwise.
     pub scale: f64,
 }
@@ -87,7 +87,7 @@ pub enum Join {
     Concatenate(ChannelSelection),
 }
 
-/// The blocks that are left, front to back.
+/// The blocks that are left, from the first to the last.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MergeState(Vec<Survivor>);
 
@@ -102,7 +102,7 @@ impl MergeState {
         Self(self.0.iter().take(range.end).skip(range.start).cloned().collect())
     }
 
-    /// The blocks, front to back.
+    /// The blocks, from the first to the last.
     pub fn blocks(&self) -> &[Survivor] {
         &self.0
     }
@@ -112,13 +112,13 @@ impl MergeState {
         self.0.iter().map(|survivor| survivor.layer).collect()
     }
 
-    /// How many blocks in front are those of the original model, unchanged.
+    /// How many of the first blocks are those of the original model, unchanged.
     pub fn untouched(&self) -> usize {
         self.0.iter().enumerate().take_while(|(index, survivor)| **survivor == Survivor::original(*index)).count()
     }
 
     /// By how much smaller than the original the stream is that block `index` writes to: the
-    /// product of the scales of the gaps in front of it.
+    /// product of the scales of the gaps before it.
     pub fn scale_before(&self, index: usize) -> f64 {
         self.0.iter().take(index).map(|survivor| survivor.scale).product()
     }
@@ -131,12 +131,12 @@ impl MergeState {
         first.unwrap_or(0)
     }
 
-    /// How many blocks in front are the same in both.
+    /// How many of the first blocks are the same in both.
     pub fn common(&self, other: &Self) -> usize {
         self.0.iter().zip(&other.0).take_while(|(a, b)| a == b).count()
     }
 
-    /// The original block in whose place the survivor at `index` begins; behind the last one, the
+    /// The original block in whose place the survivor at `index` begins; after the last one, the
     /// number of all `layers`.
     pub fn begins(&self, index: usize, layers: usize) -> usize {
         self.0.get(index).map_or(layers, |survivor| survivor.layer)
@@ -151,7 +151,7 @@ impl MergeState {
         index.ok_or_else(|| Error::argument("pairs", format!("{layer} is gone; left are {:?}", self.layers())))
     }
 
-    /// Books that the stream grows by `scale` over the gap behind the survivor at `index`.
+    /// Records that the stream grows by `scale` over the gap after the survivor at `index`.
     ///
     /// # Errors
     /// [`Error::BadArgument`] unless it is a positive number.
@@ -165,21 +165,21 @@ impl MergeState {
         Ok(())
     }
 
-    /// Books a repair of the survivor at `index`; none takes it away.
+    /// Records a repair of the survivor at `index`; none takes it away.
     pub fn set_repair(&mut self, index: usize, repair: Option<Rc<RepairMap>>) {
         if let Some(survivor) = self.0.get_mut(index) {
             survivor.repair = repair;
         }
     }
 
-    /// Forgets what repaired the gap behind the survivor at `index`.
+    /// Forgets what repaired the gap after the survivor at `index`.
     pub fn forget_repair(&mut self, index: usize) {
         if let Some(survivor) = self.0.get_mut(index) {
             *survivor = survivor.without_repair();
         }
     }
 
-    /// Books a projection of the survivor at `index` that was fitted anew, in the place of an
+    /// Records a projection of the survivor at `index` that was fitted anew, in the place of an
     /// earlier one.
     pub fn set_fitted(&mut self, index: usize, fitted: Rc<Fitted>) {
         if let Some(survivor) = self.0.get_mut(index) {
@@ -220,7 +220,7 @@ impl MergeState {
     }
 
     /// Merges block `removed` into `keep`. An average of weight 1 drops `removed`, one of weight 0
-    /// puts it in the place of `keep`. What repaired the gaps behind the two is forgotten: it was
+    /// puts it in the place of `keep`. What repaired the gaps after the two is forgotten: it was
     /// fitted to what the blocks were before.
     ///
     /// # Errors
@@ -248,7 +248,7 @@ impl Survivor {
         Self { layer, terms: vec![(layer, 1.0)], origins: None, repair: None, fitted: Vec::new(), scale: 1.0 }
     }
 
-    /// It, without what repaired the gap behind it.
+    /// It, without what repaired the gap after it.
     fn without_repair(&self) -> Self {
         Self { repair: None, fitted: Vec::new(), scale: 1.0, ..self.clone() }
     }
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn merging_keeps_the_books() {
+    fn merging_is_recorded() {
         let mut state = MergeState::all(5);
         state.merge(2, 3, &Join::Average(0.75)).unwrap();
         assert_eq!(state.layers(), [0, 1, 2, 4]);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_concatenation_keeps_the_books_of_neurons_and_heads() {
+    fn a_concatenation_records_where_neurons_and_heads_come_from() {
         let kept = |neurons: [&[u32]; 2], heads: [&[u32]; 2]| {
             Join::Concatenate(ChannelSelection {
                 neurons: neurons.map(<[u32]>::to_vec),

@@ -119,7 +119,7 @@ fn free(buffer: &js_sys::ArrayBuffer) {
 
 /// Gives the memory of a buffer back soon, one that the browser has handled: read from a file, or
 /// put into a Blob. In Chromium its own handle keeps the bytes alive, and `transfer` would only
-/// strike them from the collector's books, which then comes later (1 GB of pieces of 2 MB left
+/// strike them from the collector's count, which then comes later (1 GB of pieces of 2 MB left
 /// 1,090 MB standing; untouched 600 MB; this way 320 MB). A clone that takes the bytes over is one
 /// dead object that is counted.
 #[cfg(target_arch = "wasm32")]
@@ -203,9 +203,9 @@ impl OffHeapBuffer {
     /// # Errors
     /// As [`OffHeapBuffer::zeros`].
     pub fn from_f32(values: &[f32], meter: &Meter) -> Result<Self> {
-        let parked = Self::zeros(size_of_val(values), meter)?;
-        parked.write(0, bytemuck::cast_slice(values));
-        Ok(parked)
+        let buffer = Self::zeros(size_of_val(values), meter)?;
+        buffer.write(0, bytemuck::cast_slice(values));
+        Ok(buffer)
     }
 
     /// All values, back on the heap. Only for what [`OffHeapBuffer::from_f32`] made.
@@ -228,11 +228,11 @@ mod tests {
     fn values_come_back_and_the_meter_counts() {
         let meter = Meter::default();
         {
-            let parked = OffHeapBuffer::from_f32(&[1.0, 2.0, 3.0], &meter).unwrap();
-            assert_eq!(parked.to_f32(), [1.0, 2.0, 3.0]);
-            assert_eq!((meter.now(), parked.len()), (12, 12));
+            let buffer = OffHeapBuffer::from_f32(&[1.0, 2.0, 3.0], &meter).unwrap();
+            assert_eq!(buffer.to_f32(), [1.0, 2.0, 3.0]);
+            assert_eq!((meter.now(), buffer.len()), (12, 12));
             let mut tail = [9u8; 8];
-            parked.read(8, &mut tail);
+            buffer.read(8, &mut tail);
             assert_eq!(tail, [0, 0, 64, 64, 9, 9, 9, 9], "a read past the end leaves the rest alone");
         }
         assert_eq!((meter.now(), meter.peak()), (0, 12));

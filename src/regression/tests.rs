@@ -39,8 +39,8 @@ pub(super) fn projection(
     let mut sums = NormalEquations::full(&engine, inputs, outputs).unwrap();
     // In two parts, side by side.
     let half = inputs / 2;
-    let [front, back] = [0..half, half..inputs].map(numbers);
-    let parts = [&front, &back].map(|channels| Features { values: &x, channels: Some(channels) });
+    let [first, second] = [0..half, half..inputs].map(numbers);
+    let parts = [&first, &second].map(|channels| Features { values: &x, channels: Some(channels) });
     let whole = [Features::all(&x)];
     let features = if half == 0 { &whole[..] } else { &parts[..] };
     let rows = Samples { features, current: &s, target: &t };

@@ -127,24 +127,28 @@ fn loss_guided(d: &Description, speeds: &Speeds, tokens: f64) -> Vec<f64> {
     let (heads, neurons) = ((d.heads * d.head_size) as f64, d.neurons() as f64);
     let both = (2.0 * neurons).min(MOST_NEURONS as f64);
     let fitted = (tokens * (1.0 - DEFAULT_HOLDOUT)).min(FIT_TOKENS as f64);
-    let judged = (tokens * DEFAULT_HOLDOUT).min(VALIDATION_TOKENS as f64);
-    let judging = |blocks: f64| blocks * speeds.block(judged) + judged * speeds.head;
+    let validated = (tokens * DEFAULT_HOLDOUT).min(VALIDATION_TOKENS as f64);
+    let validation = |blocks: f64| blocks * speeds.block(validated) + validated * speeds.head;
     // What neurons read: T for the back block of the pair, then for both.
     let reads = speeds.map([hidden, hidden], fitted);
     // An inverse for the saliencies is half a solution more.
     let useful = speeds.fit([both, hidden], fitted, 1.5);
     let writes =
         |tokens, solutions| [heads, neurons].map(|n| speeds.fit([n, hidden], tokens, solutions)).iter().sum::<f64>();
-    let trial = 5.5 * speeds.block(fitted) + 3.0 * reads + useful + writes(fitted, 1.0) + judging(layers / 2.0);
-    let passing = layers * (speeds.block(fitted) + speeds.block(judged));
+    let trial = 5.5 * speeds.block(fitted) + 3.0 * reads + useful + writes(fitted, 1.0) + validation(layers / 2.0);
+    let passing = layers * (speeds.block(fitted) + speeds.block(validated));
     // Twice, at first with a search for the ridge.
     let block = 2.0 * (2.6 * speeds.block(tokens) + writes(tokens, 3.0));
     let merged = 4.0 * speeds.map([hidden, hidden], tokens);
     let removed = (1..d.layers).map(|n| (n, n as f64));
     let seconds = |(count, n): (usize, f64)| {
-        // The first gap of n anywhere is expected behind one block of n + 1.
-        let behind = (layers - n) * n / (n + 1.0);
-        expected_trials(d.layers, count) as f64 * trial + passing + behind * block + n * merged + 4.0 * judging(layers)
+        // The first gap of n anywhere is expected after one block of n + 1.
+        let refitted = (layers - n) * n / (n + 1.0);
+        expected_trials(d.layers, count) as f64 * trial
+            + passing
+            + refitted * block
+            + n * merged
+            + 4.0 * validation(layers)
     };
     removed.map(seconds).collect()
 }

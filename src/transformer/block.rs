@@ -37,13 +37,13 @@ pub struct Block {
     pub empty: bool,
 }
 
-/// What the parts of a block give on `tokens` rows of the stream in front of it, on the engine.
+/// What the parts of a block give on `tokens` rows of its input, on the engine.
 pub struct Parts {
-    /// The heads, in front of the output projection: `[tokens, heads * head_size]`.
+    /// The heads, before the output projection: `[tokens, heads * head_size]`.
     pub attended: Tensor,
     /// The post-attention stream, `[tokens, hidden]`.
     pub stream: Tensor,
-    /// The neurons, in front of the down projection: `[tokens, neurons]`.
+    /// The neurons, before the down projection: `[tokens, neurons]`.
     pub inner: Tensor,
     /// What the MLP adds to the stream, `[tokens, hidden]`: the sum of the two is the block's
     /// output.
@@ -64,7 +64,7 @@ pub struct Positions {
     pub sequences: usize,
     /// Rows of each.
     pub length: usize,
-    /// Positions in front of the first row, all of them in the cache.
+    /// Positions before the first row, all of them in the cache.
     pub past: usize,
 }
 
@@ -186,7 +186,7 @@ impl Block {
     }
 
     /// As [`Block::run`], and returns the post-attention stream on the way. Where a norm stands
-    /// behind the sums of the stream, that is lost.
+    /// after the sums of the stream, that is lost.
     ///
     /// # Errors
     /// As [`Block::run`].
@@ -225,7 +225,7 @@ impl Block {
 
     /// [`Block::run`] without its last sum: x becomes the post-attention stream; returns what the
     /// heads and the neurons give, and what the MLP adds to the stream. Where the stream itself
-    /// goes through a norm behind that sum, x becomes 0, and the norm's output is returned.
+    /// goes through a norm after that sum, x becomes 0, and the norm's output is returned.
     async fn compute(
         &self,
         pass: &Pass<'_>,
@@ -247,7 +247,7 @@ impl Block {
     }
 
     /// What is to be added to the stream x for what the neurons give; where the stream itself goes
-    /// through a norm behind that sum, x becomes 0.
+    /// through a norm after that sum, x becomes 0.
     async fn added(&self, pass: &Pass<'_>, x: &mut Tensor, inner: &Tensor) -> Result<Tensor> {
         let added = self.project(pass, Role::Down, inner).await?;
         let added = self.normed(pass, Role::MlpPostNorm, added)?;

@@ -176,7 +176,7 @@ impl Transformer {
     }
 }
 
-/// All chunks of a stream behind one block; `layer` is the index of the stream that they make.
+/// All chunks of a stream after one block; `layer` is the index of the stream that they make.
 async fn run_block(
     pass: &Pass<'_>,
     block: &Block,

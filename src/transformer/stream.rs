@@ -10,7 +10,7 @@ pub struct Stream {
     pub(super) window: usize,
 }
 
-/// Hidden states `[sequences * window, hidden]` of a few windows, parked while no block works on
+/// Hidden states `[sequences * window, hidden]` of a few windows, off the heap while no block works on
 /// them.
 pub(super) struct Chunk {
     pub(super) states: Tensor,

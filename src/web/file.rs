@@ -58,7 +58,7 @@ pub struct JsSource {
 }
 
 impl JsSource {
-    /// The source behind a `SourceFile`.
+    /// The source of a `SourceFile`.
     pub fn source(file: JsValue) -> Source {
         let file: SourceFile = file.unchecked_into();
         let (name, length) = (file.name(), file.size() as u64);

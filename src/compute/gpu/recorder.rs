@@ -29,7 +29,7 @@ const IN_FLIGHT: usize = 2;
 const TURN_MS: u128 = 30;
 /// Bytes of uploads, or of dropped buffers that commands still name, that force a submission.
 const MOST_PENDING_BYTES: u64 = 64 << 20;
-/// Bytes that are read back at once. Larger pieces leave garbage of their size behind in a browser.
+/// Bytes that are read back at once. Larger pieces leave garbage of their size in a browser.
 const READ_BYTES: u64 = 4 << 20;
 /// Buffers are this long at least, and a multiple of it, so that they can be bound as arrays of
 /// `vec4<f32>`.

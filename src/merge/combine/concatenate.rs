@@ -5,7 +5,7 @@
 //! A *head group* is one key-value head with the query heads that share it. Strength is the energy
 //! that a part brings into the stream: for a neuron E[h^2] |W_down column|^2, h its activation over
 //! the calibration tokens; for a head group the same summed over its channels of W_o. Parts keep
-//! their order, those of the front block first. This module must not know tensors.
+//! their order, those of the earlier block first. This module must not know tensors.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Which parts of two neighbours make the new block: indices in the front one and in the back one,
+/// Which parts of two neighbours make the new block: indices in the earlier one and in the later one,
 /// ascending. In a recipe, runs of indices: `"0-3,7"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ChannelSelectionText", into = "ChannelSelectionText")]
@@ -29,9 +29,9 @@ pub struct ChannelSelection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 pub struct ChannelSelectionText {
-    /// Neurons of the MLP, of the front and of the back block: `"0-3,7"`.
+    /// Neurons of the MLP, of the earlier and of the later block: `"0-3,7"`.
     pub neurons: [String; 2],
-    /// Key-value heads with their query heads, of the front and of the back block.
+    /// Key-value heads with their query heads, of the earlier and of the later block.
     pub heads: [String; 2],
 }
 
@@ -64,12 +64,12 @@ impl Source {
 }
 
 impl ChannelSelection {
-    /// The strongest of two blocks' parts, as many as one block has; the front one's of equals.
+    /// The strongest of two blocks' parts, as many as one block has; the earlier one's of equals.
     pub fn strongest(neurons: [&[f64]; 2], heads: [&[f64]; 2]) -> Self {
         Self { neurons: strongest(neurons, neurons[0].len()), heads: strongest(heads, heads[0].len()) }
     }
 
-    /// The strongest neurons of two blocks, and all `heads` head groups of the front one.
+    /// The strongest neurons of two blocks, and all `heads` head groups of the earlier one.
     pub fn neurons(neurons: [&[f64]; 2], heads: usize) -> Self {
         Self { neurons: strongest(neurons, neurons[0].len()), heads: [(0..heads as u32).collect(), Vec::new()] }
     }
@@ -77,8 +77,8 @@ impl ChannelSelection {
     /// The parts of the new block, `keep` and `gone` being where those of the two come from.
     pub fn of(&self, keep: &Source, gone: &Source) -> Result<ChannelOrigins> {
         let parts = |kept: &[Vec<u32>; 2], of: fn(&ChannelOrigins) -> &[(usize, u32)]| {
-            let front = kept[0].iter().map(|index| keep.part(of, *index));
-            front.chain(kept[1].iter().map(|index| gone.part(of, *index))).collect::<Result<Vec<_>>>()
+            let earlier = kept[0].iter().map(|index| keep.part(of, *index));
+            earlier.chain(kept[1].iter().map(|index| gone.part(of, *index))).collect::<Result<Vec<_>>>()
         };
         Ok(ChannelOrigins { neurons: parts(&self.neurons, |p| &p.neurons)?, heads: parts(&self.heads, |p| &p.heads)? })
     }
@@ -115,7 +115,7 @@ pub fn strongest(channel_importance: [&[f64]; 2], count: usize) -> [Vec<u32>; 2]
     for (block, channel_importance) in channel_importance.iter().enumerate() {
         ranked.extend(channel_importance.iter().enumerate().map(|(index, strength)| (*strength, block, index as u32)));
     }
-    // Stable, so the front block's come first among equals.
+    // Stable, so the earlier block's come first among equals.
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut kept = [Vec::new(), Vec::new()];
     ranked.iter().take(count).for_each(|(_, block, index)| kept[*block].push(*index));
@@ -133,7 +133,7 @@ impl TryFrom<ChannelSelectionText> for ChannelSelection {
     type Error = String;
 
     fn try_from(text: ChannelSelectionText) -> std::result::Result<Self, String> {
-        let both = |[front, back]: &[String; 2]| Ok::<_, String>([indices(front)?, indices(back)?]);
+        let both = |[earlier, later]: &[String; 2]| Ok::<_, String>([indices(earlier)?, indices(later)?]);
         Ok(Self { neurons: both(&text.neurons)?, heads: both(&text.heads)? })
     }
 }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_strongest_of_both_the_front_of_equals() {
+    fn the_strongest_of_both_the_earlier_of_equals() {
         let kept = ChannelSelection::strongest([&[1.0, 5.0, 3.0], &[4.0, 1.0, 3.0]], [&[1.0], &[2.0]]);
         assert_eq!(kept.neurons, [vec![1, 2], vec![0]]);
         assert_eq!(kept.heads, [vec![], vec![0]]);

@@ -26,8 +26,8 @@ pub(super) struct Merger<'a> {
     pub(super) index: usize,
     pub(super) part: &'a Part,
     pub(super) norms: Norms,
-    /// What is written to the stream is divided by this: the product of the scales of the gaps in
-    /// front.
+    /// What is written to the stream is divided by this: the product of the scales of the gaps
+    /// before it.
     pub(super) scale: f64,
     pub(super) meter: &'a Meter,
 }
@@ -66,7 +66,7 @@ impl Merger<'_> {
         self.survivor.fitted.iter().find(|fitted| is_matrix && fitted.role == self.part.role).map(|fitted| &**fitted)
     }
 
-    /// Whether a scale in front changes this part.
+    /// Whether a scale before it changes this part.
     fn divides(&self) -> bool {
         self.part.writes && self.scale != 1.0
     }
@@ -169,8 +169,8 @@ impl Merger<'_> {
         Ok(values)
     }
 
-    /// What is left to do to values from row `first` on: the diagonal of a repair behind a norm,
-    /// and the scales in front.
+    /// What is left to do to values from row `first` on: the diagonal of a repair after a norm,
+    /// and the scales before it.
     fn settle(&self, values: &mut [f32], first: usize) {
         let gain = matches!(self.part.kind, Kind::Norm(_)) && self.part.suffix == "weight";
         let offset = if gain { f64::from(self.description.gain_offset) } else { 0.0 };

@@ -54,14 +54,14 @@ pub(super) enum Repaired {
     Not,
     /// Its outputs are multiplied by the map.
     Mapped,
-    /// The stored gain or bias of the norm behind the MLP is multiplied by the map's diagonal.
+    /// The stored gain or bias of the norm after the MLP is multiplied by the map's diagonal.
     Scaled,
 }
 
 /// The parts that every block has.
 pub(super) fn parts(description: &Description) -> Vec<Part> {
     let has = |role: Role| description.norms.iter().any(|norm| norm.role == role);
-    let behind = description.mlp_post_norm().map(|norm| norm.role);
+    let post_norm = description.mlp_post_norm().map(|norm| norm.role);
     let norms = description.norms.iter().flat_map(move |norm| {
         let folds = can_fold(description, norm.role);
         description.norm_suffixes().iter().map(move |suffix| {
@@ -71,7 +71,7 @@ pub(super) fn parts(description: &Description) -> Vec<Part> {
                 suffix,
                 kind: Kind::Norm(folds.then_some(folded)),
                 role: norm.role,
-                repaired: if Some(norm.role) == behind { Repaired::Scaled } else { Repaired::Not },
+                repaired: if Some(norm.role) == post_norm { Repaired::Scaled } else { Repaired::Not },
                 writes: [Role::AttentionPostNorm, Role::MlpPostNorm].contains(&norm.role),
                 transposed: false,
                 queries: None,
@@ -98,7 +98,7 @@ pub(super) fn parts(description: &Description) -> Vec<Part> {
             suffix: "weight",
             kind: Kind::Matrix(folded),
             role: p.role,
-            repaired: if p.role == Role::Down && behind.is_none() { Repaired::Mapped } else { Repaired::Not },
+            repaired: if p.role == Role::Down && post_norm.is_none() { Repaired::Mapped } else { Repaired::Not },
             writes,
             transposed: p.transposed,
             queries,
