@@ -18,6 +18,43 @@
 //! 8. [`checkpoint::write`] composes the smaller model's files out of ranges of the input.
 //! 9. [`session`] is the one place that knows this order; the `web` module shows it to JavaScript.
 //!
+//! Open, calibrate, merge, measure, write, natively; in a browser the same calls come from JavaScript:
+//!
+//! ```
+//! use mka_lab::checkpoint::source::DiskSource;
+//! use mka_lab::interface::{CalibrateOptions, EvaluateOptions, Input};
+//! use mka_lab::merge::options::MergeOptions;
+//! use mka_lab::session::Lab;
+//! use mka_lab::task::Task;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # pollster::block_on(async {
+//! let (task, lab) = (Task::silent(), Lab::create("cpu").await?);
+//! let model = lab.open(&DiskSource::folder("www/public/models/demo".as_ref())?, &task).await?;
+//! let text = |name| std::fs::read_to_string(format!("www/public/texts/{name}.txt"));
+//!
+//! let input = Input { text: Some(text("fables")?), ..Input::default() };
+//! let sample = CalibrateOptions { input, sequences: Some(2), window: Some(64), ..Default::default() };
+//! let calibration = model.calibrate(&sample, &task).await?;
+//! let choices = MergeOptions { preset: Some("mka".into()), remove: Some(2), ..Default::default() };
+//! let merged = model.merge(&choices, Some(&calibration), &task).await?;
+//! assert_eq!(merged.summary().layers, model.summary().layers - 2);
+//!
+//! let input = Input { text: Some(text("drama")?), ..Input::default() };
+//! let held_out = EvaluateOptions { input, sequences: Some(2), window: Some(64) };
+//! let (cost, _warnings) = merged.evaluate(&held_out, &task).await?;
+//! assert!(cost.divergence.is_some_and(|cost| cost.kl > 0.0));
+//!
+//! let folder = std::env::temp_dir().join("mka-lab-example");
+//! std::fs::create_dir_all(&folder)?;
+//! for file in merged.files()? {
+//!     std::fs::write(folder.join(&file.name), file.bytes().await?)?;
+//! }
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
 //! ARCHITECTURE.md lists which modules may use which.
 
 pub mod architecture;

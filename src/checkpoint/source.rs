@@ -2,14 +2,32 @@
 
 use std::any::Any;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Pending, Result};
 use crate::platform::off_heap::{Meter, OffHeapBuffer};
+
+/// Tells a source from every other one for as long as the program runs: an address would be taken again
+/// when the source is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceId(u64);
+
+impl SourceId {
+    /// One that no other source has.
+    #[expect(clippy::new_without_default, reason = "a default would suggest that all defaults are equal")]
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 /// A named run of bytes that is read by range. It is never read whole unless it is small.
 pub trait ByteSource {
     /// Path inside the model's folder, with `/` between its parts.
     fn name(&self) -> &str;
+
+    /// What tells it from every other source.
+    fn id(&self) -> SourceId;
 
     /// Length in bytes.
     fn len(&self) -> u64;
@@ -47,6 +65,7 @@ pub async fn read_small(source: &dyn ByteSource, limit: u64) -> Result<Vec<u8>> 
 /// Bytes in memory, outside the WebAssembly heap.
 #[derive(Debug)]
 pub struct MemorySource {
+    id: SourceId,
     name: String,
     bytes: OffHeapBuffer,
 }
@@ -64,13 +83,17 @@ impl MemorySource {
 
     /// Takes bytes that are off the heap already.
     pub fn from_off_heap(name: impl Into<String>, bytes: OffHeapBuffer) -> Self {
-        Self { name: name.into(), bytes }
+        Self { id: SourceId::new(), name: name.into(), bytes }
     }
 }
 
 impl ByteSource for MemorySource {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn len(&self) -> u64 {
@@ -109,6 +132,10 @@ impl ByteSource for Renamed {
         &self.name
     }
 
+    fn id(&self) -> SourceId {
+        self.source.id()
+    }
+
     fn len(&self) -> u64 {
         self.source.len()
     }
@@ -130,6 +157,7 @@ const FOLDERS_DEEP: usize = 4;
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug)]
 pub struct DiskSource {
+    id: SourceId,
     name: String,
     path: std::path::PathBuf,
     length: u64,
@@ -156,7 +184,7 @@ impl DiskSource {
             // A link to nowhere is nobody's file.
             let Ok(metadata) = entry.path().metadata() else { continue };
             if metadata.is_file() {
-                sources.push(Rc::new(Self { name, path: entry.path(), length: metadata.len() }));
+                sources.push(Rc::new(Self { id: SourceId::new(), name, path: entry.path(), length: metadata.len() }));
             } else if metadata.is_dir() && deep > 0 {
                 Self::list(&entry.path(), &format!("{name}/"), deep - 1, sources)?;
             }
@@ -169,6 +197,10 @@ impl DiskSource {
 impl ByteSource for DiskSource {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn len(&self) -> u64 {

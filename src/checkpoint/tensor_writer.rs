@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::rc::Rc;
 
-use super::source::{ByteSource, Source, check_range};
+use super::source::{ByteSource, Source, SourceId, check_range};
 use crate::error::{Pending, Result};
 use crate::platform::off_heap::Meter;
 use crate::platform::written::{Writer, Written};
@@ -13,7 +13,10 @@ use crate::platform::written::{Writer, Written};
 pub struct TensorWriter(Writer);
 
 /// A tensor that was written.
-pub struct WrittenSource(Written);
+pub struct WrittenSource {
+    id: SourceId,
+    written: Written,
+}
 
 impl TensorWriter {
     /// Room for `length` bytes; what is kept in memory is counted by `meter`.
@@ -37,30 +40,34 @@ impl TensorWriter {
     /// # Errors
     /// As [`TensorWriter::push`].
     pub fn finish(self) -> Result<Source> {
-        Ok(Rc::new(WrittenSource(self.0.finish()?)))
+        Ok(Rc::new(WrittenSource { id: SourceId::new(), written: self.0.finish()? }))
     }
 }
 
 impl WrittenSource {
     /// What was written.
     pub fn written(&self) -> &Written {
-        &self.0
+        &self.written
     }
 }
 
 impl ByteSource for WrittenSource {
     fn name(&self) -> &str {
-        self.0.name()
+        self.written.name()
+    }
+
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn len(&self) -> u64 {
-        self.0.len()
+        self.written.len()
     }
 
     fn read(&self, offset: u64, length: usize) -> Pending<'_, Vec<u8>> {
         Box::pin(async move {
             check_range(self, offset, length)?;
-            self.0.read(offset, length).await
+            self.written.read(offset, length).await
         })
     }
 

@@ -196,6 +196,7 @@ fn shards_are_cut_between_tensors_and_open_again() {
 
 /// A file of 8 GiB of which only the header and the last bytes are there.
 struct Far {
+    id: source::SourceId,
     start: Vec<u8>,
     length: u64,
 }
@@ -203,6 +204,10 @@ struct Far {
 impl source::ByteSource for Far {
     fn name(&self) -> &str {
         "model.safetensors"
+    }
+
+    fn id(&self) -> source::SourceId {
+        self.id
     }
 
     fn len(&self) -> u64 {
@@ -234,8 +239,10 @@ fn tensors_beyond_four_gibibytes_are_read_where_they_are() {
     let mut start = (header.len() as u64).to_le_bytes().to_vec();
     start.extend(header.bytes());
     let length = start.len() as u64 + first + second;
-    let sources: Vec<source::Source> =
-        vec![file("config.json", br#"{"model_type": "x"}"#), std::rc::Rc::new(Far { start, length })];
+    let sources: Vec<source::Source> = vec![
+        file("config.json", br#"{"model_type": "x"}"#),
+        std::rc::Rc::new(Far { id: source::SourceId::new(), start, length }),
+    ];
     let opened = pollster::block_on(Checkpoint::open(&sources)).unwrap();
     let end = &opened.tensors["end"];
     assert!(end.start > 1 << 32);

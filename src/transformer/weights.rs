@@ -8,7 +8,7 @@ use std::rc::{Rc, Weak};
 use crate::architecture::Projection;
 use crate::checkpoint::StoredTensor;
 use crate::checkpoint::read::{check_finite, read_values, readable_dtype};
-use crate::checkpoint::source::ByteSource;
+use crate::checkpoint::source::{ByteSource, SourceId};
 use crate::compute::{Compute, Matrix, Tensor};
 use crate::error::{Error, Result};
 
@@ -21,9 +21,9 @@ const TURNED_BYTES: usize = 16 << 20;
 /// A budget below this is not halved any more: the engine has no room for anything.
 const LEAST_BUDGET: u64 = 1 << 20;
 
-/// Where a weight comes from: the address of its source and its first byte. Two models that share a
+/// Where a weight comes from: its source and its first byte. Two models that share a
 /// tensor share its upload.
-type Key = (*const (), u64);
+type Key = (SourceId, u64);
 
 struct Resident<T> {
     source: Weak<dyn ByteSource>,
@@ -292,7 +292,7 @@ impl WeightStore {
 }
 
 fn key_of(tensor: &StoredTensor, start: u64) -> Key {
-    (Rc::as_ptr(&tensor.source).cast(), start)
+    (tensor.source.id(), start)
 }
 
 /// Whether there is nothing but zeros. Without a way out in the middle, so that it runs at the

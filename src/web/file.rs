@@ -7,7 +7,7 @@ use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::checkpoint::source::{ByteSource, Source, check_range};
+use crate::checkpoint::source::{ByteSource, Source, SourceId, check_range};
 use crate::checkpoint::tensor_writer::WrittenSource;
 use crate::checkpoint::write::{OutputFile, Segment};
 use crate::error::{Error, Pending, Result};
@@ -52,6 +52,7 @@ extern "C" {
 
 /// A file of the worker's.
 pub struct JsSource {
+    id: SourceId,
     file: SourceFile,
     name: String,
     length: u64,
@@ -62,7 +63,7 @@ impl JsSource {
     pub fn source(file: JsValue) -> Source {
         let file: SourceFile = file.unchecked_into();
         let (name, length) = (file.name(), file.size() as u64);
-        Rc::new(Self { file, name, length })
+        Rc::new(Self { id: SourceId::new(), file, name, length })
     }
 
     /// Waits for what the file promised.
@@ -91,6 +92,10 @@ impl JsSource {
 impl ByteSource for JsSource {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn id(&self) -> SourceId {
+        self.id
     }
 
     fn len(&self) -> u64 {
