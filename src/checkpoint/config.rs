@@ -97,6 +97,7 @@ impl Config {
     /// The text of the file, one key a line.
     pub fn to_json(&self) -> String {
         let quoted = |key: &String| Value::from(key.as_str()).to_string();
+        #[expect(clippy::borrowed_box, reason = "that is what the map hands out")]
         let line = |(key, value): (&String, &Box<RawValue>)| {
             let value = LITERALS.iter().fold(value.get().to_string(), |text, word| text.replace(&stand_in(word), word));
             format!("  {}: {value}", quoted(key))

@@ -17,6 +17,8 @@ mod gpu_engine;
 mod gpu_operations;
 
 #[cfg(not(target_arch = "wasm32"))]
+mod cases;
+#[cfg(not(target_arch = "wasm32"))]
 mod combinations;
 #[cfg(not(target_arch = "wasm32"))]
 mod families_table;

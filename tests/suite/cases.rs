@@ -1,10 +1,6 @@
 //! Folders of models with the cause of one public bug report of another tool each, on both engines:
 //! what transformers computes of them, or a refusal that names the cause.
 //! `tests/fixtures/cases/README.md` says what is in them.
-#![cfg(not(target_arch = "wasm32"))]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -79,7 +75,7 @@ fn case(name: &str) -> (Expect, Vec<Source>) {
     let read = |file: &str| bytes(&format!("cases/{name}/{file}"));
     let listed: Value = serde_json::from_slice(&read("files.json")).unwrap();
     let files = listed.as_object().unwrap().iter();
-    let files = files.map(|(path, place)| support::source(path, &unpacked(place))).collect();
+    let files = files.map(|(path, place)| crate::support::source(path, &unpacked(place))).collect();
     (serde_json::from_slice(&read("expect.json")).unwrap(), files)
 }
 
@@ -90,11 +86,11 @@ fn loss(model: &Model, text: &str) -> Result<f64> {
         let options = EvaluateOptions { input, window: Some(window), sequences: Some(1) };
         block_on(model.evaluate(&options, &task)).map(|(measured, _)| measured.dense.nll)
     };
-    match measure(support::native::text(text), 64) {
+    match measure(crate::support::native::text(text), 64) {
         Err(Error::BadArgument { argument: "text", .. }) => {
-            let (ids, _) = block_on(model.logits(&support::native::text(text), &task))?;
+            let (ids, _) = block_on(model.logits(&crate::support::native::text(text), &task))?;
             let window = ids.len();
-            measure(support::oracle::input(&ids), window)
+            measure(crate::support::oracle::input(&ids), window)
         }
         measured => measured,
     }
@@ -115,7 +111,7 @@ fn fault(lab: &std::rc::Rc<Lab>, backend: &str, name: &str) -> Option<String> {
     match (opened.and_then(|model| loss(&model, &expect.whole_text())), expect.expect.as_str()) {
         (Ok(found), "loads" | "either") => {
             let expected = expect.loss.unwrap();
-            let allowed = support::oracle::Differences::allowed(backend).loss;
+            let allowed = crate::support::oracle::Differences::allowed(backend).loss;
             let off = (found / expected - 1.0).abs();
             (off.is_nan() || off > allowed).then(|| format!("{name}: the loss is {found}, expected {expected}"))
         }
@@ -133,7 +129,7 @@ fn fault(lab: &std::rc::Rc<Lab>, backend: &str, name: &str) -> Option<String> {
 }
 
 fn all(backend: &str) {
-    let lab = block_on(support::lab(backend));
+    let lab = block_on(crate::support::lab(backend));
     let folders = std::fs::read_dir(fixtures().join("cases")).unwrap();
     let mut names: Vec<String> = folders
         .map(|entry| entry.unwrap().path())
