@@ -18,7 +18,8 @@
 //! 8. [`checkpoint::write`] composes the smaller model's files out of ranges of the input.
 //! 9. [`session`] is the one place that knows this order; the `web` module shows it to JavaScript.
 //!
-//! Open, calibrate, merge, measure, write, natively; in a browser the same calls come from JavaScript:
+//! Open, calibrate, merge, measure, write, natively; in a browser the same calls come from
+//! JavaScript:
 //!
 //! ```
 //! use mka_lab::checkpoint::source::DiskSource;
@@ -34,14 +35,16 @@
 //! let text = |name| std::fs::read_to_string(format!("www/public/texts/{name}.txt"));
 //!
 //! let input = Input { text: Some(text("fables")?), ..Input::default() };
-//! let sample = CalibrateOptions { input, sequences: Some(2), window: Some(64), ..Default::default() };
+//! let (sequences, window) = (Some(2), Some(64));
+//! let sample = CalibrateOptions { input, sequences, window, ..Default::default() };
 //! let calibration = model.calibrate(&sample, &task).await?;
-//! let choices = MergeOptions { preset: Some("mka".into()), remove: Some(2), ..Default::default() };
+//! let (preset, remove) = (Some("mka".into()), Some(2));
+//! let choices = MergeOptions { preset, remove, ..Default::default() };
 //! let merged = model.merge(&choices, Some(&calibration), &task).await?;
 //! assert_eq!(merged.summary().layers, model.summary().layers - 2);
 //!
 //! let input = Input { text: Some(text("drama")?), ..Input::default() };
-//! let held_out = EvaluateOptions { input, sequences: Some(2), window: Some(64) };
+//! let held_out = EvaluateOptions { input, sequences, window };
 //! let (cost, _warnings) = merged.evaluate(&held_out, &task).await?;
 //! assert!(cost.divergence.is_some_and(|cost| cost.kl > 0.0));
 //!

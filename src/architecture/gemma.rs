@@ -1,10 +1,13 @@
 //! Gemma 2 and 3 (text): local and global blocks, gains stored less 1, norms before and after
 //! every part, soft caps.
 
+use super::description::{Description, Norm, Role};
+use super::files::Files;
+use super::layers;
+use super::layers::{LayerKind, LayerList, LayerOptions};
 use super::llama::{Biases, gated};
 use super::options::{cap, positive, refuse_flag};
 use super::rope::{Rope, RopeKeys, RopeParameters};
-use super::{Description, Files, LayerKind, LayerList, LayerOptions, Norm, Role, layers};
 use serde_json::{Value, json};
 
 use crate::checkpoint::config::Config;

@@ -1,9 +1,11 @@
 //! GPT-NeoX (Pythia): attention and MLP side by side, queries, keys and values of a head stored
 //! side by side, a share of each head rotated.
 
+use super::description::{Description, Norm, NormKind, Projection, Role};
+use super::files::Files;
+use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
 use super::rope::{Rope, RopeKeys, RopeParameters};
-use super::{Description, Files, LayerOptions, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
 /// Names and options as `GPTNeoXConfig` of transformers has them, in its style of today and of

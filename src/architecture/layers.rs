@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::unsupported;
+use super::files::unsupported;
 use crate::checkpoint::config::Config;
 use crate::error::{Error, Result};
 

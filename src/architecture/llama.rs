@@ -1,9 +1,11 @@
 //! Llama 1 to 3, what was built in their image (SmolLM2, TinyLlama…), and the frame that later
 //! families fill differently.
 
+use super::description::{Description, Norm, NormKind, Projection, Role};
+use super::files::Files;
+use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
 use super::rope::{Rope, RopeKeys, RopeParameters};
-use super::{Description, Files, LayerOptions, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
 /// Names and options as `LlamaConfig` of transformers has them, in its style of today and of before

@@ -1,7 +1,9 @@
 //! Models of a family that has no file here: told what they are, or opened as Llama where that is
 //! known to be right.
 
-use super::{Description, Files, known_families, llama, unsupported};
+use super::description::Description;
+use super::files::{Files, unsupported};
+use super::llama;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 
@@ -153,17 +155,16 @@ const KNOWN: [&str; 42] = [
 ///
 /// # Errors
 /// [`crate::error::Error::UnsupportedFamily`], saying what speaks against it.
-pub fn as_llama(checkpoint: &Checkpoint, family: &str) -> Result<(Description, Vec<String>)> {
+pub fn as_llama(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<(Description, Vec<String>)> {
     let other = OTHERS.iter().find(|(_, names)| names.iter().any(|name| is_of(family, name)));
     if let Some((what, _)) = other {
-        return Err(unsupported(family, format!("it is {what}; the families known are {}", known_families())));
+        return Err(unsupported(family, format!("it is {what}; the families known are {known}")));
     }
-    let description = checked(checkpoint, family)?;
+    let description = checked(checkpoint, family, known)?;
     if !LLAMA_BY_ANOTHER_NAME.contains(&family) {
         let reason = format!(
             "its tensors and options are those of Llama, but it is not known to be computed as Llama is; insist with assume: \"llama\" \
-             if you know it. The families known are {}",
-            known_families()
+             if you know it. The families known are {known}"
         );
         return Err(unsupported(family, reason));
     }
@@ -177,8 +178,8 @@ pub fn as_llama(checkpoint: &Checkpoint, family: &str) -> Result<(Description, V
 ///
 /// # Errors
 /// As [`as_llama`].
-pub fn assumed(checkpoint: &Checkpoint, family: &str) -> Result<(Description, Vec<String>)> {
-    let description = checked(checkpoint, family)?;
+pub fn assumed(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<(Description, Vec<String>)> {
+    let description = checked(checkpoint, family, known)?;
     if family == "llama" {
         return Ok((description, Vec::new()));
     }
@@ -194,9 +195,8 @@ fn is_of(family: &str, name: &str) -> bool {
 }
 
 /// The description of Llama, where options and tensors are those of Llama.
-fn checked(checkpoint: &Checkpoint, family: &str) -> Result<Description> {
-    let refuse =
-        |reason: String| Err(unsupported(family, format!("{reason}; the families known are {}", known_families())));
+fn checked(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<Description> {
+    let refuse = |reason: String| Err(unsupported(family, format!("{reason}; the families known are {known}")));
     let is_off = |value: &serde_json::Value| value.is_null() || *value == false;
     let values = checkpoint.config.values().iter();
     let foreign: Vec<&str> = values

@@ -1,7 +1,9 @@
 //! Mistral: Llama whose queries may see the last positions only.
 
+use super::description::Description;
+use super::files::Files;
+use super::layers::{LayerKind, LayerOptions};
 use super::llama::{Biases, frame};
-use super::{Description, Files, LayerKind, LayerOptions};
 use crate::checkpoint::config::Config;
 use crate::error::Result;
 

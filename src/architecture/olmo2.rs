@@ -1,8 +1,9 @@
 //! OLMo 2: no norm before attention and MLP but one after each, and queries and keys
 //! normalised over all heads together.
 
+use super::description::{Description, Norm, Projection, Role};
+use super::files::Files;
 use super::llama::{Biases, frame};
-use super::{Description, Files, Norm, Projection, Role};
 use crate::error::Result;
 
 /// Names and options as `Olmo2Config` of transformers has them.

@@ -1,6 +1,6 @@
 //! What several families read from `config.json` in the same way.
 
-use super::{Files, unsupported};
+use super::files::{Files, unsupported};
 use crate::checkpoint::config::{Config, number};
 use crate::compute::Activation;
 use crate::error::{Error, Result};

@@ -1,9 +1,11 @@
 //! Phi 1 to 2: attention and MLP side by side after one norm, a share of each head rotated, biases
 //! everywhere.
 
+use super::description::{Description, Norm, NormKind, Projection, Role};
+use super::files::Files;
+use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
 use super::rope::{Rope, RopeKeys, RopeParameters};
-use super::{Description, Files, LayerOptions, Norm, NormKind, Projection, Role};
 use crate::error::Result;
 
 /// Names and options as `PhiConfig` of transformers has them, in its style of today and of before

@@ -4,7 +4,7 @@
 use safetensors::Dtype;
 use serde_json::Value;
 
-use super::Description;
+use super::description::Description;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 

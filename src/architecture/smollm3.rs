@@ -1,8 +1,11 @@
 //! SmolLM 3: Llama in which some blocks have no rotary embedding.
 
+use super::description::Description;
+use super::files::Files;
+use super::layers;
+use super::layers::{LayerKind, LayerList, LayerOptions};
 use super::llama::{Biases, unrotated};
 use super::rope::{Rope, RopeKeys, RopeParameters};
-use super::{Description, Files, LayerKind, LayerList, LayerOptions, layers};
 use crate::error::{Error, Result};
 
 /// Names and options as `SmolLM3Config` of transformers has them.

@@ -5,7 +5,10 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use super::families::FAMILIES;
+use super::files::Files;
 use super::*;
+use crate::checkpoint::Checkpoint;
 use crate::checkpoint::source::{MemorySource, Source};
 use crate::platform::off_heap::Meter;
 

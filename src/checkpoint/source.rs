@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Pending, Result};
 use crate::platform::off_heap::{Meter, OffHeapBuffer};
 
-/// Tells a source from every other one for as long as the program runs: an address would be taken again
-/// when the source is gone.
+/// Tells a source from every other one for as long as the program runs: an address would be taken
+/// again when the source is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceId(u64);
 

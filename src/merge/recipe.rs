@@ -62,8 +62,9 @@ pub struct Recipe {
     pub calibration: Option<RecipeCalibration>,
     /// The merges, in the order in which they were done.
     pub steps: Vec<RecipeStep>,
-    /// The blocks whose projections to the stream were fitted anew when all layers were removed, from
-    /// the first to the last; `repair.safetensors` has their weights under the names of the original tensors.
+    /// The blocks whose projections to the stream were fitted anew when all layers were removed,
+    /// from the first to the last; `repair.safetensors` has their weights under the names of the
+    /// original tensors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub refits: Vec<RecipeRefit>,
@@ -176,6 +177,15 @@ impl RecipeStep {
             (None, None) => Join::Difference,
         }
     }
+
+    /// How the new block was made, for a model card.
+    pub fn made_by(&self) -> String {
+        match (self.alpha, &self.kept) {
+            (Some(alpha), _) => format!("alpha {alpha}"),
+            (None, Some(_)) => "concatenation".into(),
+            (None, None) => "difference".into(),
+        }
+    }
 }
 
 /// What repairs need beside a recipe.
@@ -220,9 +230,26 @@ impl Recipe {
         Ok(state)
     }
 
+    /// How the gap of a step was repaired, for a model card.
+    pub fn repair_of(&self, step: &RecipeStep) -> String {
+        match (step.ridge, step.scale) {
+            (Some(ridge), _) => format!("linear, ridge {ridge}"),
+            (None, Some(scale)) => format!("scale {scale}"),
+            (None, None) => match self.refits.iter().find(|refit| refit.layer == step.keep) {
+                Some(refit) => format!("fitted anew, ridges {} and {}", refit.ridges[0], refit.ridges[1]),
+                None => "none".into(),
+            },
+        }
+    }
+
+    /// Whether any gap was repaired by a linear map.
+    pub fn has_linear_maps(&self) -> bool {
+        self.steps.iter().any(|step| step.ridge.is_some())
+    }
+
     /// Whether any gap was repaired.
     pub fn repairs(&self) -> bool {
-        !self.refits.is_empty() || self.steps.iter().any(|step| step.ridge.is_some())
+        !self.refits.is_empty() || self.has_linear_maps()
     }
 
     /// Fails unless this version can replay the recipe on a model of `layers` blocks.

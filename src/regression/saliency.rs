@@ -8,7 +8,8 @@ use crate::task::Task;
 impl NormalEquations {
     /// By how much the squared error of the fit X = (x'Wx + mu I)^-1 x'W(t - s) grows when input i
     /// is left out and the others make up for it:
-    /// |X_i|^2 / ((x'Wx + mu I)^-1)_ii (the saliency of the optimal brain surgeon, Hassibi and Stork, NeurIPS 1992).
+    /// its squared row of X over ((x'Wx + mu I)^-1)_ii (the saliency of the optimal brain surgeon,
+    /// Hassibi and Stork, NeurIPS 1992).
     ///
     /// # Errors
     /// As [`NormalEquations::solve`].

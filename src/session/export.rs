@@ -77,19 +77,7 @@ impl Origin {
             "With an alpha, the layer kept is alpha times itself plus 1 - alpha times the layer gone.",
         );
         for step in &recipe.steps {
-            let made = match (step.alpha, &step.kept) {
-                (Some(alpha), _) => format!("alpha {alpha}"),
-                (None, Some(_)) => "concatenation".into(),
-                (None, None) => "difference".into(),
-            };
-            let repair = match (step.ridge, step.scale) {
-                (Some(ridge), _) => format!("linear, ridge {ridge}"),
-                (None, Some(scale)) => format!("scale {scale}"),
-                (None, None) => match recipe.refits.iter().find(|refit| refit.layer == step.keep) {
-                    Some(refit) => format!("fitted anew, ridges {} and {}", refit.ridges[0], refit.ridges[1]),
-                    None => "none".into(),
-                },
-            };
+            let (made, repair) = (step.made_by(), recipe.repair_of(step));
             card += &format!("| {} | {} | {made} | {repair} |\n", step.keep, step.removed);
         }
         card + "\nThe licence and the limits of the original model hold for this one. Measure it on your own text before you use it.\n"

@@ -68,7 +68,7 @@ impl Model {
         let state = match maps {
             Some(maps) => recipe.merge_state(&read_repairs(&context, maps)?)?,
             None if recipe.repairs() => {
-                let warning = match recipe.steps.iter().any(|step| step.ridge.is_some()) {
+                let warning = match recipe.has_linear_maps() {
                     true => {
                         "The repairs were fitted anew, on all windows of the calibration; where some were held out when the recipe was made, they \
                          differ from its own. Pass the repair.safetensors of the merged model to have those."

@@ -10,6 +10,7 @@ mod export;
 mod generate;
 mod input;
 mod lab;
+mod measure;
 mod merge;
 mod model;
 mod open;

@@ -10,8 +10,8 @@ pub struct Stream {
     pub(super) window: usize,
 }
 
-/// Hidden states `[sequences * window, hidden]` of a few windows, off the heap while no block works on
-/// them.
+/// Hidden states `[sequences * window, hidden]` of a few windows, off the heap while no block works
+/// on them.
 pub(super) struct Chunk {
     pub(super) states: Tensor,
     pub(super) sequences: usize,

@@ -1,10 +1,10 @@
-// Runs the built site on a real model in Chromium, on the CPU engine, through nothing but mka.js: opens it by URL and from
-// files, evaluates, generates, merges and exports.
+// Runs the built site on a real model in Chromium, on the CPU engine, through nothing but mka.js:
+// opens it by URL and from files, evaluates, generates, merges and exports.
 //
 //     node run.mjs MODEL TEXTS OUT
 //
-// OUT receives the merged model's folder, `merged`, and report.json with every figure. www/dist has to be built. MKA_CHROMIUM
-// names the browser where it is not /usr/bin/chromium.
+// OUT receives the merged model's folder, `merged`, and report.json with every figure. www/dist has
+// to be built. MKA_CHROMIUM names the browser where it is not /usr/bin/chromium.
 import assert from "node:assert/strict";
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,8 @@ const WINDOWS = { window: 512, sequences: 4 };
 const TOKENS = 50;
 const MERGE = { remove: 3, selection: "window", combination: "average", alpha: "similarity" };
 const WASM_PEAK = 160e6;
-// What transformers measures on the folder that convert.py writes (float32, the same windows), and how near is near enough.
+// What transformers measures on the folder that convert.py writes (float32, the same windows), and
+// how near is near enough.
 const EXPECTED = { "wikitext2-test": [25.488, 0.05], tinyshakespeare: [45.274, 0.1] };
 
 const [model, textFolder, out] = process.argv.slice(2);

@@ -1,10 +1,12 @@
-// Times this tool's own method on a real model, in Chromium, through nothing but mka.js: calibrates, merges, measures.
+// Times this tool's own method on a real model, in Chromium, through nothing but mka.js:
+// calibrates, merges, measures.
 //
 //     node time.mjs MODEL TEXT [LAYERS] [WINDOWS] [BACKEND]
 //
-// LAYERS (7) of them are removed, calibrated on WINDOWS (32) of 256 tokens of the file TEXT. BACKEND is cpu or webgpu, which is the machine's own adapter.
-// www/dist has to be built. MKA_CHROMIUM names the browser where
-// it is not /usr/bin/chromium. Prints the seconds of each step and the peak of wasm memory.
+// LAYERS (7) of them are removed, calibrated on WINDOWS (32) of 256 tokens of the file TEXT.
+// BACKEND is cpu or webgpu, which is the machine's own adapter. www/dist has to be built.
+// MKA_CHROMIUM names the browser where it is not /usr/bin/chromium. Prints the seconds of each step
+// and the peak of wasm memory.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 

@@ -228,10 +228,10 @@ fn llama_by_another_name_is_opened_with_a_warning() {
     let named = |change: fn(String) -> String| {
         changed("config.json", move |bytes| change(String::from_utf8(bytes).unwrap()).into_bytes())
     };
-    let files = named(|text| text.replace("\"model_type\": \"llama\"", "\"model_type\": \"alpaca\""));
+    let files = named(|text| text.replace("\"model_type\": \"llama\"", "\"model_type\": \"yi\""));
     let model = block_on(support::open(&lab, &files));
     let warnings = model.summary().warnings;
-    assert!(warnings.len() == 1 && warnings[0].contains("alpaca"), "{warnings:?}");
+    assert!(warnings.len() == 1 && warnings[0].contains("\"yi\""), "{warnings:?}");
     let dense = open(&lab, &support::demo());
     assert_eq!(evaluate(&model, text(TINYSTORIES)).0, evaluate(&dense, text(TINYSTORIES)).0);
 

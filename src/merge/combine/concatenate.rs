@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Which parts of two neighbours make the new block: indices in the earlier one and in the later one,
+/// Which parts of two neighbours make the new block: indices in the earlier and in the later one,
 /// ascending. In a recipe, runs of indices: `"0-3,7"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ChannelSelectionText", into = "ChannelSelectionText")]

@@ -10,7 +10,8 @@ pub struct ParentDistance {
     pub layer: usize,
     /// Its weight in the sum.
     pub weight: f64,
-    /// |new - parent| / |parent|, Frobenius norms, the parent with its norm folded in where norms are folded.
+    /// Frobenius norm of new - parent over that of the parent, its norm folded in where norms are
+    /// folded.
     pub distance: f64,
 }
 

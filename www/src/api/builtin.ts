@@ -17,16 +17,34 @@ const TEXTS = (): URL[] => [
 const MODELS = {
   demo: (): Record<string, URL> => ({
     "config.json": new URL(/* @vite-ignore */ "./models/demo/config.json", import.meta.url),
-    "generation_config.json": new URL(/* @vite-ignore */ "./models/demo/generation_config.json", import.meta.url),
-    "model.safetensors": new URL(/* @vite-ignore */ "./models/demo/model.safetensors", import.meta.url),
+    "generation_config.json": new URL(
+      /* @vite-ignore */ "./models/demo/generation_config.json",
+      import.meta.url,
+    ),
+    "model.safetensors": new URL(
+      /* @vite-ignore */ "./models/demo/model.safetensors",
+      import.meta.url,
+    ),
     "tokenizer.json": new URL(/* @vite-ignore */ "./models/demo/tokenizer.json", import.meta.url),
-    "tokenizer_config.json": new URL(/* @vite-ignore */ "./models/demo/tokenizer_config.json", import.meta.url),
+    "tokenizer_config.json": new URL(
+      /* @vite-ignore */ "./models/demo/tokenizer_config.json",
+      import.meta.url,
+    ),
   }),
   stories260k: (): Record<string, URL> => ({
     "config.json": new URL(/* @vite-ignore */ "./models/stories260k/config.json", import.meta.url),
-    "model.safetensors": new URL(/* @vite-ignore */ "./models/stories260k/model.safetensors", import.meta.url),
-    "tokenizer.json": new URL(/* @vite-ignore */ "./models/stories260k/tokenizer.json", import.meta.url),
-    "tokenizer_config.json": new URL(/* @vite-ignore */ "./models/stories260k/tokenizer_config.json", import.meta.url),
+    "model.safetensors": new URL(
+      /* @vite-ignore */ "./models/stories260k/model.safetensors",
+      import.meta.url,
+    ),
+    "tokenizer.json": new URL(
+      /* @vite-ignore */ "./models/stories260k/tokenizer.json",
+      import.meta.url,
+    ),
+    "tokenizer_config.json": new URL(
+      /* @vite-ignore */ "./models/stories260k/tokenizer_config.json",
+      import.meta.url,
+    ),
   }),
 };
 

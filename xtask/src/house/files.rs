@@ -36,7 +36,8 @@ pub(super) fn read(places: &[&str], extensions: &[&str]) -> Vec<File> {
 
 fn collect(place: &Path, extensions: &[&str], files: &mut Vec<File>) {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
-    if ["node_modules", "target", "dist"].contains(&&*name) {
+    // The last one is what wasm-bindgen writes.
+    if ["node_modules", "target", "dist", "wasm"].contains(&&*name) {
         return;
     }
     if let Ok(entries) = fs::read_dir(place) {
