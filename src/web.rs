@@ -14,6 +14,7 @@ use std::rc::Rc;
 use js_sys::{Array, Float32Array, Function, Uint32Array};
 use wasm_bindgen::prelude::*;
 
+use crate::architecture::Assume;
 use crate::calibration::{Calibration, Row};
 use crate::evaluate::{self, ChoiceResult, ClozeResult};
 use crate::interface::{
@@ -126,14 +127,16 @@ impl WebLab {
         self.0.product_rate(m, n, k, &task.0).await.map_err(to_js_error)
     }
 
-    /// Opens the files of one model.
+    /// Opens the files of one model, as one of the family `assume` where the user insists on it.
     pub async fn open(
         &self,
         #[wasm_bindgen(unchecked_param_type = "SourceFile[]")] files: Array,
+        #[wasm_bindgen(unchecked_param_type = "Assume | undefined")] assume: Option<String>,
         task: &WebTask,
     ) -> Result<WebModel, JsValue> {
         let sources: Vec<_> = files.iter().map(JsSource::source).collect();
-        self.0.open(&sources, &task.0).await.map(WebModel).map_err(to_js_error)
+        let assume = assume.map(|word| Assume::from_word(&word)).transpose().map_err(to_js_error)?;
+        self.0.open_as(&sources, assume, &task.0).await.map(WebModel).map_err(to_js_error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::assume::Assume;
 use super::layers::{LayerList, LayerOptions};
 use super::rope::Rope;
 use crate::checkpoint::Checkpoint;
@@ -186,6 +187,8 @@ pub struct EmbeddingProjection {
 pub struct Description {
     /// The family's name for the user.
     pub family: &'static str,
+    /// The family that the user insisted on, if any.
+    pub assumed: Option<Assume>,
     /// The keys of `config.json` that count the blocks: the family's own, or synonyms, or both.
     pub count_keys: Vec<String>,
     /// Channels of the residual stream.
@@ -254,6 +257,7 @@ impl Default for Description {
     fn default() -> Self {
         Self {
             family: "",
+            assumed: None,
             count_keys: vec!["num_hidden_layers".into()],
             hidden: 0,
             heads: 0,

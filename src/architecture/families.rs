@@ -1,7 +1,6 @@
 //! The families by name, and the one that a checkpoint is of.
 
-use serde::{Deserialize, Serialize};
-
+use super::assume::Assume;
 use super::description::Description;
 use super::files::{Files, unsupported};
 use super::{
@@ -33,14 +32,6 @@ pub(super) const FAMILIES: [(&str, Describe); 14] = [
     ("smollm3", smollm3::describe),
 ];
 
-/// A family that the user insists on, whatever `config.json` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Assume {
-    /// Llama.
-    Llama,
-}
-
 /// Reads the family and its options from the configuration, and the style of its names from the
 /// tensors, and checks that the tensors are those of the description; with warnings for the user.
 /// Names that a program wrapped are unwrapped.
@@ -57,7 +48,8 @@ pub fn describe(checkpoint: &mut Checkpoint, assume: Option<Assume>) -> Result<(
         return Err(unsupported(family, "it is a sequence-to-sequence model, and this tool merges decoders"));
     }
     let described = match (FAMILIES.iter().find(|(name, _)| *name == family), assume) {
-        (_, Some(Assume::Llama)) => llama_fallback::assumed(checkpoint, family, &known_families()),
+        (_, Some(assume)) => llama_fallback::assumed(checkpoint, family, &known_families())
+            .map(|(description, warnings)| (Description { assumed: Some(assume), ..description }, warnings)),
         (Some((_, describe)), None) => known(checkpoint, family, *describe),
         (None, None) if family.is_empty() => Err(Error::config("model_type is missing, so the family is not known")),
         (None, None) => llama_fallback::as_llama(checkpoint, family, &known_families()),

@@ -4,6 +4,7 @@
 //! computes. To add a family, write its file, add a line to `families.rs`, and its defaults to
 //! `defaults.json`.
 
+mod assume;
 mod description;
 mod families;
 mod files;
@@ -26,8 +27,9 @@ mod qwen;
 pub mod rope;
 mod smollm3;
 
+pub use assume::Assume;
 pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection, Role};
-pub use families::{Assume, describe};
+pub use families::describe;
 pub use layers::{LayerKind, LayerList, LayerOptions};
 
 #[cfg(test)]

@@ -182,6 +182,7 @@ impl<'a> GreedyMerge<'a> {
                 family: original.description.family.into(),
                 layers: original.description.layers,
                 fingerprint: original.checkpoint.fingerprint.clone(),
+                assume: original.description.assumed,
             },
             preset: plan.preset.clone(),
             selection: plan.selection,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::choices::{AlphaSource, Combination, Norms, Protect, Repair, Selection};
 use super::combine::ChannelSelection;
 use super::state::{Fitted, Join, MergeState, RepairMap};
+use crate::architecture::Assume;
 use crate::calibration::Calibration;
 use crate::checkpoint::content_hash::hex;
 use crate::error::{Error, Result};
@@ -91,6 +92,10 @@ pub struct RecipeModel {
     /// SHA-256, hexadecimal, over `config.json`, the headers, the lengths and samples of the weight
     /// files.
     pub fingerprint: String,
+    /// The family that the user insisted on when the model was opened, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub assume: Option<Assume>,
 }
 
 /// The calibration of a recipe.

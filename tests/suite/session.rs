@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use mka_lab::architecture::Assume;
 use mka_lab::checkpoint::source::Source;
 use mka_lab::error::Error;
 use mka_lab::interface::{CalibrateOptions, EvaluateOptions, GenerateOptions, Input, RowsOption, Token};
@@ -228,12 +229,20 @@ fn llama_by_another_name_is_opened_with_a_warning() {
     let named = |change: fn(String) -> String| {
         changed("config.json", move |bytes| change(String::from_utf8(bytes).unwrap()).into_bytes())
     };
-    let files = named(|text| text.replace("\"model_type\": \"llama\"", "\"model_type\": \"yi\""));
-    let model = block_on(support::open(&lab, &files));
-    let warnings = model.summary().warnings;
-    assert!(warnings.len() == 1 && warnings[0].contains("\"yi\""), "{warnings:?}");
+    let known = named(|text| text.replace("\"model_type\": \"llama\"", "\"model_type\": \"yi\""));
+    let other = named(|text| text.replace("\"model_type\": \"llama\"", "\"model_type\": \"alpaca\""));
+    let error = block_on(lab.open(&other, &Task::silent())).err().unwrap();
+    assert!(error.code() == "unsupported-family" && error.to_string().contains("assume"), "{error}");
     let dense = open(&lab, &support::demo());
-    assert_eq!(evaluate(&model, text(TINYSTORIES)).0, evaluate(&dense, text(TINYSTORIES)).0);
+    for (files, assume) in [(known, None), (other, Some(Assume::Llama))] {
+        let model = block_on(lab.open_as(&files, assume, &Task::silent())).unwrap();
+        let warnings = model.summary().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains("computed as Llama"), "{warnings:?}");
+        assert_eq!(evaluate(&model, text(TINYSTORIES)).0, evaluate(&dense, text(TINYSTORIES)).0);
+        // What was insisted on is in the recipe.
+        let merged = merge(&model, &pairs(&[(4, 5)], Combination::Drop), None).unwrap();
+        assert_eq!(merged.recipe().unwrap().model.assume, assume);
+    }
 
     let options = "\"model_type\": \"granite\", \"residual_multiplier\": 0.5";
     let files = changed("config.json", move |bytes| {

@@ -75,11 +75,11 @@ export class Lab {
   }
 
   /** Opens a model by its headers; the weights are read when a step needs them. */
-  async open(files: ModelFiles, { token, keep, hub, ...watch }: OpenOptions = {}): Promise<Model> {
+  async open(files: ModelFiles, { token, keep, hub, assume, ...watch }: OpenOptions = {}): Promise<Model> {
     const source = toSource(files, { token, keep, hub });
     // Asks the browser not to clear it when the disk gets full; a refusal changes nothing here.
     if (keep) void navigator.storage?.persist?.().catch(() => {});
-    return openModel(this.#connection, source, watch);
+    return openModel(this.#connection, source, assume, watch);
   }
 
   /** The models that are kept in this browser, the largest first. */

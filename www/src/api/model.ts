@@ -22,7 +22,7 @@ import type {
 } from "./types";
 import type { Source } from "../shared/protocol";
 import type { Repair } from "./choices";
-import type { MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
+import type { Assume, MergeOptions as MergeChoices } from "../wasm/mka_lab.js";
 
 /**
  * Every choice of a merge. Without `recipe`, a calibration of the same model is needed for all
@@ -163,12 +163,17 @@ export class MergedModel extends BaseModel {
 }
 
 /** Opens a model by its headers. @internal */
-export async function openModel(connection: Connection, source: Source, options: Watch): Promise<Model> {
+export async function openModel(
+  connection: Connection,
+  source: Source,
+  assume: Assume | undefined,
+  options: Watch,
+): Promise<Model> {
   let where = source;
   const proxy = new WorkerProxy<OpenedModel>(
     connection,
     "model",
-    async (send, call) => (await send("open", 0, [where], call)) as OpenedModel,
+    async (send, call) => (await send("open", 0, [where, assume], call)) as OpenedModel,
   );
   const { summary, commit } = await proxy.create({ signal: options.signal, onProgress: options.onProgress });
   // A new worker opens the same commit, also if the branch has moved on.

@@ -1,5 +1,5 @@
 /** What the user named as a model -> where the worker reads it. */
-import type { NamedBlob, Source } from "../shared/protocol";
+import type { Source } from "../shared/protocol";
 import { MkaError } from "./error";
 
 /** Files of a folder, the URL of one, or `hub:owner/name[@revision]`. */
@@ -32,7 +32,7 @@ export function toSource(files: ModelFiles, { token, keep = false, hub = HUB }: 
       "Give a FileList, an array of File, the URL of a folder, or hub:owner/name.",
     );
   }
-  return { files: insideFolder(list.map((file) => ({ name: pathOf(file), blob: file }))) };
+  return { files: list.map((file) => ({ name: pathOf(file), blob: file })) };
 }
 
 type Named = { source: string; folder: string } | { source: string; hub: string; repository: string; revision: string };
@@ -104,22 +104,4 @@ function checkToken(token: string, where: string): void {
 function pathOf(file: File): string {
   const path = file.webkitRelativePath;
   return path ? path.slice(path.indexOf("/") + 1) : file.name;
-}
-
-/** Enters the one folder that holds a model, where the top holds none. */
-function insideFolder(files: NamedBlob[]): NamedBlob[] {
-  const folders = new Set(files.filter(({ name }) => isModelFile(name)).map(({ name }) => folderOf(name)));
-  const [folder] = folders;
-  if (folders.size !== 1 || !folder) return files;
-  return files
-    .filter(({ name }) => name.startsWith(folder))
-    .map(({ name, blob }) => ({ name: name.slice(folder.length), blob }));
-}
-
-function folderOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/") + 1);
-}
-
-function isModelFile(path: string): boolean {
-  return /(^|\/)(config\.json|model[^/]*\.safetensors)$/.test(path);
 }

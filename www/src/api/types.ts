@@ -7,6 +7,7 @@ import type { AlphaSource, Combination, Measure, Norms, Repair, Selection } from
 import type * as wasm from "../wasm/mka_lab.js";
 
 export type {
+  Assume,
   CalibrationInfo,
   ChoiceOptions,
   ChoiceResult,
@@ -64,8 +65,13 @@ export type Preset = Omit<wasm.Preset, "options"> & {
   };
 };
 
-/** How a model is opened. All but `signal` and `onProgress` is for models on the network only. */
+/** How a model is opened. `token`, `keep` and `hub` are for models on the network only. */
 export interface OpenOptions extends Watch {
+  /**
+   * The family that the model is computed as, where its own is not known: it is written into
+   * recipes.
+   */
+  assume?: wasm.Assume;
   /** For gated models. Sent to the hub (or the folder's server) only, and kept in memory only. */
   token?: string;
   /** Keeps what is read in this browser: it works without a network afterwards. Default false. */

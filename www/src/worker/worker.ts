@@ -3,7 +3,7 @@
  * nothing: the queue, the handles that outlive a worker and the names of the interface are on the
  * page's side.
  */
-import init, { Calibration, Lab, Model, Task, type Token } from "../wasm/mka_lab.js";
+import init, { type Assume, Calibration, Lab, Model, Task, type Token } from "../wasm/mka_lab.js";
 import type { Figures, LineupPoint, Method, PlainError, Progress, Reply, Request, Source } from "../shared/protocol";
 import { isTrap, mkaError, plain } from "./errors";
 import { downloadRate, watchDownloads } from "./network";
@@ -37,9 +37,9 @@ const methods: Record<Method, (call: Call, args: Arguments) => Promise<unknown>>
   async setBudget(_, [bytes]) {
     theLab().setBudget(bytes as number);
   },
-  async open({ task }, [source]) {
+  async open({ task }, [source, assume]) {
     const opened = await openSource(source as Source, (error) => post({ kind: "warning", error }));
-    const made = madeModel(await theLab().open(opened.files, task));
+    const made = madeModel(await theLab().open(opened.files, assume as Assume | undefined, task));
     origins.set(made.handle, opened);
     return { ...made, commit: opened.commit };
   },
