@@ -1,9 +1,10 @@
 //! OLMo 2: no norm before attention and MLP but one after each, and queries and keys
 //! normalised over all heads together.
 
-use super::description::{Description, Norm, Projection, Role};
+use super::description::{Description, Norm, Projection};
 use super::files::Files;
 use super::llama::{Biases, frame};
+use super::role::Role;
 use crate::error::Result;
 
 /// Names and options as `Olmo2Config` of transformers has them.
