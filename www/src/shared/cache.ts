@@ -21,7 +21,7 @@ export interface Manifest {
   hub?: string;
   /** The commit that the revision stood for when it was opened. */
   commit?: string;
-  /** Stands for the content: the commit, or a digest of what the server says of each file. */
+  /** Stands for the content: the commit, or a digest of what the server sends of each file. */
   version: string;
   files: { name: string; size: number }[];
 }

@@ -115,7 +115,7 @@ export class RemoteFile implements SourceFile {
   }
 
   /**
-   * Counts bytes that are about to be read; brings the whole file if there are more than it has.
+   * Counts bytes that are about to be read; downloads the whole file if they exceed its size.
    */
   async #count(bytes: number): Promise<void> {
     this.#asked += bytes;
