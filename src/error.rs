@@ -154,7 +154,7 @@ impl Error {
             Self::WrongShape { .. } => {
                 "config.json and the weights do not belong together; take both from one download."
             }
-            Self::UnsupportedFamily { .. } => "The README lists the families that work.",
+            Self::UnsupportedFamily { .. } => "The documentation lists the families that work (docs/families.md).",
             Self::Quantised { .. } => {
                 "Take the original model in float32, float16 or bfloat16; packed numbers cannot be merged."
             }

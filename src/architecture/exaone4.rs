@@ -1,10 +1,11 @@
 //! EXAONE 4: OLMo 2's norms, with queries and keys normalised in each head; of the blocks of a
 //! model with windows, those that see everything have no rotary embedding.
 
-use super::description::{Description, Norm, Projection, Role};
+use super::description::{Description, Norm, Projection};
 use super::files::Files;
 use super::layers::{self, LayerKind, LayerList, LayerOptions};
 use super::llama::{Biases, frame};
+use super::role::Role;
 use crate::error::Result;
 
 /// Names and options as `Exaone4Config` of transformers has them.

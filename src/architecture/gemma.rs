@@ -1,12 +1,13 @@
 //! Gemma 1 to 3 (text): local and global blocks, gains stored less 1, norms before and after
 //! every part, soft caps.
 
-use super::description::{Description, Norm, Role};
+use super::description::{Description, Norm};
 use super::files::Files;
 use super::layers;
 use super::layers::{LayerKind, LayerList, LayerOptions};
 use super::llama::{Biases, FrameKeys, frame, gated};
 use super::options::{cap, positive, refuse_flag};
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::compute::Activation;
 use crate::error::Result;

@@ -1,9 +1,10 @@
 //! GPT-2: learned positions, fused queries, keys and values, matrices stored as [inputs, outputs].
 
-use super::description::{Description, Learned, Norm, NormKind, Projection, Role};
+use super::description::{Description, Learned, Norm, NormKind, Projection};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends, refuse_flag};
+use super::role::Role;
 use crate::error::Result;
 
 /// Names and options as `GPT2Config` of transformers has them. Files of the hub leave the

@@ -3,10 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::description::{Description, Learned, Norm, NormKind, Projection, Role};
+use super::description::{Description, Learned, Norm, NormKind, Projection};
 use super::files::Files;
 use super::layers::{LayerKind, LayerList, LayerOptions};
 use super::options::{Heads, activation, ends};
+use super::role::Role;
 use crate::error::{Error, Result};
 
 /// Names and options as `GPTNeoConfig` of transformers has them.

@@ -1,10 +1,11 @@
 //! GPT-NeoX (Pythia): attention and MLP side by side, queries, keys and values of a head stored
 //! side by side, a share of each head rotated.
 
-use super::description::{Description, Norm, NormKind, Projection, Role};
+use super::description::{Description, Norm, NormKind, Projection};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 

@@ -1,10 +1,11 @@
 //! Llama 1 to 3, what was built in their image (SmolLM2, TinyLlama…), and the frame that later
 //! families fill differently.
 
-use super::description::{Description, Norm, NormKind, Projection, Role};
+use super::description::{Description, Norm, NormKind, Projection};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 

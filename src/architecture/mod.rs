@@ -25,15 +25,17 @@ mod phi;
 mod phi3;
 mod quantised;
 mod qwen;
+mod role;
 pub mod rope;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
 
 pub use assume::Assume;
-pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection, Role};
+pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection};
 pub use families::describe;
 pub use layers::{LayerKind, LayerList, LayerOptions};
+pub use role::Role;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
 //! OLMo 2 and 3: no norm before attention and MLP but one after each, and queries and keys
 //! normalised over all heads together.
 
-use super::description::{Description, Norm, Projection, Role};
+use super::description::{Description, Norm, Projection};
 use super::files::Files;
 use super::layers::{self, LayerKind, LayerList, LayerOptions};
 use super::llama::{Biases, unrotated};
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 

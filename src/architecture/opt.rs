@@ -1,10 +1,11 @@
 //! OPT: learned positions that begin at row 2, biases everywhere; the one of 350 M has norms on the
 //! stream and an embedding that is narrower than it.
 
-use super::description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection, Role};
+use super::description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends, refuse_flag};
+use super::role::Role;
 use crate::error::Result;
 
 /// Rows of the table of positions before position 0.

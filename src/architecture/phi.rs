@@ -1,10 +1,11 @@
 //! Phi 1 to 2: attention and MLP side by side after one norm, a share of each head rotated, biases
 //! everywhere.
 
-use super::description::{Description, Norm, NormKind, Projection, Role};
+use super::description::{Description, Norm, NormKind, Projection};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 

@@ -1,10 +1,11 @@
 //! Phi 3 and 4: Llama with queries, keys and values in one tensor, and gate and input of the MLP in
 //! another.
 
-use super::description::{Description, Projection, Role};
+use super::description::{Description, Projection};
 use super::files::Files;
 use super::llama::{Biases, unrotated};
 use super::mistral::windowed;
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 

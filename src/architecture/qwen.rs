@@ -1,11 +1,12 @@
 //! Qwen 2 (and 2.5) and 3: Llama with biases on queries, keys and values, or with normalised
 //! queries and keys.
 
-use super::description::{Description, Norm, Role};
+use super::description::{Description, Norm};
 use super::files::Files;
 use super::layers;
 use super::layers::{LayerKind, LayerList, LayerOptions};
 use super::llama::{Biases, frame};
+use super::role::Role;
 use crate::error::Result;
 
 /// Names and options as `Qwen2Config` of transformers has them.

@@ -1,10 +1,11 @@
 //! StableLM: Llama with layer norms and a share of each head rotated; attention and MLP may stand
 //! side by side after one norm.
 
-use super::description::{Description, Norm, NormKind, Role};
+use super::description::{Description, Norm, NormKind};
 use super::files::Files;
 use super::llama::{Biases, FrameKeys, gated};
 use super::options::refuse_flag;
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 

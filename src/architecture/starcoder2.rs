@@ -1,9 +1,10 @@
 //! StarCoder 2: Llama's attention between layer norms, with a plain MLP and biases everywhere.
 
-use super::description::{Description, Norm, NormKind, Projection, Role};
+use super::description::{Description, Norm, NormKind, Projection};
 use super::files::Files;
 use super::llama::{Biases, FrameKeys, gated};
 use super::mistral::windowed;
+use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 

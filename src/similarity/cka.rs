@@ -1,10 +1,10 @@
 //! The control that compares whole geometries: linear centred kernel alignment (Kornblith et al.,
 //! arXiv 1905.00414).
 //!
-//! With centred A and B `[rows, columns]` and Frobenius norms: the squared norm of A'B over the norms
-//! of A'A and B'B. It equals <AA', BB'> over the norms of AA' and BB', and that form is taken always:
-//! the Gram matrix is computed once per layer, and a pair then costs rows^2/2 multiplications instead
-//! of rows columns^2.
+//! With centred A and B `[rows, columns]` and Frobenius norms: the squared norm of A'B over the
+//! norms of A'A and B'B. It equals <AA', BB'> over the norms of AA' and BB', and that form is taken
+//! always: the Gram matrix is computed once per layer, and a pair then costs rows^2/2
+//! multiplications instead of rows columns^2.
 
 use super::columns::same_size;
 use super::cosine::dot;

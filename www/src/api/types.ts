@@ -56,13 +56,7 @@ export interface Watch {
 
 /** A named method, with its choices. */
 export type Preset = Omit<wasm.Preset, "options"> & {
-  options: wasm.PresetOptions & {
-    selection: Selection;
-    combination: Combination;
-    alpha?: AlphaSource;
-    norms: Norms;
-    repair: Repair;
-  };
+  options: Omit<wasm.PresetOptions, "alpha"> & { alpha?: AlphaSource };
 };
 
 /** How a model is opened. `token`, `keep` and `hub` are for models on the network only. */
