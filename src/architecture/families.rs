@@ -4,8 +4,8 @@ use super::assume::Assume;
 use super::description::Description;
 use super::files::{Files, unsupported};
 use super::{
-    gemma, gpt_neo, gpt_neox, gpt2, llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised, qwen,
-    smollm3,
+    exaone4, gemma, gpt_neo, gpt_neox, gpt2, llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised,
+    qwen, smollm3, stablelm, starcoder2,
 };
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
@@ -15,9 +15,10 @@ use crate::error::{Error, Result};
 pub(super) type Describe = fn(&Files<'_>) -> Result<Description>;
 
 /// The families, by the `model_type` of their `config.json`.
-pub(super) const FAMILIES: [(&str, Describe); 14] = [
+pub(super) const FAMILIES: [(&str, Describe); 20] = [
     ("llama", llama::describe),
     ("mistral", mistral::describe),
+    ("ministral3", mistral::ministral3),
     ("qwen2", qwen::qwen2),
     ("qwen3", qwen::qwen3),
     ("gpt2", gpt2::describe),
@@ -26,9 +27,14 @@ pub(super) const FAMILIES: [(&str, Describe); 14] = [
     ("phi", phi::describe),
     ("phi3", phi3::describe),
     ("opt", opt::describe),
+    ("gemma", gemma::gemma1),
     ("gemma2", gemma::gemma2),
     ("gemma3_text", gemma::gemma3),
-    ("olmo2", olmo2::describe),
+    ("olmo2", olmo2::olmo2),
+    ("olmo3", olmo2::olmo3),
+    ("exaone4", exaone4::describe),
+    ("starcoder2", starcoder2::describe),
+    ("stablelm", stablelm::describe),
     ("smollm3", smollm3::describe),
 ];
 

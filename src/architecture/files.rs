@@ -1,5 +1,5 @@
-//! What a family's file gets to read: the configuration as transformers resolves it, and the names of
-//! the tensors. Must not know any family.
+//! What a family's file gets to read: the configuration as transformers resolves it, and the names
+//! of the tensors. Must not know any family.
 
 use std::collections::HashMap;
 

@@ -1,18 +1,26 @@
-//! Gemma 2 and 3 (text): local and global blocks, gains stored less 1, norms before and after
+//! Gemma 1 to 3 (text): local and global blocks, gains stored less 1, norms before and after
 //! every part, soft caps.
 
 use super::description::{Description, Norm};
 use super::files::Files;
 use super::layers;
 use super::layers::{LayerKind, LayerList, LayerOptions};
-use super::llama::{Biases, gated};
+use super::llama::{Biases, FrameKeys, frame, gated};
 use super::options::{cap, positive, refuse_flag};
 use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
-use serde_json::{Value, json};
-
-use crate::checkpoint::config::Config;
+use crate::compute::Activation;
 use crate::error::Result;
+
+/// Names and options as `GemmaConfig` of transformers has them: Llama but for gains and embedding.
+pub fn gemma1(files: &Files<'_>) -> Result<Description> {
+    refuse_flag(&files.config, "use_bidirectional_attention", false)?;
+    let bias = files.config.flag("attention_bias")?;
+    let frame = frame(files, "gemma", Biases { query_key_value: bias, output: bias, mlp: false })?;
+    // The first releases say gelu and mean its approximation.
+    let activation = if frame.activation == Activation::Gelu { Activation::GeluTanh } else { frame.activation };
+    Ok(Description { embedding_scale: (frame.hidden as f64).sqrt() as f32, gain_offset: 1.0, activation, ..frame })
+}
 
 /// Names and options as `Gemma2Config` of transformers has them: every other block is local, scores
 /// and logits are capped.
@@ -47,8 +55,16 @@ pub fn gemma3(files: &Files<'_>) -> Result<Description> {
     }
     Ok(Description {
         ropes: vec![
-            Rope::new(config, &rope_of(config, "full_attention", ("rope_theta", 1_000_000.0))?, head_size)?,
-            Rope::new(config, &rope_of(config, "sliding_attention", ("rope_local_base_freq", 10_000.0))?, head_size)?,
+            Rope::new(
+                config,
+                &RopeParameters::of_kind(config, "full_attention", ("rope_theta", 1_000_000.0))?,
+                head_size,
+            )?,
+            Rope::new(
+                config,
+                &RopeParameters::of_kind(config, "sliding_attention", ("rope_local_base_freq", 10_000.0))?,
+                head_size,
+            )?,
         ],
         logit_cap: cap(config, "final_logit_softcapping")?,
         lists: vec![LayerList::kinds(&["sliding_window_pattern", "_sliding_window_pattern"])],
@@ -56,26 +72,13 @@ pub fn gemma3(files: &Files<'_>) -> Result<Description> {
     })
 }
 
-/// The parameters for the blocks of one kind: `rope_parameters` nests them; before transformers 5
-/// each kind had a key for its base, and `rope_scaling` was that of the global blocks.
-fn rope_of(config: &Config, kind: &str, theta: (&str, f64)) -> Result<RopeParameters> {
-    let usual = || json!({"rope_type": "default"});
-    let nested = config.get("rope_parameters").map(|all| all.get(kind).filter(|own| !own.is_null()).cloned());
-    let mut own = nested.flatten().unwrap_or_else(usual);
-    if let (Some(own), Some(scaling), "full_attention") =
-        (own.as_object_mut(), config.get("rope_scaling").and_then(Value::as_object), kind)
-    {
-        own.extend(scaling.iter().map(|(key, value)| (key.clone(), value.clone())));
-    }
-    RopeParameters::nested(config, &own, theta)
-}
-
 /// What both have; `rule` says which blocks are local where no list does.
 fn normed(files: &Files<'_>, family: &'static str, rule: impl Fn(usize) -> LayerKind) -> Result<Description> {
     let config = &files.config;
     refuse_flag(config, "use_bidirectional_attention", false)?;
     let bias = config.flag("attention_bias")?;
-    let frame = gated(files, family, "hidden_activation", Biases { query_key_value: bias, output: bias, mlp: false })?;
+    let keys = FrameKeys { activation: "hidden_activation", ..FrameKeys::default() };
+    let frame = gated(files, family, keys, Biases { query_key_value: bias, output: bias, mlp: false })?;
     let window = config.size("sliding_window")?;
     let options = |kind| match kind {
         LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0) },

@@ -34,11 +34,24 @@ pub fn frame(files: &Files<'_>, family: &'static str, biases: Biases) -> Result<
 
 /// The same without its rotary embedding.
 pub fn unrotated(files: &Files<'_>, family: &'static str, biases: Biases) -> Result<Description> {
-    gated(files, family, "hidden_act", biases)
+    gated(files, family, FrameKeys::default(), biases)
 }
 
-/// The same, with the key of the gate's activation.
-pub fn gated(files: &Files<'_>, family: &'static str, activation_key: &str, biases: Biases) -> Result<Description> {
+/// What families call two of the options.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameKeys {
+    pub activation: &'static str,
+    pub epsilon: &'static str,
+}
+
+impl Default for FrameKeys {
+    fn default() -> Self {
+        Self { activation: "hidden_act", epsilon: "rms_norm_eps" }
+    }
+}
+
+/// The same, with other keys.
+pub fn gated(files: &Files<'_>, family: &'static str, keys: FrameKeys, biases: Biases) -> Result<Description> {
     let config = &files.config;
     let root = files.root(&["model.", ""], &["layers.0.", "embed_tokens.weight"]);
     let hidden = config.size("hidden_size")?;
@@ -59,9 +72,9 @@ pub fn gated(files: &Files<'_>, family: &'static str, activation_key: &str, bias
         vocabulary: config.size("vocab_size")?,
         positions: config.size("max_position_embeddings")?,
         norm: NormKind::Rms,
-        epsilon: config.number("rms_norm_eps")? as f32,
+        epsilon: config.number(keys.epsilon)? as f32,
         attention_scale: heads.scale(),
-        activation: activation(config, activation_key)?,
+        activation: activation(config, keys.activation)?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
         block_prefix: format!("{root}layers"),
         norms: vec![

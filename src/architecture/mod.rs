@@ -6,6 +6,7 @@
 
 mod assume;
 mod description;
+mod exaone4;
 mod families;
 mod files;
 mod gemma;
@@ -27,6 +28,8 @@ mod qwen;
 mod role;
 pub mod rope;
 mod smollm3;
+mod stablelm;
+mod starcoder2;
 
 pub use assume::Assume;
 pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection};

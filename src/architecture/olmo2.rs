@@ -1,16 +1,50 @@
-//! OLMo 2: no norm before attention and MLP but one after each, and queries and keys
+//! OLMo 2 and 3: no norm before attention and MLP but one after each, and queries and keys
 //! normalised over all heads together.
 
 use super::description::{Description, Norm, Projection};
 use super::files::Files;
-use super::llama::{Biases, frame};
+use super::layers::{self, LayerKind, LayerList, LayerOptions};
+use super::llama::{Biases, unrotated};
 use super::role::Role;
+use super::rope::{Rope, RopeKeys, RopeParameters};
 use crate::error::Result;
 
 /// Names and options as `Olmo2Config` of transformers has them.
-pub fn describe(files: &Files<'_>) -> Result<Description> {
+pub fn olmo2(files: &Files<'_>) -> Result<Description> {
+    let parameters = RopeParameters::flat(&files.config, &RopeKeys::default())?;
+    let described = normed_after(files, "olmo2")?;
+    Ok(Description { ropes: vec![Rope::new(&files.config, &parameters, described.head_size)?], ..described })
+}
+
+/// Names and options as `Olmo3Config` of transformers has them: local and global blocks, each kind
+/// with its own rotary parameters.
+pub fn olmo3(files: &Files<'_>) -> Result<Description> {
+    let config = &files.config;
+    let described = normed_after(files, "olmo3")?;
+    let window = config.size("sliding_window")?;
+    let rule = |layer: usize| if (layer + 1).is_multiple_of(4) { LayerKind::Global } else { LayerKind::Local };
+    let options = |kind| match kind {
+        LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0) },
+        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(1) },
+    };
+    // A base outside of `rope_parameters` is that of the global blocks only.
+    let (global, local) = (("rope_theta", 500_000.0), ("", 500_000.0));
+    let head_size = described.head_size;
+    Ok(Description {
+        ropes: vec![
+            Rope::new(config, &RopeParameters::of_kind(config, "full_attention", global)?, head_size)?,
+            Rope::new(config, &RopeParameters::of_kind(config, "sliding_attention", local)?, head_size)?,
+        ],
+        layer_options: layers::kinds(config, described.layers, rule)?.into_iter().map(options).collect(),
+        lists: vec![LayerList::kinds(&[])],
+        ..described
+    })
+}
+
+/// What both have, without rotary embeddings.
+fn normed_after(files: &Files<'_>, family: &'static str) -> Result<Description> {
     let bias = files.config.flag("attention_bias")?;
-    let frame = frame(files, "olmo2", Biases { query_key_value: bias, output: bias, mlp: false })?;
+    let frame = unrotated(files, family, Biases { query_key_value: bias, output: bias, mlp: false })?;
     let norm = |role, name, size| Norm { role, name, size };
     Ok(Description {
         norms: vec![

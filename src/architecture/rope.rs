@@ -1,7 +1,7 @@
 //! Rotary position embedding: frequencies per pair of channels, and the table that the engines
 //! rotate by.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::checkpoint::config::{Config, number};
 use crate::error::{Error, Result};
@@ -49,6 +49,8 @@ pub struct RopeParameters {
     fields: Map<String, Value>,
     theta: f64,
     share: Option<f64>,
+    /// Whether they are those of one kind of block only.
+    nested: bool,
 }
 
 impl RopeParameters {
@@ -85,14 +87,35 @@ impl RopeParameters {
         Ok(parameters)
     }
 
-    /// The parameters of one kind of block, `own`, whose base was called by the key `theta`, with
-    /// its default.
+    /// The parameters for the blocks of one kind, whose base has the key `theta` outside, with its
+    /// default: `rope_parameters` nests them; before transformers 5 each kind had a key for its
+    /// base, and `rope_scaling` was that of the global blocks.
     ///
     /// # Errors
     /// As [`RopeParameters::flat`].
-    pub fn nested(config: &Config, own: &Value, theta: (&str, f64)) -> Result<Self> {
-        let fields = own.as_object().ok_or_else(|| Error::config("the rope parameters of a kind are not an object"))?;
-        Self::read(config, fields.clone(), theta)
+    pub fn of_kind(config: &Config, kind: &str, theta: (&str, f64)) -> Result<Self> {
+        let usual = || json!({"rope_type": "default"});
+        let nested = config.get("rope_parameters").map(|all| all.get(kind).filter(|own| !own.is_null()).cloned());
+        let own = nested.flatten().unwrap_or_else(usual);
+        let Value::Object(mut fields) = own else {
+            return Err(Error::config(format!("the rope parameters of {kind} are not an object")));
+        };
+        if let (Some(scaling), "full_attention") = (config.get("rope_scaling").and_then(Value::as_object), kind) {
+            fields.extend(scaling.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        Ok(Self { nested: true, ..Self::read(config, fields, theta)? })
+    }
+
+    /// The length that the model was made for before its positions were scaled.
+    ///
+    /// # Errors
+    /// As [`RopeParameters::flat`].
+    pub fn original_positions(&self, config: &Config) -> Result<f64> {
+        let key = "original_max_position_embeddings";
+        match config.get(key).filter(|_| !self.nested) {
+            None => number(key, self.field(key), Some(config.number("max_position_embeddings")?)),
+            given => number(key, given, None),
+        }
     }
 
     fn read(config: &Config, fields: Map<String, Value>, (key, default): (&str, f64)) -> Result<Self> {
@@ -101,7 +124,7 @@ impl RopeParameters {
         if theta <= 0.0 {
             return Err(Error::config(format!("rope_theta is {theta}, expected a positive number")));
         }
-        Ok(Self { fields, theta, share: None })
+        Ok(Self { fields, theta, share: None, nested: false })
     }
 
     /// The same with another word for the kind of scaling, where it is one of `from`.
@@ -136,7 +159,7 @@ impl Rope {
         if channels == 0 {
             return Err(Error::config("no channel of a head is rotated"));
         }
-        if channels % 2 == 1 && parameters.share.is_none() {
+        if channels % 2 == 1 && (parameters.share.is_none() || parameters.word() == "yarn") {
             return Err(Error::config(format!("{channels} channels of a head cannot be rotated in halves")));
         }
         let (theta, field) = (parameters.theta, |key: &str| parameters.field(key));
@@ -149,10 +172,7 @@ impl Rope {
             value => Err(Error::config(format!("{key} of the rope scaling is {value}, expected a positive number"))),
         };
         let positions = config.number("max_position_embeddings")?;
-        let original = match config.get("original_max_position_embeddings") {
-            None => get("original_max_position_embeddings", Some(positions))?,
-            given => number("original_max_position_embeddings", given, None)?,
-        };
+        let original = parameters.original_positions(config)?;
         let narrow = |frequencies: Vec<f64>| frequencies.into_iter().map(|f| f as f32).collect::<Vec<f32>>();
         let plain = |frequencies| Self { frequencies: narrow(frequencies), magnitude: 1.0, beyond: None };
         match parameters.word() {

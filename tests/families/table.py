@@ -21,8 +21,10 @@ START, END = "<!-- families: written by cargo xtask families -->", "<!-- end of 
 NAMES = {
     "llama": "Llama",
     "mistral": "Mistral",
+    "ministral3": "Ministral 3 (up to its original length)",
     "qwen2": "Qwen 2",
     "qwen3": "Qwen 3",
+    "gemma": "Gemma 1",
     "gemma2": "Gemma 2",
     "gemma3_text": "Gemma 3 (text)",
     "gpt2": "GPT-2",
@@ -32,7 +34,11 @@ NAMES = {
     "phi": "Phi 1 to 2",
     "phi3": "Phi 3 and 4",
     "olmo2": "OLMo 2",
+    "olmo3": "OLMo 3",
+    "exaone4": "EXAONE 4",
     "smollm3": "SmolLM 3",
+    "starcoder2": "StarCoder 2",
+    "stablelm": "StableLM",
 }
 # The most that is allowed, for each number of a row.
 ALLOWED = [1e-4, 1e-3, 1e-4, 1e-3, 2e-4, 2e-3, 1e-5]

@@ -338,4 +338,12 @@ miniatures!(
     olmo2_biased,
     smollm3,
     smollm3_window,
+    gemma,
+    ministral3,
+    olmo3,
+    exaone4,
+    starcoder2,
+    starcoder2_plain,
+    stablelm,
+    stablelm_parallel,
 );

@@ -94,6 +94,13 @@ pub mod miniature {
             opt_post,
             gpt2_scaled,
             phi_normed,
+            gemma,
+            ministral3,
+            olmo3,
+            exaone4,
+            starcoder2,
+            stablelm,
+            stablelm_parallel,
         )
     }
 
@@ -135,6 +142,14 @@ pub mod miniature {
         olmo2_biased: "olmo2-biased",
         smollm3: "smollm3",
         smollm3_window: "smollm3-window",
+        gemma: "gemma",
+        ministral3: "ministral3",
+        olmo3: "olmo3",
+        exaone4: "exaone4",
+        starcoder2: "starcoder2",
+        starcoder2_plain: "starcoder2-plain",
+        stablelm: "stablelm",
+        stablelm_parallel: "stablelm-parallel",
     }
 }
 
