@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use crate::checks::Run;
 use crate::command::{self, cargo, command, npm, root, target_dir};
@@ -91,37 +90,15 @@ fn harness(mut test: Command, step: &str, run: &mut Run<'_>, options: &[&str]) -
     command::run_reading(test.args(options), |line| run.times.harness_line(step, line))
 }
 
-/// Runs in the development profile: link-time optimisation of every test file would take longer
-/// than the tests. The browser's options are in webdriver.json.
+/// Runs in the development profile: link-time optimisation of the tests would take longer than they
+/// do. The browser's options are in webdriver.json.
 pub fn wasm(run: &mut Run<'_>) -> Result<()> {
-    let target = run.settings.build.target.clone();
-    for name in browser_tests(&target)? {
-        let mut test = cargo(["test", "--package", "mka-lab", "--target", &target, "--test", &name])?;
-        if run.scope == Scope::All {
-            test.arg("--").args(ALL);
-        }
-        system::with_browser(&mut test).env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TEST_SECONDS);
-        run.times.timed("wasm", &name, || command::run(&mut test))?;
+    let target = &run.settings.build.target;
+    let mut test = cargo(["test", "--package", "mka-lab", "--target", target, "--test", BROWSER_TESTS])?;
+    if run.scope == Scope::All {
+        test.arg("--").args(ALL);
     }
-    Ok(())
-}
-
-/// Compiles all test targets for the browser at once; their names.
-fn browser_tests(target: &str) -> Result<Vec<String>> {
-    let mut build = cargo(["test", "--package", "mka-lab", "--target", target, "--test", BROWSER_TESTS])?;
-    build.args(["--no-run", "--message-format", "json-render-diagnostics"]);
-    let messages = command::run_output(&mut build)?;
-    let mut names: Vec<String> = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["executable"].is_string() && message["target"]["kind"][0] == "test")
-        .filter_map(|message| message["target"]["name"].as_str().map(str::to_owned))
-        .collect();
-    names.sort();
-    if names.is_empty() {
-        bail!("cargo has built no test {BROWSER_TESTS}");
-    }
-    Ok(names)
+    command::run(system::with_browser(&mut test).env("WASM_BINDGEN_TEST_TIMEOUT", BROWSER_TEST_SECONDS))
 }
 
 pub fn site(run: &mut Run<'_>) -> Result<()> {

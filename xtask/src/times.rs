@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -58,14 +58,6 @@ impl Times {
             self.test(step, &name, seconds);
         }
         Ok(())
-    }
-
-    /// Runs something and adds its time as that of a test.
-    pub fn timed<T>(&mut self, step: &str, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let result = work();
-        self.test(step, name, start.elapsed().as_secs_f64());
-        result
     }
 
     /// The slowest tests, the slowest first.
