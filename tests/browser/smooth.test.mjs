@@ -44,13 +44,17 @@ for (const options of [{ viewport: { width: 1400, height: 900 } }, PHONE]) {
     await page.waitForTimeout(1500);
     await page.click("#open-demo");
     await opened(page);
+    const begun = await page.evaluate(() => window.shifts.splice(0));
     await quickly(page); // the method that the page begins with: main-job.test.mjs
+    // What moves because a script chose a method would follow an input, had a person chosen it.
+    await page.waitForTimeout(500);
+    await page.evaluate(() => window.shifts.splice(0));
     for (const [button, done] of [["#run-calibrate", "#map rect.pair"], ["#run-merge", "#files"]]) {
       await page.click(button);
       await page.waitForSelector(done);
       await idle(page);
     }
-    const shift = (await page.evaluate(() => window.shifts)).reduce((sum, value) => sum + value, 0);
+    const shift = [...begun, ...(await page.evaluate(() => window.shifts))].reduce((sum, value) => sum + value, 0);
     t.diagnostic(`cumulative layout shift ${shift.toFixed(4)}`);
     assert.ok(shift < 0.05, `layout shift ${shift}`);
     await page.close();
