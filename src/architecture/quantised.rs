@@ -41,7 +41,7 @@ pub fn judge(
                     return Err(Error::Quantised { tensor: description.embedding, method });
                 }
                 Some(method) => warnings.push(format!(
-                    "config.json speaks of a quantisation ({method}), but the weights are plain numbers: they are computed as such."
+                    "config.json speaks of a quantisation ({method}), but the weights are plain numbers: they are computed, and written, as such."
                 )),
                 None => {}
             }

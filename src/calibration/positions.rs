@@ -27,7 +27,7 @@ impl Calibration {
     /// The tokens of the rows, in the order of the activation matrices.
     ///
     /// # Errors
-    /// [`Error::BadTokenizer`] when the tokenizer cannot decode its own ids.
+    /// [`crate::error::Error::BadTokenizer`] when the tokenizer cannot decode its own ids.
     pub fn rows(&self) -> Result<Vec<Row>> {
         let row = |&(sequence, position): &(usize, usize)| {
             let ids = &self.sample.windows[sequence];
@@ -54,7 +54,7 @@ impl Calibration {
     /// The mean Euclidean norm of `x[l]` over the rows, for l = 0..=L.
     ///
     /// # Errors
-    /// [`Error::Cancelled`].
+    /// [`crate::error::Error::Cancelled`].
     pub async fn norms(&self, task: &Task) -> Result<Vec<f64>> {
         let mut norms = Vec::new();
         for layer in 0..=self.activations.layers() {

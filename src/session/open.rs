@@ -17,8 +17,8 @@ impl Lab {
     /// that they can tell.
     ///
     /// # Errors
-    /// What is wrong with which file; see [`Checkpoint::open`], [`Description::check`] and
-    /// [`Tokenizer::parse`].
+    /// What is wrong with which file; see [`Checkpoint::open`],
+    /// [`crate::architecture::Description::check`] and [`Tokenizer::parse`].
     pub async fn open(self: &Rc<Self>, files: &[Source], task: &Task) -> Result<Rc<Model>> {
         self.open_as(files, None, task).await
     }

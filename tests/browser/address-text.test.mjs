@@ -1,26 +1,14 @@
 // The address keeps the state: as a pure function, with random states and random garbage. No
 // browser.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { sourceModule } from "./helpers.mjs";
+import { bundled, sourceModule } from "./helpers.mjs";
 
-const WWW = new URL("../../www/", import.meta.url);
 let address;
 
 before(async () => {
   address = await bundled("src/page/state/address.ts");
 });
-
-/** A module of the page that needs no browser. */
-async function bundled(path) {
-  const { rolldown } = createRequire(new URL("package.json", WWW))("rolldown");
-  const bundle = await rolldown({ input: fileURLToPath(new URL(path, WWW)), treeshake: true });
-  const { output } = await bundle.generate({ format: "es" });
-  await bundle.close();
-  return import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString("base64")}`);
-}
 
 /** Random numbers that are the same in each run. */
 function draws(seed) {

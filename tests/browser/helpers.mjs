@@ -7,6 +7,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { DIST } from "./chromium.mjs";
 
 export const PAGES = fileURLToPath(new URL("pages", import.meta.url));
+const WWW = new URL("../../www/", import.meta.url);
 export const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 
 /**
@@ -139,4 +140,13 @@ export function safetensor(file, name) {
   const bytes = new Uint8Array(file.subarray(start + data_offsets[0], start + data_offsets[1])).buffer;
   const kinds = { F32: Float32Array, F64: Float64Array, I32: Int32Array };
   return new kinds[dtype](bytes);
+}
+
+/** A module of the page that needs no browser. */
+export async function bundled(path) {
+  const { rolldown } = createRequire(new URL("package.json", WWW))("rolldown");
+  const bundle = await rolldown({ input: fileURLToPath(new URL(path, WWW)), treeshake: true });
+  const { output } = await bundle.generate({ format: "es" });
+  await bundle.close();
+  return import(`data:text/javascript;base64,${Buffer.from(output[0].code).toString("base64")}`);
 }

@@ -116,7 +116,7 @@ test("a file that cannot be read is told in the line-up", async () => {
   const { page, problems } = await smallPage();
   await page.click("#open-lineup");
   await page.waitForSelector("#recipe-file", { state: "attached" });
-  await page.evaluate(() => (File.prototype.text = () => Promise.reject(new DOMException("gone", "NotFoundError"))));
+  await page.evaluate(() => (File.prototype.arrayBuffer = () => Promise.reject(new DOMException("gone", "NotFoundError"))));
   await page.setInputFiles("#recipe-file", { name: "recipe.json", mimeType: "application/json", buffer: Buffer.from("{}") });
   await page.locator("#lineup #error").waitFor();
   assert.deepEqual(problems, []);

@@ -26,8 +26,8 @@ after(async () => {
 const skip = !BUDGET && "MKA_FIRST_LOAD_BUDGET is not set";
 
 /**
- * As it is measured from outside: what the server was asked for by the page and its workers. Without
- * a service worker, which would fetch for later visits what this one does not need.
+ * As it is measured from outside: what the server was asked for by the page and its workers.
+ * Without a service worker, which would fetch for later visits what this one does not need.
  */
 async function weigh(t, what, viewport, files, act = async () => {}) {
   const { page } = await watchedPage(browser, { viewport, serviceWorkers: "block" });

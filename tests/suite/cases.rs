@@ -8,6 +8,8 @@ use std::time::Instant;
 use mka_lab::checkpoint::source::Source;
 use mka_lab::error::{Error, Result};
 use mka_lab::interface::{EvaluateOptions, Input};
+use mka_lab::merge::choices::{Alpha, Combination};
+use mka_lab::merge::options::MergeOptions;
 use mka_lab::session::{Lab, Model};
 use mka_lab::task::Task;
 use pollster::block_on;
@@ -128,8 +130,8 @@ fn fault(lab: &std::rc::Rc<Lab>, backend: &str, name: &str) -> Option<String> {
     }
 }
 
-fn all(backend: &str) {
-    let lab = block_on(crate::support::lab(backend));
+/// The folders of all cases.
+fn names() -> Vec<String> {
     let folders = std::fs::read_dir(fixtures().join("cases")).unwrap();
     let mut names: Vec<String> = folders
         .map(|entry| entry.unwrap().path())
@@ -137,6 +139,12 @@ fn all(backend: &str) {
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_string())
         .collect();
     names.sort();
+    names
+}
+
+fn all(backend: &str) {
+    let lab = block_on(crate::support::lab(backend));
+    let names = names();
     assert_eq!(names.len(), 29);
     let faults: Vec<String> = names.iter().filter_map(|name| fault(&lab, backend, name)).collect();
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
@@ -150,4 +158,35 @@ fn every_case_is_right_on_the_cpu() {
 #[test]
 fn every_case_is_right_on_webgpu() {
     all("webgpu");
+}
+
+/// Two blocks of every model that opens become one; what is written opens again, under the names
+/// and with the tying that it has, and predicts what was measured.
+#[test]
+fn what_is_written_of_every_case_opens_again() {
+    let lab = crate::support::native::lab();
+    let mut written = 0;
+    for name in names() {
+        let (expect, files) = case(&name);
+        let Ok(model) = block_on(lab.open(&files, &Task::silent())) else { continue };
+        let options = crate::support::native::pairs(&[(1, 2)], Combination::Average);
+        let options = MergeOptions { alpha: Some(Alpha::Weight(0.5)), ..options };
+        let merged =
+            crate::support::native::merge(&model, &options, None).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let out = crate::support::native::export(&merged);
+        let files: Vec<Source> = out.iter().map(|(name, bytes)| crate::support::source(name, bytes)).collect();
+        let again = block_on(lab.open(&files, &Task::silent())).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let config = String::from_utf8_lossy(&out["config.json"]);
+        assert!(!config.contains("quantization"), "{name}: weights that were merged are plain");
+        let text = expect.whole_text();
+        let predicted = block_on(merged.evaluate(&first_window(&text), &Task::silent())).unwrap().0;
+        let found = block_on(again.evaluate(&first_window(&text), &Task::silent())).unwrap().0;
+        assert_eq!(predicted.divergence.unwrap().merged.nll, found.dense.nll, "{name}");
+        written += 1;
+    }
+    assert_eq!(written, 20);
+}
+
+fn first_window(text: &str) -> EvaluateOptions {
+    EvaluateOptions { input: crate::support::native::text(text), window: Some(32), sequences: Some(1) }
 }

@@ -12,7 +12,6 @@ use crate::checks::Run;
 use crate::command::{self, cargo, command, npm, root, target_dir};
 use crate::scope::Scope;
 use crate::settings::Settings;
-use crate::site::Compiling;
 use crate::{dependencies, site, system, tools};
 
 /// The test binary that runs in the browser too.
@@ -102,7 +101,9 @@ pub fn wasm(run: &mut Run<'_>) -> Result<()> {
 }
 
 pub fn site(run: &mut Run<'_>) -> Result<()> {
-    run.compiling.take().map_or((), Compiling::end);
+    if let Some(compiling) = run.compiling.take() {
+        compiling.end();
+    }
     site::build(run.settings, site::Kind::Hosted)
 }
 

@@ -179,7 +179,8 @@ fn merged_config(input: &Checkpoint, description: &Description, state: &MergeSta
         }
     }
     let options = description.with_blocks(&left).layer_options;
-    let mut removed = Vec::new();
+    // Weights that are merged are plain numbers, whatever the configuration still says of them.
+    let mut removed = vec!["quantization_config", "quantization"];
     for list in description.lists.iter().filter(|list| list_of(list.key).is_none()) {
         // A rule counts blocks; without some of them it would say something else, unless all are
         // alike.

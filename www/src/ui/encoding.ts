@@ -1,5 +1,5 @@
 /** Bytes of a text file -> text, whichever of the usual encodings it is in. */
-import { MkaError } from "#mka";
+import { MkaError } from "../api/error";
 
 const LOOKED_AT = 4096;
 
