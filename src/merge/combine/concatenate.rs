@@ -110,10 +110,10 @@ impl ChannelOrigins {
 }
 
 /// The indices of the `count` largest of both lists, ascending; the first one's of equals.
-pub fn strongest(channel_importance: [&[f64]; 2], count: usize) -> [Vec<u32>; 2] {
+pub fn strongest(importance: [&[f64]; 2], count: usize) -> [Vec<u32>; 2] {
     let mut ranked: Vec<(f64, usize, u32)> = Vec::new();
-    for (block, channel_importance) in channel_importance.iter().enumerate() {
-        ranked.extend(channel_importance.iter().enumerate().map(|(index, strength)| (*strength, block, index as u32)));
+    for (block, values) in importance.iter().enumerate() {
+        ranked.extend(values.iter().enumerate().map(|(index, value)| (*value, block, index as u32)));
     }
     // Stable, so the earlier block's come first among equals.
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
