@@ -76,8 +76,9 @@ export function chart<Input extends object>(
     width = element.clientWidth;
     void redraw();
   }).observe(element);
-  const sight = new IntersectionObserver(([entry]) => {
-    if (!entry?.isIntersecting) return;
+  const sight = new IntersectionObserver((entries) => {
+    // All of them: on a busy machine "out of sight" and "in sight" arrive in one call.
+    if (!entries.some((entry) => entry.isIntersecting)) return;
     near = true;
     sight.disconnect();
     void redraw();
