@@ -20,7 +20,7 @@ const TYPES = {
 };
 
 /** An answer of more bytes than these is long. */
-const LONG = 10_000;
+const LONG = 50_000;
 
 /**
  * Serves folders: `mounts` is { "/path/": "folder" }, the longest path wins. `ranges: false`

@@ -29,7 +29,7 @@ const STEPS: [Step; 13] = [
     step("tools", Scope::Quick, "what is missing is installed", steps::tools),
     step("format", Scope::Quick, "cargo fmt changes nothing", steps::format),
     step("clippy", Scope::Quick, "no warning, native code", steps::clippy),
-    step("clippy-wasm", Scope::Quick, "no warning, code for the browser", steps::clippy_wasm),
+    step("clippy-wasm", Scope::All, "no warning, code for the browser", steps::clippy_wasm),
     step("docs", Scope::Gate, "no warning in the documentation of the code", steps::docs),
     step("house", Scope::Quick, "tests of xtask: its own, and the rules of the source", steps::house),
     step("native", Scope::Quick, "native tests, on a Vulkan driver too", steps::native),

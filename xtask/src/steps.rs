@@ -98,11 +98,12 @@ fn harness(mut test: Command, step: &str, run: &mut Run<'_>, options: &[&str]) -
     command::run_reading(test.args(options), |line| run.times.harness_line(step, line))
 }
 
-/// Runs in the development profile: link-time optimisation of the tests would take longer than they
-/// do. The browser's options are in webdriver.json.
+/// In the profile of the page, whose dependencies then serve here too: compiling them once more
+/// takes longer than optimising the tests as a whole. The browser's options are in webdriver.json.
 pub fn wasm(run: &mut Run<'_>) -> Result<()> {
-    let target = &run.settings.build.target;
-    let mut test = cargo(["test", "--package", "mka-lab", "--target", target, "--test", BROWSER_TESTS])?;
+    let build = &run.settings.build;
+    let mut test = cargo(["test", "--package", "mka-lab", "--test", BROWSER_TESTS])?;
+    test.args(["--target", &build.target, "--profile", &build.profile]);
     if run.scope == Scope::All {
         test.arg("--").args(ALL);
     }
