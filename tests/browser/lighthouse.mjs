@@ -65,8 +65,9 @@ await writeFile(
   [
     "# Lighthouse",
     "",
-    `The built page, before any input. Lighthouse ${lighthouseVersion}, ${browser}, ${fetchTime.slice(0, 10)}, on the machine of the tests`,
-    `with its usual throttling (a slow phone on 4G; a desktop), the middle of ${RUNS} runs. \`npm run lighthouse\` in \`www/\` makes this table.`,
+    `Lighthouse ${lighthouseVersion} measured the built page before any input, in ${browser} on ${fetchTime.slice(0, 10)}, on the machine of the tests.`,
+    `Its usual throttling simulates a slow phone on 4G, and a desktop. The values are those of the middle one of ${RUNS} runs.`,
+    "`npm run lighthouse` in `www/` makes this table.",
     "",
     row("what", Object.keys(reports)),
     row("---", Object.keys(reports).map(() => "---:")),
