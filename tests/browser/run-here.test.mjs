@@ -1,9 +1,8 @@
-// What the finished run shows can be computed here, to the same numbers; its sliders answer at
-// once.
+// What the finished run shows can be computed here, to the same numbers; sliders answer at once.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, runHere, watchedPage } from "./helpers.mjs";
+import { ALL, idle, opened, quickly, runHere, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 let server, browser;
@@ -31,7 +30,7 @@ async function openPage(options) {
 
 const text = (page, selector) => page.locator(selector).innerText();
 
-test("the same run, computed here, gives the numbers of the file", async () => {
+test("the same run, computed here, gives the numbers of the file", { skip: !ALL && "two minutes: in the full run" }, async () => {
   const { page, problems } = await openPage();
   await runHere(page);
   const said = await page.locator("#example").evaluate((strip) => strip.textContent.replace(/\s+/g, " "));
@@ -41,9 +40,21 @@ test("the same run, computed here, gives the numbers of the file", async () => {
   assert.match(said, /which layers were merged: the same/);
   await page.locator("#map rect.pair").first().hover();
   assert.match(await text(page, "#reading"), /\d ± \d/, "error bars");
+  assert.deepEqual(problems, []);
+  await page.close();
+});
 
-  // The sliders work on what is kept: no text runs through the model, and the page answers while
-  // the worker computes.
+test("sliders work on the activations that are kept, and the page answers while the worker computes", async () => {
+  const { page, problems } = await openPage();
+  await page.click("#open-demo");
+  await opened(page);
+  await quickly(page);
+  await page.click("#run-calibrate");
+  await page.waitForSelector("#map rect.pair");
+  await idle(page);
+  await page.locator("#seeds").fill("3");
+  await page.waitForSelector("#map rect.pair[aria-label*='±']");
+  await idle(page);
   await page.evaluate(() => {
     window.steps = [];
     window.waits = [];

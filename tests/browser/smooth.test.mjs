@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
-import { idle, merge, opened, quickly, watchedPage } from "./helpers.mjs";
+import { ALL, idle, merge, opened, quickly, watchedPage } from "./helpers.mjs";
 import { serve } from "./server.mjs";
 
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 3, isMobile: true, hasTouch: true };
@@ -103,7 +103,7 @@ async function memoryOf(session) {
   return sizes.sort((a, b) => b.own - a.own)[0];
 }
 
-test("a phone's worth of memory is enough for the start and for the demo model", async (t) => {
+test("a phone's worth of memory is enough for the start and for the demo model", { skip: !ALL && "a minute: in the full run" }, async (t) => {
   const alone = await launch();
   const session = await alone.newBrowserCDPSession();
   const page = await alone.newPage(PHONE);
