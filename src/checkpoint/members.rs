@@ -1,5 +1,5 @@
-//! The members of a JSON object one after the other, without a tree of values: a list of zeros takes
-//! sixteen times its text once it is one. Must not know what they mean.
+//! The members of a JSON object one after the other, without a tree of values: a list of zeros
+//! takes sixteen times its text once it is one. Must not know what they mean.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,5 +1,6 @@
-//! Drawn checkpoints: what the crate `safetensors` writes is read here, what is written here is read
-//! by the crate, in one file and in shards, byte for byte. `PROPTEST_CASES` says how many are drawn.
+//! Drawn checkpoints: what the crate `safetensors` writes is read here, what is written here is
+//! read by the crate, in one file and in shards, byte for byte. `PROPTEST_CASES` says how many are
+//! drawn.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! Drawn recipes: what is written is read as what it was, to the last bit. `PROPTEST_CASES` says how
-//! many are drawn.
+//! Drawn recipes: what is written is read as what it was, to the last bit. `PROPTEST_CASES` says
+//! how many are drawn.
 
 use std::collections::BTreeSet;
 

@@ -147,8 +147,8 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<f64>,
-    /// Which neurons and heads of the two make the new block: as text, which is read step by step. A
-    /// few signs stand for many numbers.
+    /// Which neurons and heads of the two make the new block: as text, which is read step by step.
+    /// A few signs stand for many numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub kept: Option<ChannelSelectionText>,

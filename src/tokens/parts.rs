@@ -1,6 +1,6 @@
-//! The parts of a `tokenizer.json`, looked at before the crate `tokenizers` reads them: patterns are
-//! translated, and what that crate would end the program on is refused in words. Must not know what
-//! the parts do.
+//! The parts of a `tokenizer.json`, looked at before the crate `tokenizers` reads them: patterns
+//! are translated, and what that crate would end the program on is refused in words. Must not know
+//! what the parts do.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
-//! The map of characters of a tokenizer that SentencePiece made, checked as the crate that follows it
-//! does not: it ends the program where a step leads out of the table. Must not know tokenizers.
+//! The map of characters of a tokenizer that SentencePiece made, checked as the crate that follows
+//! it does not: it ends the program where a step leads out of the table. Must not know tokenizers.
 //!
-//! Base64 of `u32 n`, n bytes of a trie, and the replacements, each ended by a NUL. The trie is that
-//! of darts-clone: one `u32` for each node or leaf, a node's children lie at its place, exclusive-or
-//! its offset, exclusive-or a byte.
+//! Base64 of `u32 n`, n bytes of a trie, and the replacements, each ended by a NUL. The trie is
+//! that of darts-clone: one `u32` for each node or leaf, a node's children lie at its place,
+//! exclusive-or its offset, exclusive-or a byte.
 
 /// Fails unless every text leads to a replacement that is there, or to none.
 pub fn check(map: &str) -> Result<(), String> {

@@ -134,7 +134,7 @@ test("an error of the worker's is thrown as what it is, whatever it holds", () =
   check(fc.property(fc.string(), fc.constantFrom(...Object.keys(causes)), (message, cause) => assert.equal(error.crashError(message, cause).code, causes[cause])));
 });
 
-/** Answers of a server that sends less than was asked for, or breaks off, as often as it is told. */
+/** Answers of a server that sends less than was asked for, or breaks off, as it is told. */
 function unreliable(bytes, faults) {
   return async (_, { headers }) => {
     const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(headers.get("Range"));

@@ -1,4 +1,5 @@
-//! Broken headers are refused as the crate `safetensors` refuses them, in words that name the place.
+//! Broken headers are refused as the crate `safetensors` refuses them, in words that name the
+//! place.
 
 use super::*;
 use crate::checkpoint::source::MemorySource;
