@@ -92,7 +92,19 @@ pub enum Error {
     Cancelled,
 }
 
+/// Signs of a message that a page is given.
+const LONGEST_MESSAGE: usize = 2000;
+
 impl Error {
+    /// What `Display` says, cut where a name or a value out of a file makes it long.
+    pub fn message(&self) -> String {
+        let text = self.to_string();
+        match text.char_indices().nth(LONGEST_MESSAGE) {
+            Some((at, _)) => format!("{}…", &text[..at]),
+            None => text,
+        }
+    }
+
     /// A short constructor for the most frequent case.
     pub fn argument(argument: &'static str, reason: impl Into<String>) -> Self {
         Self::BadArgument { argument, reason: reason.into() }
@@ -164,7 +176,9 @@ impl Error {
             Self::Disconnected { .. } => "Take more text and rows, or a larger sigma.",
             Self::BadArgument { .. } => "Change this option and try again.",
             Self::OutOfMemory { .. } => "Close other tabs, take fewer or shorter sequences, or use a smaller model.",
-            Self::DeviceLost { .. } => "Reload the page; if it happens again, choose the CPU engine.",
+            Self::DeviceLost { .. } => {
+                "The next step starts another one, and your models stay open. If it happens again, choose the CPU engine."
+            }
             Self::NoWebGpu { .. } => "Choose the CPU engine, or a browser and driver with WebGPU.",
             Self::Network { .. } => "Check the address and the connection, then try again.",
             Self::Storage { .. } => "Check that the file still exists and that the disk has room, then try again.",

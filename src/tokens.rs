@@ -4,13 +4,11 @@
 //! size of their vocabulary.
 
 mod oniguruma;
+mod parts;
+mod precompiled;
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
-use indexmap::IndexMap;
-use serde_json::Value;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -48,9 +46,9 @@ impl Tokenizer {
     pub fn parse(bytes: &[u8], vocabulary: usize) -> Result<Self> {
         let bad = |reason: String| Error::BadTokenizer { reason };
         let text = std::str::from_utf8(bytes).map_err(|e| bad(format!("it is not UTF-8: {e}")))?;
-        let text = with_patterns_translated(text.strip_prefix('\u{feff}').unwrap_or(text));
-        let mut tokenizer =
-            tokenizers::Tokenizer::from_str(&text).map_err(|e| bad(format!("it cannot be read: {e}")))?;
+        let unread = |reason: String| bad(format!("it cannot be read: {reason}"));
+        let text = parts::prepared(text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(unread)?;
+        let mut tokenizer = tokenizers::Tokenizer::from_str(&text).map_err(|e| unread(e.to_string()))?;
         // A limit set for batches would cut the text short.
         tokenizer.with_truncation(None).map_err(|e| bad(e.to_string()))?;
         tokenizer.with_padding(None);
@@ -128,48 +126,6 @@ impl Tokenizer {
     }
 }
 
-/// The text of a tokenizer in which every pattern is one of the engine that is here; what cannot be
-/// read stays as it is.
-fn with_patterns_translated(text: &str) -> Cow<'_, str> {
-    if !text.contains("\"Regex\"") {
-        return Cow::Borrowed(text);
-    }
-    // The vocabulary is large, and none of it is parsed.
-    let Ok(mut parts) = serde_json::from_str::<IndexMap<String, &RawValue>>(text) else {
-        return Cow::Borrowed(text);
-    };
-    let mut changed: Vec<(&str, Box<RawValue>)> = Vec::new();
-    for key in ["normalizer", "pre_tokenizer", "decoder"] {
-        let Some(mut value) = parts.get(key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()) else {
-            continue;
-        };
-        translate(&mut value);
-        if let Ok(raw) = serde_json::value::to_raw_value(&value) {
-            changed.push((key, raw));
-        }
-    }
-    for (key, raw) in &changed {
-        parts.insert((*key).into(), raw);
-    }
-    serde_json::to_string(&parts).map_or(Cow::Borrowed(text), Cow::Owned)
-}
-
-/// Translates every pattern in a part of a tokenizer.
-fn translate(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                match value {
-                    Value::String(pattern) if key == "Regex" => *pattern = oniguruma::translated(pattern),
-                    _ => translate(value),
-                }
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(translate),
-        _ => {}
-    }
-}
-
 /// Cuts each run of ids into windows of `window`, takes them in turn from the runs, `sequences` at
 /// the most, one after the other.
 ///
@@ -216,6 +172,7 @@ pub fn digest<'a>(ids: impl IntoIterator<Item = &'a u32>) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn word_level(vocabulary: &str) -> String {
         format!(

@@ -7,6 +7,7 @@
 
 mod convert;
 mod file;
+mod panic;
 mod values;
 
 use std::rc::Rc;
@@ -407,5 +408,5 @@ impl WebCalibration {
 /// before it traps.
 #[wasm_bindgen(start)]
 pub fn start() {
-    std::panic::set_hook(Box::new(|panic| web_sys::console::error_1(&panic.to_string().into())));
+    std::panic::set_hook(Box::new(panic::keep));
 }

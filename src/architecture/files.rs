@@ -2,6 +2,7 @@
 //! of the tensors. Must not know any family.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -71,10 +72,12 @@ struct ConfigClass {
 
 impl ConfigClass {
     /// The one of a family. `defaults.json` is written by `tests/fixtures/configs/make_configs.py`.
-    fn of(family: &str) -> Result<Self> {
-        let mut classes: HashMap<String, Self> = serde_json::from_str(include_str!("defaults.json"))
-            .map_err(|e| Error::config(format!("the table of defaults cannot be read: {e}")))?;
-        classes.remove(family).ok_or_else(|| unsupported(family, "its defaults are not known"))
+    fn of(family: &str) -> Result<&'static Self> {
+        static CLASSES: LazyLock<serde_json::Result<HashMap<String, ConfigClass>>> =
+            LazyLock::new(|| serde_json::from_str(include_str!("defaults.json")));
+        let unread = |error| Error::config(format!("the table of defaults cannot be read: {error}"));
+        let classes = CLASSES.as_ref().map_err(unread)?;
+        classes.get(family).ok_or_else(|| unsupported(family, "its defaults are not known"))
     }
 }
 

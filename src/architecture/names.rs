@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 const WRAPPERS: [&str; 3] = ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 /// What they put before all names.
 const PREFIXES: [&str; 4] = ["module.", "base_model.model.", "language_model.", "model.language_model."];
+/// So many prefixes may lie inside one another.
+const PREFIXES_DEEP: usize = 8;
 /// What an adapter that was not merged has in its names.
 const ADAPTER: [&str; 4] = [".lora_A.", ".lora_B.", ".lora_magnitude_vector.", ".base_layer."];
 const ADAPTER_HINT: &str =
@@ -34,7 +36,8 @@ pub fn unwrap(checkpoint: &mut Checkpoint) -> Result<()> {
         }
     }
     // One may lie inside another.
-    while let Some(prefix) = PREFIXES.iter().find(|prefix| before_all(checkpoint, prefix)) {
+    for _ in 0..PREFIXES_DEEP {
+        let Some(prefix) = PREFIXES.iter().find(|prefix| before_all(checkpoint, prefix)) else { break };
         rename(checkpoint, |name| name.strip_prefix(prefix).unwrap_or(name).to_string())?;
         taken.push(prefix);
     }

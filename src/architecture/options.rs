@@ -5,8 +5,9 @@ use crate::checkpoint::config::{Config, number};
 use crate::compute::Activation;
 use crate::error::{Error, Result};
 
-/// No attention head of any model has so many channels.
+/// No attention head of any model has so many channels, and no model's heads together.
 const LARGEST_HEAD: usize = 1 << 14;
+const MOST_CHANNELS: u64 = 1 << 24;
 
 /// Heads that attend, heads of keys and values, channels of each.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,14 @@ impl Heads {
         }
         if !(1..=LARGEST_HEAD).contains(&head_size) {
             let reason = format!("an attention head has {head_size} channels, expected 1 to {LARGEST_HEAD}");
+            return Err(Error::config(reason));
+        }
+        // A product that wraps around, as it would in a page, could be any shape.
+        let channels = heads as u64 * head_size as u64;
+        if channels > MOST_CHANNELS {
+            let reason = format!(
+                "{heads} attention heads of {head_size} channels are {channels}, at most {MOST_CHANNELS} are computed"
+            );
             return Err(Error::config(reason));
         }
         Ok(self)

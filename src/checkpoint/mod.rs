@@ -9,6 +9,7 @@ pub mod content_hash;
 pub mod file_type;
 pub mod header;
 mod layout;
+pub mod members;
 pub mod read;
 pub mod source;
 pub mod tensor_writer;
@@ -17,20 +18,22 @@ pub mod write;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use config::Config;
 use content_hash::hex;
-use header::{Header, read_header};
+use header::{Header, MAX_TENSORS, read_header, too_many};
+use members::{LONGEST_NAME, LONGEST_VALUE, cut, each_of_different};
 use source::{Source, read_small};
 
-/// No `config.json` or index is larger than this, in bytes.
-const MAX_JSON: u64 = 64 << 20;
+/// No `config.json` is larger than this, in bytes: as values it takes sixteen times as much.
+const MAX_CONFIG: u64 = 4 << 20;
+/// No index is larger than this, in bytes.
+const MAX_INDEX: u64 = 32 << 20;
 /// No tokenizer file is larger than this, in bytes.
-const MAX_TOKENIZER: u64 = 256 << 20;
+const MAX_TOKENIZER: u64 = 64 << 20;
 /// A fingerprint takes this many samples of this many bytes of each weight file.
 const SAMPLES: (u64, u64) = (16, 4096);
 /// The weights when there is one file of them.
@@ -78,40 +81,9 @@ pub struct Checkpoint {
 }
 
 #[derive(Deserialize)]
-struct Index {
-    weight_map: WeightMap,
-}
-
-/// Tensor to file, in the order of the index; a tensor that occurs twice is an error.
-struct WeightMap(IndexMap<String, String>);
-
-impl<'de> Deserialize<'de> for WeightMap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = WeightMap;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("an object of tensors and files")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
-                let mut files: IndexMap<String, String> = IndexMap::new();
-                while let Some((tensor, file)) = map.next_entry::<String, Value>()? {
-                    let fault = |reason: String| Err(serde::de::Error::custom(reason));
-                    let Value::String(file) = file else {
-                        return fault(format!("the file of the tensor {tensor} is {file}, expected a name"));
-                    };
-                    if files.contains_key(&tensor) {
-                        return fault(format!("the tensor {tensor} is listed twice"));
-                    }
-                    files.insert(tensor, file);
-                }
-                Ok(WeightMap(files))
-            }
-        }
-        deserializer.deserialize_map(Entries)
-    }
+struct Index<'j> {
+    #[serde(borrow)]
+    weight_map: &'j RawValue,
 }
 
 impl Checkpoint {
@@ -126,7 +98,7 @@ impl Checkpoint {
         let weights = find_weights(files).await?;
         let config_file = find("config.json").ok_or_else(|| Error::MissingFile { file: "config.json".into() })?;
         file_type::refuse_other_types(config_file.as_ref()).await?;
-        let config_bytes = read_small(config_file.as_ref(), MAX_JSON).await?;
+        let config_bytes = read_small(config_file.as_ref(), MAX_CONFIG).await?;
         let config = Config::parse(&config_bytes)?;
 
         let mut digest = Sha256::new();
@@ -210,19 +182,27 @@ async fn find_weights(files: &[Source]) -> Result<Vec<(Source, Vec<String>)>> {
 async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Vec<String>)>> {
     file_type::refuse_other_types(index.as_ref()).await?;
     let bad = |reason: String| Error::BadIndex { file: INDEX.into(), reason };
-    let bytes = read_small(index.as_ref(), MAX_JSON).await?;
+    let bytes = read_small(index.as_ref(), MAX_INDEX).await?;
     let json = text::utf8(&bytes).map_err(bad)?;
-    let Index { weight_map: WeightMap(weight_map) } =
-        serde_json::from_str(json).map_err(|e| bad(format!("it is not an index: {e}")))?;
+    let Index { weight_map } = serde_json::from_str(json).map_err(|e| bad(format!("it is not an index: {e}")))?;
     let mut shards: IndexMap<String, Vec<String>> = IndexMap::new();
-    for (tensor, shard) in weight_map {
+    let mut count = 0;
+    each_of_different(weight_map.get(), |tensor, file| {
+        let shown = cut(tensor, LONGEST_NAME);
+        let shard: String = serde_json::from_str(file)
+            .map_err(|_| format!("the file of the tensor {shown} is {}, expected a name", cut(file, LONGEST_VALUE)))?;
         if shard.contains(['/', '\\', '\0']) || shard.starts_with('.') || shard.is_empty() {
-            return Err(bad(format!(
-                "the tensor {tensor} is said to lie in {shard:?}, which is not a file of this folder"
-            )));
+            let shard = cut(&shard, LONGEST_NAME);
+            return Err(format!("the tensor {shown} is said to lie in {shard:?}, which is not a file of this folder"));
         }
-        shards.entry(shard).or_default().push(tensor);
-    }
+        count += 1;
+        if count > MAX_TENSORS {
+            return Err(too_many());
+        }
+        shards.entry(shard).or_default().push(tensor.into());
+        Ok(())
+    })
+    .map_err(|fault| bad(format!("weight_map: {fault}")))?;
     if shards.is_empty() {
         return Err(bad("it names no tensor".into()));
     }
@@ -236,8 +216,12 @@ async fn sharded(index: &Source, files: &[Source]) -> Result<Vec<(Source, Vec<St
 /// Adds the tensors of one file: all of them, as transformers does, whether an index lists them or
 /// not.
 fn collect(file: &Source, header: Header, tensors: &mut IndexMap<String, StoredTensor>) -> Result<()> {
+    if tensors.len() + header.tensors.len() > MAX_TENSORS {
+        return Err(Error::BadIndex { file: INDEX.into(), reason: too_many() });
+    }
     for (name, entry) in header.tensors {
         if let Some(other) = tensors.get(&name) {
+            let name = cut(&name, LONGEST_NAME);
             let reason = format!("the tensor {name} lies in {} and in {}", other.source.name(), file.name());
             return Err(Error::BadIndex { file: INDEX.into(), reason });
         }
@@ -279,5 +263,8 @@ fn is_companion(name: &str) -> bool {
         && !weights.iter().any(|end| name.ends_with(end))
 }
 
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod properties;
 #[cfg(test)]
 mod tests;

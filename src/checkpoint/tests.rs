@@ -113,7 +113,7 @@ fn an_index_must_be_true() {
     refused(&with(r#"{"weight_map": {"a": "x\u0000y"}}"#), "bad-index", "not a file of this folder");
     refused(&with(r#"{"weight_map": {"a": 1}}"#), "bad-index", "the file of the tensor a is 1");
     let twice = format!(r#"{{"weight_map": {{"a": "{there}", "a": "{there}"}}}}"#);
-    refused(&with(&twice), "bad-index", "a is listed twice");
+    refused(&with(&twice), "bad-index", "weight_map: the key \"a\" stands twice");
     let mut claimed = with(&serde_json::json!({"weight_map": {"a": there, "b": "second.safetensors"}}).to_string());
     claimed.push(file("second.safetensors", &weights(&[("a", &[1.0]), ("b", &[1.0])])));
     refused(&claimed, "bad-index", "the tensor a lies in model-00001-of-00002.safetensors and in second.safetensors");

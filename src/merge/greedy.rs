@@ -95,7 +95,7 @@ impl<'a> GreedyMerge<'a> {
         let (alpha, kept) = match join {
             Join::Average(alpha) => (Some(alpha), None),
             Join::Difference => (None, None),
-            Join::Concatenate(selection) => (None, Some(selection)),
+            Join::Concatenate(selection) => (None, Some(selection.into())),
         };
         let Pair { keep, removed, score } = pair;
         let mut step = RecipeStep { keep, removed, alpha, kept, score, similarity, ridge: None, scale: None };

@@ -16,6 +16,9 @@ mod miniature;
 pub mod options;
 pub mod plan;
 pub mod presets;
+#[cfg(test)]
+#[cfg(not(target_arch = "wasm32"))]
+mod properties;
 pub mod recipe;
 pub mod repair;
 pub mod select;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::choices::{AlphaSource, Combination, Norms, Protect, Repair, Selection};
-use super::combine::ChannelSelection;
+use super::combine::{ChannelSelection, ChannelSelectionText};
 use super::state::{Fitted, Join, MergeState, RepairMap};
-use crate::architecture::Assume;
+use crate::architecture::{Assume, Description};
 use crate::calibration::Calibration;
 use crate::checkpoint::content_hash::hex;
 use crate::error::{Error, Result};
@@ -147,10 +147,11 @@ pub struct RecipeStep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub alpha: Option<f64>,
-    /// Which neurons and heads of the two make the new block.
+    /// Which neurons and heads of the two make the new block: as text, which is read step by step.
+    /// A few signs stand for many numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(target_arch = "wasm32", tsify(optional, type = "ChannelSelectionText"))]
-    pub kept: Option<ChannelSelection>,
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub kept: Option<ChannelSelectionText>,
     /// What the pair was chosen by: similarity, block influence, mean angular distance of the
     /// window, the loss after the merge (nats), or, where the model is fitted anew at the end, the
     /// KL divergence of a trial (nats).
@@ -175,12 +176,18 @@ pub struct RecipeStep {
 
 impl RecipeStep {
     /// What it makes of its two blocks.
-    pub fn join(&self) -> Join {
-        match (self.alpha, &self.kept) {
+    ///
+    /// # Errors
+    /// [`Error::BadArgument`] where the text of what is kept is none.
+    pub fn join(&self) -> Result<Join> {
+        Ok(match (self.alpha, &self.kept) {
             (Some(alpha), _) => Join::Average(alpha),
-            (None, Some(selection)) => Join::Concatenate(selection.clone()),
+            (None, Some(text)) => {
+                let selection = ChannelSelection::try_from(text.clone());
+                Join::Concatenate(selection.map_err(|reason| Error::argument("recipe", reason))?)
+            }
             (None, None) => Join::Difference,
-        }
+        })
     }
 
     /// How the new block was made, for a model card.
@@ -214,7 +221,7 @@ impl Recipe {
             Error::argument("repair", reason)
         };
         for (index, step) in self.steps.iter().enumerate() {
-            state.merge(step.keep, step.removed, &step.join())?;
+            state.merge(step.keep, step.removed, &step.join()?)?;
             if let Some(scale) = step.scale {
                 state.set_scale(state.index_of(step.keep)?, scale)?;
             }
@@ -257,11 +264,12 @@ impl Recipe {
         !self.refits.is_empty() || self.has_linear_maps()
     }
 
-    /// Fails unless this version can replay the recipe on a model of `layers` blocks.
+    /// Fails unless this version can replay the recipe on a model of this description.
     ///
     /// # Errors
     /// [`Error::BadArgument`] naming what does not fit.
-    pub fn check(&self, layers: usize) -> Result<()> {
+    pub fn check(&self, description: &Description) -> Result<()> {
+        let layers = description.layers;
         let bad = |reason: String| Err(Error::argument("recipe", reason));
         if self.format != FORMAT {
             return bad(format!("its format is {:?}, this version replays {FORMAT:?}", self.format));
@@ -271,6 +279,21 @@ impl Recipe {
         }
         if self.steps.is_empty() {
             return bad("it has no steps".into());
+        }
+        if self.steps.len() >= layers {
+            return bad(format!("it has {} steps, this model has {layers} layers", self.steps.len()));
+        }
+        for (number, step) in self.steps.iter().enumerate() {
+            let Join::Concatenate(selection) = step.join()? else { continue };
+            let parts = [
+                ("neurons", &selection.neurons, description.neurons()),
+                ("heads", &selection.heads, description.kv_heads),
+            ];
+            for (what, lists, count) in parts {
+                if let Some(index) = lists.iter().flatten().find(|index| **index as usize >= count) {
+                    return bad(format!("step {number} keeps number {index} of the {count} {what} of a block"));
+                }
+            }
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Model {
         calibration: Option<&Calibration>,
         task: &Task,
     ) -> Result<Rc<Self>> {
-        recipe.check(self.transformer.description.layers)?;
+        recipe.check(&self.transformer.description)?;
         let mut warnings = Vec::new();
         if recipe.model.fingerprint != self.transformer.checkpoint.fingerprint {
             if calibration.is_none() {

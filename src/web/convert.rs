@@ -79,7 +79,7 @@ pub(super) fn to_js_error(error: Error) -> JsValue {
     let object = Object::new();
     let (name, code) = if error == Error::Cancelled { ("AbortError", None) } else { ("MkaError", Some(error.code())) };
     let fields =
-        [("name", Some(name)), ("code", code), ("message", Some(&*error.to_string())), ("hint", Some(error.hint()))];
+        [("name", Some(name)), ("code", code), ("message", Some(&*error.message())), ("hint", Some(error.hint()))];
     for (key, value) in fields {
         if let Some(value) = value {
             // Setting a key of a plain object cannot fail.

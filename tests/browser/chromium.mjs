@@ -16,7 +16,8 @@ const SOFTWARE = ["--use-webgpu-adapter=swiftshader"];
 /** On Linux Chromium computes on the machine's own adapter only where it is told to. */
 const HARDWARE = ["--enable-features=Vulkan", "--disable-vulkan-surface"];
 
-export function launch({ hardware = false } = {}) {
+/** `flags`: what only one test wants. */
+export function launch({ hardware = false, flags = [] } = {}) {
   return chromium.launch({
     executablePath: CHROMIUM,
     args: [
@@ -29,6 +30,7 @@ export function launch({ hardware = false } = {}) {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...flags,
     ],
   });
 }

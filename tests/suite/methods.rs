@@ -66,7 +66,7 @@ fn a_block_and_its_twin_concatenate_to_the_block() {
 
         let mut wrong = recipe;
         let kept = wrong.steps[0].kept.as_mut().unwrap();
-        kept.neurons[0].push(neurons as u32);
+        kept.neurons[1] += &format!(",{neurons}");
         let options = MergeOptions { recipe: Some(wrong), ..MergeOptions::default() };
         let error = merge(&model, &options, None).err().unwrap();
         assert!(error.to_string().contains("neurons"), "{family}: {error}");

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::command::target_dir;
+use crate::fuzz;
 use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::site::Compiling;
@@ -25,7 +26,7 @@ const fn step(name: &'static str, from: Scope, about: &'static str, run: fn(&mut
     Step { name, about, from, run }
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     step("tools", Scope::Quick, "what is missing is installed", steps::tools),
     step("format", Scope::Quick, "cargo fmt changes nothing", steps::format),
     step("clippy", Scope::Quick, "no warning, native code", steps::clippy),
@@ -38,6 +39,7 @@ const STEPS: [Step; 13] = [
     step("pages", Scope::Quick, "the types of the page, and what needs no browser", steps::pages),
     step("end-to-end", Scope::Gate, "what was built, in Chromium; what it weighs", steps::end_to_end),
     step("wasm-pack", Scope::All, "wasm-pack builds the crate as well", steps::wasm_pack),
+    step("fuzz", Scope::All, "libFuzzer on what comes from outside, a minute for each kind", fuzz::step),
     step("dependencies", Scope::All, "none unused, none twice in the page", steps::dependencies),
 ];
 

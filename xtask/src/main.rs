@@ -10,6 +10,7 @@ mod checks;
 mod command;
 mod dependencies;
 mod families;
+mod fuzz;
 #[cfg(test)]
 mod house;
 mod record;
@@ -42,6 +43,10 @@ cargo xtask bench                          measure the speed, natively and in Ch
 cargo xtask families [--check]             measure every family against transformers, write (or check) the table
 cargo xtask house                          show where the code breaks a rule of the house: arrows, words, sizes
 cargo xtask lineup MODEL [options]         hold the methods against each other; --help lists the options
+cargo xtask fuzz [--seconds N] [TARGET...]  feed drawn input to what comes from outside, with libFuzzer
+cargo xtask try [options] FOLDER...        open folders in the built page: what each predicts, or why it is refused
+    --engine cpu|webgpu|both   on which engine (cpu)
+    --text FILE                the loss is that of its first 64 ids; else of a folder's own text, or of a built-in one
 
 steps of the tests, and the smallest run that has them:
 ";
@@ -58,6 +63,8 @@ enum Request {
     Families { check: bool },
     House,
     Lineup { arguments: Vec<OsString> },
+    Try { arguments: Vec<OsString> },
+    Fuzz { seconds: u64, targets: Vec<String> },
 }
 
 fn main() -> ExitCode {
@@ -89,6 +96,8 @@ fn perform(request: Request) -> Result<()> {
         Request::Families { check } => families::families(check),
         Request::House => house_rules(),
         Request::Lineup { arguments } => lineup(&arguments),
+        Request::Fuzz { seconds, targets } => fuzz::run_targets(&settings, seconds, &targets),
+        Request::Try { arguments } => steps::try_folders(&settings, &arguments),
     }
 }
 
@@ -113,6 +122,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
             (Request::Start { port, .. }, Long("port")) => *port = Some(arguments.value()?.parse()?),
             (Request::Start { open, .. }, Long("no-open")) => *open = false,
             (Request::Families { check }, Long("check")) => *check = true,
+            (Request::Fuzz { seconds, .. }, Long("seconds")) => *seconds = arguments.value()?.parse()?,
+            (Request::Fuzz { targets, .. }, Value(target)) => targets.push(target.string()?),
             (Request::Test { only, .. }, Long("only")) => *only = Some(arguments.value()?.string()?),
             (Request::Test { scope, .. }, Long("quick")) => *scope = Scope::Quick,
             (Request::Test { scope, .. }, Long("all")) => *scope = Scope::All,
@@ -126,6 +137,8 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Request> {
                     "families" => Request::Families { check: false },
                     "house" => Request::House,
                     "lineup" => return Ok(Request::Lineup { arguments: arguments.raw_args()?.collect() }),
+                    "fuzz" => Request::Fuzz { seconds: fuzz::SECONDS, targets: Vec::new() },
+                    "try" => return Ok(Request::Try { arguments: arguments.raw_args()?.collect() }),
                     other => {
                         anyhow::bail!("there is no command `{other}`\n\n{HELP}{}", checks::steps())
                     }
@@ -169,6 +182,13 @@ mod tests {
         assert_eq!(
             parsed(&["lineup", "demo", "--seeds", "0,1"])?,
             Request::Lineup { arguments: arguments.map(OsString::from).to_vec() }
+        );
+        let targets = vec!["header".to_owned()];
+        assert_eq!(parsed(&["fuzz", "--seconds", "5", "header"])?, Request::Fuzz { seconds: 5, targets });
+        let arguments = ["--engine", "both", "a folder"];
+        assert_eq!(
+            parsed(&["try", "--engine", "both", "a folder"])?,
+            Request::Try { arguments: arguments.map(OsString::from).to_vec() }
         );
         Ok(())
     }

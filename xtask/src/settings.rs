@@ -73,6 +73,7 @@ pub struct Budget {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tools {
+    pub cargo_fuzz: String,
     pub wasm_pack: String,
 }
 

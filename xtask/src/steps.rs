@@ -2,6 +2,7 @@
 //! installed or the site built.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,6 +21,9 @@ const BROWSER_TESTS: &str = "suite";
 const BROWSER_TEST_SECONDS: &str = "1200";
 /// What the harness is told in the full run.
 const ALL: [&str; 1] = ["--include-ignored"];
+/// How much is drawn for each property in the full run, natively and for the page; else a few
+/// hundred.
+const DRAWS: &str = "20000";
 
 pub fn tools(run: &mut Run<'_>) -> Result<()> {
     tools::for_lints()?;
@@ -77,6 +81,9 @@ pub fn native(run: &mut Run<'_>) -> Result<()> {
     if env::var_os("XDG_RUNTIME_DIR").is_none() {
         // Mesa's drivers complain on every start without one, and then do without it.
         test.env("XDG_RUNTIME_DIR", env::temp_dir());
+    }
+    if run.scope == Scope::All {
+        test.env("PROPTEST_CASES", DRAWS);
     }
     harness(test, "native", run, if run.scope == Scope::All { &ALL } else { &[] })?;
     if run.scope > Scope::Quick {
@@ -157,9 +164,23 @@ fn browser_files(run: &mut Run<'_>, step: &str, which: &str) -> Result<()> {
     fs::write(&times, "").with_context(|| format!("cannot write {}", times.display()))?;
     let mut node = command("node")?;
     node.arg(root().join("tests/browser/run.mjs")).arg(which).env("MKA_TEST_TIMES", &times);
+    if run.scope == Scope::All {
+        node.env("MKA_DRAWS", DRAWS);
+    }
     node.env("MKA_FIRST_LOAD_BUDGET", run.settings.budget.first_load_gzip_bytes.to_string());
     command::run(system::with_browser(&mut node))?;
     run.times.read_lines(step, &times)
+}
+
+/// `cargo xtask try`: folders in the page that is built, from where the command was called.
+pub fn try_folders(settings: &Settings, arguments: &[OsString]) -> Result<()> {
+    system::for_tests()?;
+    if !site::folder().join("index.html").is_file() {
+        site::build(settings, site::Kind::Hosted)?;
+    }
+    let mut node = command("node")?;
+    node.arg(root().join("tests/browser/try.mjs")).args(arguments).current_dir(env::current_dir()?);
+    command::run(system::with_browser(&mut node))
 }
 
 /// `cargo xtask bench`: native benches, then the same figures in Chromium.

@@ -63,6 +63,11 @@ pub fn wasm_pack(settings: &Settings) -> Result<PathBuf> {
     install("wasm-pack", &settings.tools.wasm_pack, &["--locked", "--debug"])
 }
 
+/// cargo-fuzz, which only calls cargo and what that has made.
+pub fn cargo_fuzz(settings: &Settings) -> Result<PathBuf> {
+    install("cargo-fuzz", &settings.tools.cargo_fuzz, &["--locked", "--debug"])
+}
+
 /// www/node_modules as www/package-lock.json wants it.
 fn npm_packages() -> Result<()> {
     let lock = root().join("www/package-lock.json");

@@ -33,7 +33,7 @@ pub async fn refit_from_recipe(
     let scores = SelectionScores::for_replay(context, calibration);
     let mut state = MergeState::all(recipe.model.layers);
     for (number, step) in recipe.steps.iter().enumerate() {
-        state.merge(step.keep, step.removed, &step.join())?;
+        state.merge(step.keep, step.removed, &step.join()?)?;
         if let Some(scale) = step.scale {
             state.set_scale(state.index_of(step.keep)?, scale)?;
         }

@@ -138,9 +138,15 @@ export class Connection {
     throw abortError();
   }
 
+  /** A device that is lost stays so: the next job gets a worker with another one. */
+  #refuse(pending: Pending, error: Error): void {
+    pending.reject(error);
+    if (error instanceof MkaError && error.code === "device-lost") this.#end(error);
+  }
+
   #receive(reply: Reply): void {
     if (reply.kind === "crash") {
-      this.#end(crashError(reply.message));
+      this.#end(crashError(reply.message, reply.cause));
       return;
     }
     if (reply.kind === "warning") {
@@ -153,7 +159,7 @@ export class Connection {
     if (reply.kind === "progress") pending.options.onProgress?.(reply.progress);
     else if (reply.kind === "token") pending.options.onToken?.(reply.token);
     else if (reply.kind === "point") pending.options.onPoint?.(reply.point);
-    else if (reply.kind === "error") pending.reject(revive(reply.error));
+    else if (reply.kind === "error") this.#refuse(pending, revive(reply.error));
     else pending.resolve(reply.value);
   }
 }

@@ -1,5 +1,5 @@
 /** The one error that the interface throws besides `AbortError`. */
-import type { PlainError } from "../shared/protocol";
+import type { CrashCause, PlainError } from "../shared/protocol";
 
 export type MkaErrorCode =
   | "not-a-checkpoint"
@@ -23,6 +23,9 @@ export type MkaErrorCode =
   | "network"
   | "storage"
   | "internal";
+
+/** Signs of a message of the engine's that an error shows. */
+const LONGEST = 500;
 
 /** What went wrong (`message`), the stable name of it (`code`) and what to do about it (`hint`). */
 export class MkaError extends Error {
@@ -54,17 +57,25 @@ export function revive(error: PlainError): Error {
 /**
  * The engine ended during its work: a trap of the wasm code, or a worker that the browser ended.
  */
-export function crashError(message: string): MkaError {
-  if (/memory|allocat/i.test(message)) {
+export function crashError(message: string, cause: CrashCause = "other"): MkaError {
+  const words = message.length > LONGEST ? `${message.slice(0, LONGEST)}…` : message;
+  if (cause === "memory") {
     return new MkaError(
       "out-of-memory",
-      `The engine ran out of memory and stopped (${message}).`,
-      "It was started again. Take fewer or shorter sequences, or a smaller model.",
+      `The engine ran out of memory and stopped (${words}).`,
+      "It was started again, and your models stay open. Take fewer or shorter sequences, or a smaller model.",
+    );
+  }
+  if (cause === "tokenizer") {
+    return new MkaError(
+      "bad-tokenizer",
+      `tokenizer.json: the engine stopped at it (${words}).`,
+      "It was started again, and your models stay open. Take the tokenizer.json that belongs to these weights.",
     );
   }
   return new MkaError(
     "device-lost",
-    `The engine stopped unexpectedly (${message}).`,
+    `The engine stopped unexpectedly (${words}).`,
     "It was started again and your models stay open. If the same step stops it again, take shorter texts or the other engine.",
   );
 }

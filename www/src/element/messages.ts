@@ -67,9 +67,11 @@ export function readRequest(data: unknown): EmbedRequest | { wrong: string; id?:
   const wrong = (words: string) => ({ wrong: words, ...(id !== undefined && { id }) });
   if (ask === "status" || ask === "run" || ask === "cancel") return { ...base, ask };
   if (ask === "open") {
-    const { files } = data;
-    if (!Array.isArray(files) || files.length === 0 || files.length > MOST.files) return wrong("files: no list of files");
-    return files.every(isFile) ? { ...base, ask, files } : wrong("files: each is a File, or { name, bytes } with a path inside the folder");
+    if (!Array.isArray(data["files"]) || data["files"].length > MOST.files) return wrong("files: no list of files");
+    // a hole becomes undefined, which is no file
+    const files: unknown[] = Array.from(data["files"]);
+    if (files.length === 0) return wrong("files: no list of files");
+    return files.every(isFile) ? { ...base, ask, files: files as EmbedFile[] } : wrong("files: each is a File, or { name, bytes } with a path inside the folder");
   }
   if (ask === "set") {
     const { attributes } = data;

@@ -109,4 +109,7 @@ export type Reply =
   /** Something beside the work failed, and the work goes on. */
   | { kind: "warning"; error: PlainError }
   /** The wasm instance is not usable any more. */
-  | { kind: "crash"; message: string };
+  | { kind: "crash"; message: string; cause: CrashCause };
+
+/** What ended a worker: an allocation that failed, a tokenizer.json, or something else. */
+export type CrashCause = "memory" | "tokenizer" | "other";

@@ -30,6 +30,9 @@ export function folderPlace(folder: string, token: string | undefined): Place {
   return { host, address: (name) => new URL(name.split("/").map(encodeURIComponent).join("/"), folder).href };
 }
 
+/** No model has so many files; each one is asked for. */
+const MOST_FILES = 2000;
+
 /** A missing file is no failure: which ones are needed is decided when the model is opened. */
 export async function listFolder(place: Place): Promise<Listed[]> {
   const look = lookIn(place);
@@ -42,7 +45,8 @@ async function announced(place: Place): Promise<Listed[] | undefined> {
   const entries = await json(file);
   if (!Array.isArray(entries)) return undefined;
   return entries
-    .filter((entry) => typeof entry?.name === "string" && isInside(entry.name) && Number.isSafeInteger(entry.size))
+    .filter((entry) => typeof entry?.name === "string" && isInside(entry.name) && Number.isSafeInteger(entry.size) && entry.size >= 0)
+    .slice(0, MOST_FILES)
     .map(({ name, size }) => ({ name, url: place.address(name), size }));
 }
 
@@ -136,7 +140,7 @@ async function shardNames(index: Listed | undefined): Promise<string[]> {
   const parsed = (await json(index)) as { weight_map?: Record<string, unknown> } | undefined;
   const names = Object.values(parsed?.weight_map ?? {}).filter((name) => typeof name === "string");
   // A path that leaves the folder is refused when the model is opened; it is not fetched before.
-  return [...new Set(names)].filter(isInside);
+  return [...new Set(names)].filter(isInside).slice(0, MOST_FILES);
 }
 
 export function isInside(name: string): boolean {

@@ -3,7 +3,7 @@
  * nothing: the queue, the handles that outlive a worker and the names of the interface are on the
  * page's side.
  */
-import init, { type Assume, Calibration, Lab, Model, Task, type Token } from "../wasm/mka_lab.js";
+import init, { type Assume, Calibration, Lab, lastPanic, Model, Task, type Token } from "../wasm/mka_lab.js";
 import type { Figures, LineupPoint, Method, PlainError, Progress, Reply, Request, Source } from "../shared/protocol";
 import { isTrap, mkaError, plain } from "./errors";
 import { downloadRate, watchDownloads } from "./network";
@@ -144,6 +144,7 @@ async function answer({ id, method, target, args }: Extract<Request, { kind: "ca
     signal.throwIfAborted();
     const task = new Task(report);
     signal.addEventListener("abort", () => task.cancel());
+    if (!Object.hasOwn(methods, method)) throw mkaError("bad-argument", `${method} is no method of the worker.`, "Take mka.js and the files beside it from one build.");
     const value = await methods[method]({ id, target, task, report }, args);
     post({ kind: "result", id, value, memory: memory() }, buffers(value));
   } catch (error) {
@@ -187,8 +188,23 @@ function buffers(value: unknown): Transferable[] {
   return parts.filter((part) => ArrayBuffer.isView(part)).map((part) => part.buffer as ArrayBuffer);
 }
 
+/**
+ * The instance's memory is still there and says why it ended. Where nothing panicked, the program
+ * gave up by itself: that is what an allocation that fails does.
+ */
 function crash(error: unknown): void {
-  post({ kind: "crash", message: plain(error).message });
+  const { message } = plain(error);
+  const panic = lastWords();
+  const cause = panic?.tokenizer ? "tokenizer" : !panic && message === "unreachable" ? "memory" : "other";
+  post({ kind: "crash", message: panic?.message ?? message, cause });
+}
+
+function lastWords(): { message: string; tokenizer: boolean } | undefined {
+  try {
+    return lastPanic();
+  } catch {
+    return undefined;
+  }
 }
 
 self.onmessage = ({ data }: MessageEvent<Request>) => {
