@@ -120,6 +120,17 @@ pub struct EmbeddingProjection {
     pub out: String,
 }
 
+/// Where a decoder lies in the files of a model of images and text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wrapping {
+    /// The key of `config.json` whose object has the decoder's keys; none where they are at the
+    /// top.
+    pub config_key: Option<&'static str>,
+    /// To the outputs of so many of the first blocks, features of an image are added by the block's
+    /// number.
+    pub image_blocks: usize,
+}
+
 /// A decoder, described without naming its family.
 #[derive(Debug, Clone)]
 pub struct Description {
@@ -127,7 +138,9 @@ pub struct Description {
     pub family: &'static str,
     /// The family that the user insisted on, if any.
     pub assumed: Option<Assume>,
-    /// The keys of `config.json` that count the blocks: the family's own, or synonyms, or both.
+    /// The model of images and text around it, if there is one.
+    pub wrapping: Option<Wrapping>,
+    /// The keys of its configuration that count the blocks: the family's own, or synonyms, or both.
     pub count_keys: Vec<String>,
     /// Channels of the residual stream.
     pub hidden: usize,
@@ -169,7 +182,7 @@ pub struct Description {
     pub layers: usize,
     /// What differs between the blocks, first to last.
     pub layer_options: Vec<LayerOptions>,
-    /// What `config.json` may list for every block.
+    /// What its configuration may list for every block.
     pub lists: Vec<LayerList>,
     /// What comes before a block's number.
     pub block_prefix: String,
@@ -196,6 +209,7 @@ impl Default for Description {
         Self {
             family: "",
             assumed: None,
+            wrapping: None,
             count_keys: vec!["num_hidden_layers".into()],
             hidden: 0,
             heads: 0,

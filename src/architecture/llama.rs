@@ -53,12 +53,12 @@ impl Default for FrameKeys {
 /// The same, with other keys.
 pub fn gated(files: &Files<'_>, family: &'static str, keys: FrameKeys, biases: Biases) -> Result<Description> {
     let config = &files.config;
-    let root = files.root(&["model.", ""], &["layers.0.", "embed_tokens.weight"]);
+    let (root, head) = files.text_names(&["layers.0.", "embed_tokens.weight"]);
     let hidden = config.size("hidden_size")?;
     let heads = Heads::grouped(config, hidden)?;
     let intermediate = config.size("intermediate_size")?;
     let layers = files.layers("num_hidden_layers")?;
-    let (embedding, head) = ends(files, format!("{root}embed_tokens.weight"), "lm_head.weight")?;
+    let (embedding, head) = ends(files, format!("{root}embed_tokens.weight"), head)?;
     let (query, key) = (heads.query(), heads.key());
     let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);
     Ok(Description {

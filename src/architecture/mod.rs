@@ -30,9 +30,10 @@ pub mod rope;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
+mod wrapper;
 
 pub use assume::Assume;
-pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection};
+pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection, Wrapping};
 pub use families::describe;
 pub use layers::{LayerKind, LayerList, LayerOptions};
 pub use role::Role;

@@ -1,5 +1,6 @@
 //! What several families read from `config.json` in the same way.
 
+use super::description::Description;
 use super::files::{Files, unsupported};
 use crate::checkpoint::config::{Config, number};
 use crate::compute::Activation;
@@ -116,4 +117,14 @@ pub fn ends(files: &Files<'_>, embedding: String, head: &str) -> Result<(String,
         (true, _, false) => (embedding, None),
         _ => (embedding, Some(head.into())),
     })
+}
+
+/// A warning where a key ties head and embedding and the weights have both.
+pub fn untied(files: &Files<'_>, description: &Description) -> Result<Option<String>> {
+    let key = "tie_word_embeddings";
+    // A wrapper may tie by default what its weights have twice.
+    let said = files.wrapper.is_none() || files.checkpoint.config.get(key).is_some();
+    let warning =
+        "config.json ties the head to the embedding, but the weights have both: the head that is there is used.";
+    Ok((said && description.head.is_some() && files.config.flag_or(key, false)?).then(|| warning.into()))
 }

@@ -114,9 +114,16 @@ impl Model {
     pub(super) fn merge_context(&self, norms: Norms) -> MergeContext {
         let vocabulary = self.transformer.description.vocabulary;
         let by_name = self.tokenizer.as_ref().map_or(Vec::new(), |tokenizer| tokenizer.separator_tokens(vocabulary));
-        let configured = self.transformer.checkpoint.config.separator_tokens(vocabulary);
+        let config = &self.transformer.checkpoint.config;
+        let wrapping = self.transformer.description.wrapping;
+        let within = wrapping.and_then(|wrapping| config.nested(wrapping.config_key?).ok());
+        let configured = [within.as_ref(), Some(config)].into_iter().flatten();
         let mut separators = by_name;
-        separators.extend(configured.into_iter().filter(|id| !separators.contains(id)).collect::<Vec<_>>());
+        for id in configured.flat_map(|config| config.separator_tokens(vocabulary)) {
+            if !separators.contains(&id) {
+                separators.push(id);
+            }
+        }
         let (original, weights) = (self.transformer.clone(), self.lab.weights.clone());
         MergeContext { original, norms, weights, meter: self.lab.meter.clone(), separators }
     }

@@ -21,6 +21,9 @@ use crate::task::Task;
 
 /// Keys of `config.json` that list something for every block.
 const PER_LAYER_KEYS: [&str; 3] = ["layer_types", "no_rope_layers", "attention_layers"];
+/// Keys that speak of quantised weights. Those that are merged are plain numbers, whatever the
+/// configuration still says of them.
+const QUANTISATION: [&str; 2] = ["quantization_config", "quantization"];
 
 /// The merged checkpoint, and what changed in it.
 ///
@@ -44,10 +47,13 @@ pub async fn merged_checkpoint(
     let changed_blocks = state.blocks().iter().filter(|survivor| changed(survivor)).count();
     let step = task.step("merge", changed_blocks * parts.len(), "tensors");
     let outer: Vec<String> = description.outer_tensors().into_iter().map(|(name, _)| name).collect();
+    let blocks = format!("{}.", description.block_prefix);
+    // A model around the decoder has tensors of its own.
+    let foreign = |name: &str| description.wrapping.is_some() && !name.starts_with(&blocks);
     let mut tensors = IndexMap::new();
     let mut changes = Vec::new();
     for (name, tensor) in &input.tensors {
-        if outer.contains(name) {
+        if outer.contains(name) || foreign(name) {
             tensors.insert(name.clone(), tensor.clone());
         }
         let Some((index, part)) = places.get(name.as_str()) else {
@@ -149,6 +155,16 @@ pub fn mixed_kinds(description: &Description, state: &MergeState) -> Vec<String>
     warnings
 }
 
+/// A warning where features of an image come to other blocks than before.
+pub fn moved_image_blocks(description: &Description, state: &MergeState) -> Option<String> {
+    let blocks = description.wrapping.map_or(0, |wrapping| wrapping.image_blocks);
+    (state.untouched() < blocks).then(|| {
+        format!(
+            "Features of an image are added after each of the first {blocks} blocks, by its number, and some of these were merged or moved: what becomes of images is not measured here."
+        )
+    })
+}
+
 /// Names of the input's tensors in whose place the merged model has one: index of the block in the
 /// merged model, and part.
 fn places(description: &Description, state: &MergeState, parts: &[Part]) -> HashMap<String, (usize, Part)> {
@@ -163,11 +179,13 @@ fn places(description: &Description, state: &MergeState, parts: &[Part]) -> Hash
 
 /// The configuration for the blocks that are left.
 fn merged_config(input: &Checkpoint, description: &Description, state: &MergeState) -> Result<Config> {
+    let key = description.wrapping.and_then(|wrapping| wrapping.config_key);
+    let own = key.map_or_else(|| Ok(input.config.clone()), |key| input.config.nested(key))?;
     let count = state.blocks().len().to_string();
     let mut changes: Vec<_> = description.count_keys.iter().map(|key| (key.as_str(), count.clone())).collect();
     let left = state.layers();
     let list_of = |key: &str| {
-        let list = input.config.get(key).and_then(serde_json::Value::as_array);
+        let list = own.get(key).and_then(serde_json::Value::as_array);
         list.filter(|list| list.len() == description.layers)
     };
     let json = |key: &str, list: Vec<serde_json::Value>| {
@@ -179,18 +197,21 @@ fn merged_config(input: &Checkpoint, description: &Description, state: &MergeSta
         }
     }
     let options = description.with_blocks(&left).layer_options;
-    // Weights that are merged are plain numbers, whatever the configuration still says of them.
-    let mut removed = vec!["quantization_config", "quantization"];
+    let mut removed = QUANTISATION.to_vec();
     for list in description.lists.iter().filter(|list| list_of(list.key).is_none()) {
         // A rule counts blocks; without some of them it would say something else, unless all are
         // alike.
         let mut all = description.layer_options.iter().map(list.entry);
         let first = all.next();
-        if input.config.get(list.key).is_none() && all.all(|entry| Some(&entry) == first.as_ref()) {
+        if own.get(list.key).is_none() && all.all(|entry| Some(&entry) == first.as_ref()) {
             continue;
         }
         changes.push((list.key, json(list.key, options.iter().map(list.entry).collect())?));
         removed.extend(list.rules);
     }
-    Ok(input.config.with(&changes)?.without(&removed))
+    let own = own.with(&changes)?.without(&removed);
+    match key {
+        Some(key) => Ok(input.config.with_nested(key, &own)?.without(&QUANTISATION)),
+        None => Ok(own),
+    }
 }
