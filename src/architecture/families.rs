@@ -3,7 +3,7 @@
 use super::assume::Assume;
 use super::description::Description;
 use super::files::{Files, unsupported};
-use super::options::untied;
+use super::options::{refuse_options_per_layer, untied};
 use super::wrapper::{WRAPPERS, Wrapper};
 use super::{
     exaone4, gemma, gpt_neo, gpt_neox, gpt2, llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised,
@@ -70,6 +70,7 @@ pub fn describe(checkpoint: &mut Checkpoint, assume: Option<Assume>) -> Result<(
         },
     };
     let (description, mut warnings) = quantised::judge(checkpoint, described)?;
+    warnings.extend(description.note_on_kinds());
     warnings.extend(checkpoint.warnings.iter().cloned());
     Ok((description, warnings))
 }
@@ -108,6 +109,7 @@ fn wrapped<'a>(checkpoint: &'a Checkpoint, wrapper: &'static Wrapper) -> Result<
 
 /// The description, with warnings, where the tensors are those that it speaks of.
 fn checked(files: &Files<'_>, description: Description) -> Result<(Description, Vec<String>)> {
+    refuse_options_per_layer(&files.given)?;
     description.check(files.checkpoint).map_err(|error| told_with_defaults(error, files))?;
     let warnings = untied(files, &description)?.into_iter().collect();
     Ok((description, warnings))

@@ -90,6 +90,16 @@ pub fn refuse_flag(config: &Config, key: &str, neutral: bool) -> Result<()> {
     Err(unsupported(config.word_or("model_type", "")?, reason))
 }
 
+/// Fails where single blocks have options of their own: transformers has them in few families, and
+/// refuses them in all that are computed here.
+pub fn refuse_options_per_layer(config: &Config) -> Result<()> {
+    let key = "per_layer_config";
+    match config.get(key).is_some_and(|given| given.as_object().is_none_or(|layers| !layers.is_empty())) {
+        true => Err(unsupported(config.word_or("model_type", "")?, format!("its option {key} is not computed"))),
+        false => Ok(()),
+    }
+}
+
 /// The soft cap `key`, if there is one.
 pub fn cap(config: &Config, key: &str) -> Result<Option<f32>> {
     let cap = config.get(key).map(|given| number(key, Some(given), None)).transpose()?;

@@ -1,7 +1,8 @@
 //! Qwen 2 (and 2.5) and 3, also of their models of images: Llama with biases on queries, keys and
 //! values, or with normalised queries and keys.
 
-use super::description::{Description, Norm};
+use super::block_kind::Norm;
+use super::description::Description;
 use super::files::Files;
 use super::layers;
 use super::layers::{LayerKind, LayerList, LayerOptions};
@@ -48,7 +49,8 @@ pub fn qwen3_vl_text(files: &Files<'_>) -> Result<Description> {
 /// With a norm for the queries of each head, and one for the keys.
 fn with_normed_heads(mut frame: Description) -> Description {
     for (role, name) in [(Role::QueryNorm, "self_attn.q_norm"), (Role::KeyNorm, "self_attn.k_norm")] {
-        frame.norms.push(Norm { role, name, size: frame.head_size });
+        let norm = Norm { role, name, size: frame.head_size };
+        frame.kinds.iter_mut().for_each(|kind| kind.norms.push(norm));
     }
     frame
 }
@@ -61,7 +63,8 @@ fn windowed(files: &Files<'_>, frame: Description) -> Result<Description> {
     let from = config.number("max_window_layers")?;
     let rule = |layer| if used && layer as f64 >= from { LayerKind::Local } else { LayerKind::Global };
     let kinds = layers::kinds(config, frame.layers, rule)?.into_iter();
-    let options = |kind| LayerOptions { kind, window: window.filter(|_| kind == LayerKind::Local), rope: Some(0) };
+    let options =
+        |kind| LayerOptions { kind, window: window.filter(|_| kind == LayerKind::Local), rope: Some(0), block: 0 };
     let lists = vec![LayerList::kinds(&["max_window_layers"])];
     Ok(Description { layer_options: kinds.map(options).collect(), lists, ..frame })
 }

@@ -194,6 +194,10 @@ fn text_towers_that_are_not_computed_are_refused_in_words() {
     let (code, words) = refused(json!({"model_type": "llava", "text_config": {"model_type": "gemma2"}}));
     assert_eq!(code, "unsupported-family");
     assert!(words.contains("gemma2") && words.contains("ministral3"), "{words}");
+    let per_layer = json!({"num_hidden_layers": 1, "per_layer_config": {"0": {"intermediate_size": 3}}});
+    let (code, words) = refused(json!({"model_type": "llava", "text_config": per_layer}));
+    assert_eq!(code, "unsupported-family");
+    assert!(words.contains("per_layer_config"), "{words}");
     let (_, words) = refused(json!({"model_type": "gemma3", "text_config": {"num_hidden_layers": 1}}));
     assert!(words.contains("language_model.model.layers.0"), "{words}");
 }

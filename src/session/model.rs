@@ -91,7 +91,7 @@ impl Model {
         let row_bytes = 4 * d.hidden as u64;
         let stream = row_bytes * sequences * window;
         let streams = stream * 2 + crate::calibration::STREAM_BUDGET.min(stream.saturating_mul(d.layers as u64));
-        let widest = d.projections.iter().map(|p| p.rows).max().unwrap_or(0);
+        let widest = d.kinds.iter().flat_map(|kind| &kind.projections).map(|p| p.rows).max().unwrap_or(0);
         let tile = self.transformer.head_tiles().first().map_or(0, |tile| tile.len());
         let chunk = (info.chunk_tokens as u64).max(window).min(sequences * window);
         let working = 4 * chunk * (3 * widest + 4 * d.hidden + 2 * tile) as u64;
