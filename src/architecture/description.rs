@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::assume::Assume;
+use super::block_kind::BlockKind;
 use super::layers::{LayerList, LayerOptions};
 use super::role::Role;
 use super::rope::Rope;
@@ -20,84 +21,8 @@ pub enum NormKind {
     Layer,
 }
 
-/// A norm of a block: `{prefix}.{name}.weight` and, of [`NormKind::Layer`], `.bias`, shape
-/// `[size]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Norm {
-    /// What it is for.
-    pub role: Role,
-    /// Its name inside the block.
-    pub name: &'static str,
-    /// Channels that are normalised together.
-    pub size: usize,
-}
-
-/// A projection of a block: rows of `{prefix}.{name}.weight`, shape `[stored, columns]` (the other
-/// way round where it is transposed), and of `{prefix}.{name}.bias`, shape `[stored]`, where there
-/// is one. Several projections may share a tensor.
-///
-/// Row r is the stored row `first + r / run * stride + r % run`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Projection {
-    /// What it is for.
-    pub role: Role,
-    /// The name of its tensor inside the block.
-    pub name: &'static str,
-    /// Outputs.
-    pub rows: usize,
-    /// Inputs.
-    pub columns: usize,
-    /// Whether a bias is added.
-    pub bias: bool,
-    /// The norm whose output it reads; the norm's gain can be folded into its columns.
-    pub reads: Option<Role>,
-    /// Outputs of the stored tensor.
-    pub stored: usize,
-    /// The first stored row.
-    pub first: usize,
-    /// Rows that lie one after the other.
-    pub run: usize,
-    /// From the start of one run to the next.
-    pub stride: usize,
-    /// Whether the tensor is stored as `[columns, stored]`.
-    pub transposed: bool,
-}
-
-impl Projection {
-    /// A projection with a tensor of its own.
-    pub fn new(
-        role: Role,
-        name: &'static str,
-        [rows, columns]: [usize; 2],
-        bias: bool,
-        reads: impl Into<Option<Role>>,
-    ) -> Self {
-        let (reads, stored, first, run, stride) = (reads.into(), rows, 0, rows, rows);
-        Self { role, name, rows, columns, bias, reads, stored, first, run, stride, transposed: false }
-    }
-
-    /// The same as a part of a tensor of `stored` rows: runs of `run` rows, the first of them at
-    /// `first`, `stride` apart.
-    pub fn part(self, stored: usize, first: usize, run: usize, stride: usize) -> Self {
-        Self { stored, first, run, stride, ..self }
-    }
-
-    /// The same, stored as `[columns, stored]`.
-    pub fn transposed(self) -> Self {
-        Self { transposed: true, ..self }
-    }
-
-    /// The stored row of row `row`.
-    pub fn stored_row(&self, row: usize) -> usize {
-        self.first + row / self.run.max(1) * self.stride + row % self.run.max(1)
-    }
-
-    /// The runs of stored rows that make up the rows: `(first stored row, number)`.
-    pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> {
-        let Self { rows, first, run, stride, .. } = *self;
-        (0..rows).step_by(run.max(1)).map(move |row| (first + row / run.max(1) * stride, run.min(rows - row)))
-    }
-}
+/// The kind of a block that a description does not have.
+static NO_TENSORS: BlockKind = BlockKind { norms: Vec::new(), projections: Vec::new() };
 
 /// Learned positions: position p is row p + `offset` of the tensor `name`, `[positions + offset,
 /// hidden]`.
@@ -120,6 +45,17 @@ pub struct EmbeddingProjection {
     pub out: String,
 }
 
+/// Where a decoder lies in the files of a model of images and text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wrapping {
+    /// The key of `config.json` whose object has the decoder's keys; none where they are at the
+    /// top.
+    pub config_key: Option<&'static str>,
+    /// To the outputs of so many of the first blocks, features of an image are added by the block's
+    /// number.
+    pub image_blocks: usize,
+}
+
 /// A decoder, described without naming its family.
 #[derive(Debug, Clone)]
 pub struct Description {
@@ -127,7 +63,9 @@ pub struct Description {
     pub family: &'static str,
     /// The family that the user insisted on, if any.
     pub assumed: Option<Assume>,
-    /// The keys of `config.json` that count the blocks: the family's own, or synonyms, or both.
+    /// The model of images and text around it, if there is one.
+    pub wrapping: Option<Wrapping>,
+    /// The keys of its configuration that count the blocks: the family's own, or synonyms, or both.
     pub count_keys: Vec<String>,
     /// Channels of the residual stream.
     pub hidden: usize,
@@ -169,14 +107,13 @@ pub struct Description {
     pub layers: usize,
     /// What differs between the blocks, first to last.
     pub layer_options: Vec<LayerOptions>,
-    /// What `config.json` may list for every block.
+    /// What its configuration may list for every block.
     pub lists: Vec<LayerList>,
     /// What comes before a block's number.
     pub block_prefix: String,
-    /// The norms of a block.
-    pub norms: Vec<Norm>,
-    /// The projections of a block.
-    pub projections: Vec<Projection>,
+    /// The kinds of blocks that there are, by what tensors they have. Blocks that differ in their
+    /// options only, such as local and global ones, are of one kind.
+    pub kinds: Vec<BlockKind>,
     /// The embedding, `[vocabulary, hidden]`, or as wide as `embedding_projection` says.
     pub embedding: String,
     /// The last norm, if there is one: `{final_norm}.weight` and, of [`NormKind::Layer`], `.bias`,
@@ -196,6 +133,7 @@ impl Default for Description {
         Self {
             family: "",
             assumed: None,
+            wrapping: None,
             count_keys: vec!["num_hidden_layers".into()],
             hidden: 0,
             heads: 0,
@@ -219,8 +157,7 @@ impl Default for Description {
             layer_options: Vec::new(),
             lists: Vec::new(),
             block_prefix: String::new(),
-            norms: Vec::new(),
-            projections: Vec::new(),
+            kinds: Vec::new(),
             embedding: String::new(),
             final_norm: None,
             head: None,
@@ -236,38 +173,78 @@ impl Description {
         format!("{}.{layer}.{name}.{suffix}", self.block_prefix)
     }
 
-    /// The norm that what the MLP adds goes through on its way to the next block, if there is one.
-    pub fn mlp_post_norm(&self) -> Option<&Norm> {
-        self.norms.iter().find(|norm| matches!(norm.role, Role::MlpPostNorm | Role::MlpStreamNorm))
+    /// The first kind of block: in most families the only one.
+    pub fn block(&self) -> &BlockKind {
+        self.kinds.first().unwrap_or(&NO_TENSORS)
     }
 
-    /// The projection with this role.
-    ///
-    /// # Errors
-    /// [`Error::MissingTensor`] when blocks of this family have none.
-    pub fn projection(&self, role: Role) -> Result<&Projection> {
-        let found = self.projections.iter().find(|p| p.role == role);
-        found.ok_or_else(|| Error::MissingTensor { tensor: format!("{role:?} of a block") })
+    /// The kind of a block with these options.
+    pub fn kind(&self, options: &LayerOptions) -> &BlockKind {
+        self.kinds.get(options.block).unwrap_or(&NO_TENSORS)
+    }
+
+    /// The kind of block `layer`.
+    pub fn kind_of(&self, layer: usize) -> &BlockKind {
+        self.layer_options.get(layer).map_or(self.block(), |options| self.kind(options))
+    }
+
+    /// A number for each block, the same for those of the same kind.
+    pub fn block_kinds(&self) -> Vec<usize> {
+        let first = |kind: &BlockKind| self.kinds.iter().position(|found| found == kind).unwrap_or(0);
+        (0..self.layers).map(|layer| first(self.kind_of(layer))).collect()
+    }
+
+    /// In what the tensors of two blocks differ, in words, where the blocks are of different kinds:
+    /// such a pair has no average and no concatenation.
+    pub fn difference(&self, one: usize, other: usize) -> Option<String> {
+        if self.kind_of(one) == self.kind_of(other) {
+            return None;
+        }
+        let own = |layer: usize| {
+            let prefix = format!("{}.{layer}.", self.block_prefix);
+            let named = self.block_tensors(layer).into_iter();
+            named.map(move |(name, shape)| (name.strip_prefix(&prefix).unwrap_or(&name).to_string(), shape))
+        };
+        let shapes = [own(one).collect::<IndexMap<_, _>>(), own(other).collect()];
+        let names = shapes.iter().flat_map(IndexMap::keys);
+        let differ = names.into_iter().find_map(|name| match (shapes[0].get(name), shapes[1].get(name)) {
+            (Some(a), Some(b)) => {
+                (a != b).then(|| format!("{name} is {a:?} in block {one} and {b:?} in block {other}"))
+            }
+            (Some(_), None) => Some(format!("block {one} has {name}, block {other} has not")),
+            _ => Some(format!("block {other} has {name}, block {one} has not")),
+        });
+        Some(differ.unwrap_or_else(|| format!("blocks {one} and {other} use their tensors differently")))
+    }
+
+    /// What the user should know of a model whose blocks are of several kinds.
+    pub fn note_on_kinds(&self) -> Option<String> {
+        let difference = (1..self.layers).find_map(|layer| self.difference(layer - 1, layer))?;
+        Some(format!(
+            "The blocks are of {} kinds, with different tensors ({difference}): only neighbours of one kind are averaged or concatenated, others can be dropped.",
+            self.kinds.len()
+        ))
     }
 
     /// The name of the weights of a projection of block `layer`.
     ///
     /// # Errors
-    /// As [`Description::projection`].
+    /// As [`BlockKind::projection`].
     pub fn weight_of(&self, layer: usize, role: Role) -> Result<String> {
-        Ok(self.block_tensor(layer, self.projection(role)?.name, "weight"))
+        Ok(self.block_tensor(layer, self.kind_of(layer).projection(role)?.name, "weight"))
     }
 
-    /// Inner channels of the MLP.
+    /// Inner channels of the widest MLP of all blocks.
     pub fn neurons(&self) -> usize {
-        self.projections.iter().find(|p| p.role == Role::Down).map_or(0, |p| p.columns)
+        self.kinds.iter().map(BlockKind::neurons).max().unwrap_or(0)
     }
 
     /// Whether attention, MLP and head read the stream through a norm, which does not see a common
     /// factor of all channels.
     pub fn reads_through_norms(&self) -> bool {
         let writes = |role: Role| [Role::Output, Role::Down].contains(&role);
-        self.final_norm.is_some() && self.projections.iter().all(|p| writes(p.role) || p.reads.is_some())
+        let mut projections = self.kinds.iter().flat_map(|kind| &kind.projections);
+        self.final_norm.is_some() && projections.all(|p| writes(p.role) || p.reads.is_some())
     }
 
     /// Channels of the embedding and of the head.
@@ -288,19 +265,14 @@ impl Description {
         }
     }
 
-    /// The projections of a block, one for each stored tensor.
-    pub fn stored_projections(&self) -> impl Iterator<Item = &Projection> {
-        let first = |name| self.projections.iter().position(|p| p.name == name);
-        self.projections.iter().enumerate().filter(move |(i, p)| first(p.name) == Some(*i)).map(|(_, p)| p)
-    }
-
     /// The names and shapes of all tensors of block `layer`.
     pub fn block_tensors(&self, layer: usize) -> Vec<(String, Vec<u64>)> {
-        let norms = self.norms.iter().flat_map(|norm| {
+        let kind = self.kind_of(layer);
+        let norms = kind.norms.iter().flat_map(|norm| {
             let suffixes = self.norm_suffixes().iter();
             suffixes.map(move |suffix| (self.block_tensor(layer, norm.name, suffix), vec![norm.size as u64]))
         });
-        let projections = self.stored_projections().flat_map(|p| {
+        let projections = kind.stored_projections().flat_map(|p| {
             let (outputs, inputs) = (p.stored as u64, p.columns as u64);
             let shape = if p.transposed { vec![inputs, outputs] } else { vec![outputs, inputs] };
             let weight = (self.block_tensor(layer, p.name, "weight"), shape);
@@ -359,18 +331,4 @@ fn check_tensor(checkpoint: &Checkpoint, name: &str, shape: &[u64]) -> Result<()
         return Err(Error::WrongShape { tensor: name.into(), found: tensor.shape.clone(), expected: shape.into() });
     }
     readable_dtype(name, tensor).map(|_| ())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_a_shared_tensor() {
-        let whole = Projection::new(Role::Query, "q", [6, 4], true, Role::AttentionNorm);
-        assert_eq!(whole.runs().collect::<Vec<_>>(), [(0, 6)]);
-        assert_eq!(whole.part(18, 12, 6, 6).runs().collect::<Vec<_>>(), [(12, 6)]);
-        // Keys of three heads of two channels each, query, key and value of a head side by side.
-        assert_eq!(whole.part(18, 2, 2, 6).runs().collect::<Vec<_>>(), [(2, 2), (8, 2), (14, 2)]);
-    }
 }

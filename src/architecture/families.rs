@@ -3,12 +3,13 @@
 use super::assume::Assume;
 use super::description::Description;
 use super::files::{Files, unsupported};
+use super::options::{refuse_options_per_layer, untied};
+use super::wrapper::{WRAPPERS, Wrapper};
 use super::{
     exaone4, gemma, gpt_neo, gpt_neox, gpt2, llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised,
     qwen, smollm3, stablelm, starcoder2,
 };
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::config::Config;
 use crate::error::{Error, Result};
 
 /// Turns the files of a model into its description.
@@ -38,6 +39,10 @@ pub(super) const FAMILIES: [(&str, Describe); 20] = [
     ("smollm3", smollm3::describe),
 ];
 
+/// Decoders that occur inside of another model only, by the `model_type` of their configuration.
+const TOWERS: [(&str, Describe); 2] =
+    [("qwen2_5_vl_text", qwen::qwen2_5_vl_text), ("qwen3_vl_text", qwen::qwen3_vl_text)];
+
 /// Reads the family and its options from the configuration, and the style of its names from the
 /// tensors, and checks that the tensors are those of the description; with warnings for the user.
 /// Names that a program wrapped are unwrapped.
@@ -47,45 +52,71 @@ pub(super) const FAMILIES: [(&str, Describe); 20] = [
 /// [`Error::BadConfig`] for values that make no sense, [`Error::Quantised`], or what is wrong with
 /// which tensor: see [`Description::check`].
 pub fn describe(checkpoint: &mut Checkpoint, assume: Option<Assume>) -> Result<(Description, Vec<String>)> {
-    names::unwrap(checkpoint)?;
-    let checkpoint = &*checkpoint;
-    let family = checkpoint.config.word_or("model_type", "")?;
+    let family = checkpoint.config.word_or("model_type", "")?.to_string();
+    let wrapper = Wrapper::of(&family);
+    names::unwrap(checkpoint, wrapper.is_some())?;
+    let (checkpoint, family) = (&*checkpoint, family.as_str());
     if checkpoint.config.flag_or("is_encoder_decoder", false)? {
         return Err(unsupported(family, "it is a sequence-to-sequence model, and this tool merges decoders"));
     }
-    let described = match (FAMILIES.iter().find(|(name, _)| *name == family), assume) {
-        (_, Some(assume)) => llama_fallback::assumed(checkpoint, family, &known_families())
+    let described = match assume {
+        Some(assume) => llama_fallback::assumed(checkpoint, family, &known_families())
             .map(|(description, warnings)| (Description { assumed: Some(assume), ..description }, warnings)),
-        (Some((_, describe)), None) => known(checkpoint, family, *describe),
-        (None, None) if family.is_empty() => Err(Error::config("model_type is missing, so the family is not known")),
-        (None, None) => llama_fallback::as_llama(checkpoint, family, &known_families()),
+        None if family.is_empty() => Err(Error::config("model_type is missing, so the family is not known")),
+        None => match unchecked(checkpoint, family) {
+            Ok(Some((files, description))) => checked(&files, description),
+            Ok(None) => llama_fallback::as_llama(checkpoint, family, &known_families()),
+            Err(error) => Err(error),
+        },
     };
     let (description, mut warnings) = quantised::judge(checkpoint, described)?;
-    if description.head.is_some() && tied_by_key(checkpoint, &description) {
-        warnings.push(
-            "config.json ties the head to the embedding, but the weights have both: the head that is there is used."
-                .into(),
-        );
-    }
+    warnings.extend(description.note_on_kinds());
     warnings.extend(checkpoint.warnings.iter().cloned());
     Ok((description, warnings))
 }
 
-fn known(checkpoint: &Checkpoint, family: &str, describe: Describe) -> Result<(Description, Vec<String>)> {
+/// The files of a decoder of a known family, and its description, which is not compared with the
+/// tensors yet; none where the family is not known.
+pub(super) fn unchecked<'a>(checkpoint: &'a Checkpoint, family: &str) -> Result<Option<(Files<'a>, Description)>> {
+    if let Some(wrapper) = Wrapper::of(family) {
+        return wrapped(checkpoint, wrapper).map(Some);
+    }
+    let Some((_, describe)) = FAMILIES.iter().find(|(name, _)| *name == family) else {
+        return Ok(None);
+    };
     let files = Files::new(checkpoint, family)?;
     let description = describe(&files)?;
-    description.check(checkpoint).map_err(|error| told_with_defaults(error, checkpoint, &files.config))?;
-    Ok((description, Vec::new()))
+    Ok(Some((files, description)))
 }
 
-/// Whether the configuration of this family ties head and embedding.
-fn tied_by_key(checkpoint: &Checkpoint, description: &Description) -> bool {
-    let files = Files::new(checkpoint, description.family);
-    files.is_ok_and(|files| files.config.flag("tie_word_embeddings").unwrap_or(false))
+/// The same for the text tower of a model of images and text.
+fn wrapped<'a>(checkpoint: &'a Checkpoint, wrapper: &'static Wrapper) -> Result<(Files<'a>, Description)> {
+    let wrapping = wrapper.wrapping(&checkpoint.config)?;
+    let text = match wrapping.config_key {
+        Some(key) => checkpoint.config.nested(key)?,
+        None => checkpoint.config.clone(),
+    };
+    let tower = wrapper.tower(&text)?;
+    let Some((_, describe)) = FAMILIES.iter().chain(&TOWERS).find(|(name, _)| *name == tower) else {
+        return Err(unsupported(wrapper.family, format!("its text tower is of the family {tower}")));
+    };
+    let files = Files::wrapped(checkpoint, wrapper, tower, text)?;
+    let described = describe(&files)?;
+    // The head is the wrapper's own, a plain product.
+    let description = Description { family: wrapper.family, wrapping: Some(wrapping), logit_cap: None, ..described };
+    Ok((files, description))
+}
+
+/// The description, with warnings, where the tensors are those that it speaks of.
+fn checked(files: &Files<'_>, description: Description) -> Result<(Description, Vec<String>)> {
+    refuse_options_per_layer(&files.given)?;
+    description.check(files.checkpoint).map_err(|error| told_with_defaults(error, files))?;
+    let warnings = untied(files, &description)?.into_iter().collect();
+    Ok((description, warnings))
 }
 
 /// Where a shape is not the expected one and the key of a size was left out, that is the fault.
-fn told_with_defaults(error: Error, checkpoint: &Checkpoint, resolved: &Config) -> Error {
+fn told_with_defaults(error: Error, files: &Files<'_>) -> Error {
     let Error::WrongShape { tensor, found, expected } = &error else { return error };
     let sizes = [
         "vocab_size",
@@ -101,11 +132,11 @@ fn told_with_defaults(error: Error, checkpoint: &Checkpoint, resolved: &Config) 
         "ffn_dim",
         "max_position_embeddings",
     ];
-    let left_out = |key: &&str| checkpoint.config.get(key).is_none() && resolved.get(key).is_some();
+    let left_out = |key: &&str| files.given.get(key).is_none() && files.config.get(key).is_some();
     let missing: Vec<String> = sizes
         .iter()
         .filter(|key| left_out(key))
-        .filter_map(|key| resolved.get(key).map(|value| format!("{key} (then it is {value})")))
+        .filter_map(|key| files.config.get(key).map(|value| format!("{key} (then it is {value})")))
         .collect();
     if missing.is_empty() {
         return error;
@@ -118,5 +149,6 @@ fn told_with_defaults(error: Error, checkpoint: &Checkpoint, resolved: &Config) 
 
 /// The names of the families, for the user.
 fn known_families() -> String {
-    FAMILIES.map(|(name, _)| name).join(", ")
+    let wrappers = WRAPPERS.iter().map(|wrapper| wrapper.family);
+    FAMILIES.iter().map(|(name, _)| *name).chain(wrappers).collect::<Vec<_>>().join(", ")
 }

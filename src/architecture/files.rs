@@ -8,23 +8,54 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::wrapper::Wrapper;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
 use crate::error::{Error, Result};
 
 /// What a family's file gets to read.
 pub(super) struct Files<'a> {
-    /// `config.json` as transformers' own class of the family resolves it: synonyms followed,
-    /// defaults filled in.
+    /// The decoder's configuration as transformers' own class of the family resolves it: synonyms
+    /// followed, defaults filled in.
     pub(super) config: Config,
+    /// The same as it was given.
+    pub(super) given: Config,
     pub(super) checkpoint: &'a Checkpoint,
+    /// The model around the decoder, if there is one.
+    pub(super) wrapper: Option<&'static Wrapper>,
 }
 
 impl<'a> Files<'a> {
     /// The files of a model of the family `family`.
     pub(super) fn new(checkpoint: &'a Checkpoint, family: &str) -> Result<Self> {
         let class = ConfigClass::of(family)?;
-        Ok(Self { config: checkpoint.config.resolved(&class.synonyms, &class.defaults), checkpoint })
+        let given = checkpoint.config.clone();
+        Ok(Self { config: given.resolved(&class.synonyms, &class.defaults), given, checkpoint, wrapper: None })
+    }
+
+    /// The files of a model around a decoder of the family `tower`, whose configuration is `text`.
+    pub(super) fn wrapped(
+        checkpoint: &'a Checkpoint,
+        wrapper: &'static Wrapper,
+        tower: &str,
+        text: Config,
+    ) -> Result<Self> {
+        let class = ConfigClass::of(tower)?;
+        let resolved = text.resolved(&class.synonyms, &class.defaults);
+        let tied = wrapper.ties(&checkpoint.config, &resolved)?;
+        let config = resolved.with(&[("tie_word_embeddings", tied.to_string())])?;
+        Ok(Self { config, given: text, checkpoint, wrapper: Some(wrapper) })
+    }
+
+    /// What comes before the names of a decoder's tensors, where those outside the blocks begin with
+    /// one of `stems`, and the name of its head: those of Llama, or what the model around it puts
+    /// in their place.
+    pub(super) fn text_names(&self, stems: &[&str]) -> (&'static str, &'static str) {
+        let (roots, heads) =
+            self.wrapper.map_or((&["model.", ""][..], &["lm_head.weight"][..]), |found| (found.roots, found.heads));
+        let there = |head: &&&str| self.checkpoint.tensors.contains_key(**head);
+        let head = heads.iter().find(there).or(heads.last()).copied().unwrap_or("lm_head.weight");
+        (self.root(roots, stems), head)
     }
 
     /// The first of `roots` that comes before one of `stems` in the name of a tensor; the first
@@ -51,7 +82,7 @@ impl<'a> Files<'a> {
     /// The keys that count the blocks in this `config.json`: `own`, and synonyms of it that are
     /// there.
     pub(super) fn count_keys(&self, own: &str) -> Vec<String> {
-        let given = &self.checkpoint.config;
+        let given = &self.given;
         let synonym = (own != "num_hidden_layers").then_some("num_hidden_layers");
         let mut keys: Vec<String> =
             synonym.into_iter().filter(|key| given.get(key).is_some()).map(String::from).collect();

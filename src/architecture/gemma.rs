@@ -1,7 +1,8 @@
 //! Gemma 1 to 3 (text): local and global blocks, gains stored less 1, norms before and after
 //! every part, soft caps.
 
-use super::description::{Description, Norm};
+use super::block_kind::{BlockKind, Norm};
+use super::description::Description;
 use super::files::Files;
 use super::layers;
 use super::layers::{LayerKind, LayerList, LayerOptions};
@@ -48,7 +49,7 @@ pub fn gemma3(files: &Files<'_>) -> Result<Description> {
     let mut described = normed(files, "gemma3_text", rule)?;
     let head_size = described.head_size;
     for (role, name) in [(Role::QueryNorm, "self_attn.q_norm"), (Role::KeyNorm, "self_attn.k_norm")] {
-        described.norms.push(Norm { role, name, size: head_size });
+        described.kinds.iter_mut().for_each(|kind| kind.norms.push(Norm { role, name, size: head_size }));
     }
     for options in described.layer_options.iter_mut().filter(|options| options.kind == LayerKind::Local) {
         options.rope = Some(1);
@@ -81,8 +82,8 @@ fn normed(files: &Files<'_>, family: &'static str, rule: impl Fn(usize) -> Layer
     let frame = gated(files, family, keys, Biases { query_key_value: bias, output: bias, mlp: false })?;
     let window = config.size("sliding_window")?;
     let options = |kind| match kind {
-        LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0) },
-        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(0) },
+        LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0), block: 0 },
+        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(0), block: 0 },
     };
     let norm = |role, name| Norm { role, name, size: frame.hidden };
     let scalar = positive("query_pre_attn_scalar", config.number("query_pre_attn_scalar")?)?;
@@ -91,12 +92,15 @@ fn normed(files: &Files<'_>, family: &'static str, rule: impl Fn(usize) -> Layer
         gain_offset: 1.0,
         attention_scale: (1.0 / f64::from(scalar).sqrt()) as f32,
         layer_options: layers::kinds(config, frame.layers, rule)?.into_iter().map(options).collect(),
-        norms: vec![
-            norm(Role::AttentionNorm, "input_layernorm"),
-            norm(Role::AttentionPostNorm, "post_attention_layernorm"),
-            norm(Role::MlpNorm, "pre_feedforward_layernorm"),
-            norm(Role::MlpPostNorm, "post_feedforward_layernorm"),
-        ],
+        kinds: vec![BlockKind {
+            norms: vec![
+                norm(Role::AttentionNorm, "input_layernorm"),
+                norm(Role::AttentionPostNorm, "post_attention_layernorm"),
+                norm(Role::MlpNorm, "pre_feedforward_layernorm"),
+                norm(Role::MlpPostNorm, "post_feedforward_layernorm"),
+            ],
+            ..frame.block().clone()
+        }],
         ..frame
     })
 }

@@ -1,6 +1,7 @@
 //! GPT-2: learned positions, fused queries, keys and values, matrices stored as [inputs, outputs].
 
-use super::description::{Description, Learned, Norm, NormKind, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::{Description, Learned, NormKind};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends, refuse_flag};
@@ -41,18 +42,20 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         activation: activation(config, "activation_function")?,
         layer_options: vec![LayerOptions { rope: None, ..LayerOptions::GLOBAL }; layers],
         block_prefix: format!("{root}h"),
-        norms: vec![
-            Norm { role: Role::AttentionNorm, name: "ln_1", size: hidden },
-            Norm { role: Role::MlpNorm, name: "ln_2", size: hidden },
-        ],
-        projections: vec![
-            fused(Role::Query, 0),
-            fused(Role::Key, 1),
-            fused(Role::Value, 2),
-            Projection::new(Role::Output, "attn.c_proj", [hidden, hidden], true, None).transposed(),
-            Projection::new(Role::Up, "mlp.c_fc", [intermediate, hidden], true, Role::MlpNorm).transposed(),
-            Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None).transposed(),
-        ],
+        kinds: vec![BlockKind {
+            norms: vec![
+                Norm { role: Role::AttentionNorm, name: "ln_1", size: hidden },
+                Norm { role: Role::MlpNorm, name: "ln_2", size: hidden },
+            ],
+            projections: vec![
+                fused(Role::Query, 0),
+                fused(Role::Key, 1),
+                fused(Role::Value, 2),
+                Projection::new(Role::Output, "attn.c_proj", [hidden, hidden], true, None).transposed(),
+                Projection::new(Role::Up, "mlp.c_fc", [intermediate, hidden], true, Role::MlpNorm).transposed(),
+                Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None).transposed(),
+            ],
+        }],
         embedding,
         final_norm: Some(format!("{root}ln_f")),
         head,

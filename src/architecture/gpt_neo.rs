@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::description::{Description, Learned, Norm, NormKind, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::{Description, Learned, NormKind};
 use super::files::Files;
 use super::layers::{LayerKind, LayerList, LayerOptions};
 use super::options::{Heads, activation, ends};
@@ -21,8 +22,8 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let window = config.size("window_size")?;
     let (embedding, head) = ends(files, format!("{root}wte.weight"), "lm_head.weight")?;
     let options = |kind| match kind {
-        LayerKind::Global => LayerOptions { kind, window: None, rope: None },
-        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: None },
+        LayerKind::Global => LayerOptions { kind, window: None, rope: None, block: 0 },
+        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: None, block: 0 },
     };
     let attention = Role::AttentionNorm;
     Ok(Description {
@@ -42,18 +43,20 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         layer_options: kinds(config.get("attention_types"), layers)?.into_iter().map(options).collect(),
         lists: vec![LayerList { key: "attention_types", entry: |options| json!([[word(options)], 1]), rules: &[] }],
         block_prefix: format!("{root}h"),
-        norms: vec![
-            Norm { role: attention, name: "ln_1", size: hidden },
-            Norm { role: Role::MlpNorm, name: "ln_2", size: hidden },
-        ],
-        projections: vec![
-            Projection::new(Role::Query, "attn.attention.q_proj", [hidden, hidden], false, attention),
-            Projection::new(Role::Key, "attn.attention.k_proj", [hidden, hidden], false, attention),
-            Projection::new(Role::Value, "attn.attention.v_proj", [hidden, hidden], false, attention),
-            Projection::new(Role::Output, "attn.attention.out_proj", [hidden, hidden], true, None),
-            Projection::new(Role::Up, "mlp.c_fc", [intermediate, hidden], true, Role::MlpNorm),
-            Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None),
-        ],
+        kinds: vec![BlockKind {
+            norms: vec![
+                Norm { role: attention, name: "ln_1", size: hidden },
+                Norm { role: Role::MlpNorm, name: "ln_2", size: hidden },
+            ],
+            projections: vec![
+                Projection::new(Role::Query, "attn.attention.q_proj", [hidden, hidden], false, attention),
+                Projection::new(Role::Key, "attn.attention.k_proj", [hidden, hidden], false, attention),
+                Projection::new(Role::Value, "attn.attention.v_proj", [hidden, hidden], false, attention),
+                Projection::new(Role::Output, "attn.attention.out_proj", [hidden, hidden], true, None),
+                Projection::new(Role::Up, "mlp.c_fc", [intermediate, hidden], true, Role::MlpNorm),
+                Projection::new(Role::Down, "mlp.c_proj", [hidden, intermediate], true, None),
+            ],
+        }],
         embedding,
         final_norm: Some(format!("{root}ln_f")),
         head,

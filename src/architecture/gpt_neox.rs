@@ -1,7 +1,8 @@
 //! GPT-NeoX (Pythia): attention and MLP side by side, queries, keys and values of a head stored
 //! side by side, a share of each head rotated.
 
-use super::description::{Description, Norm, NormKind, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::{Description, NormKind};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
@@ -45,18 +46,20 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         activation: activation(config, "hidden_act")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
         block_prefix: format!("{root}layers"),
-        norms: vec![
-            Norm { role: Role::AttentionNorm, name: "input_layernorm", size: hidden },
-            Norm { role: Role::MlpNorm, name: "post_attention_layernorm", size: hidden },
-        ],
-        projections: vec![
-            fused(Role::Query, 0),
-            fused(Role::Key, 1),
-            fused(Role::Value, 2),
-            Projection::new(Role::Output, "attention.dense", [hidden, hidden], bias, None),
-            Projection::new(Role::Up, "mlp.dense_h_to_4h", [intermediate, hidden], true, Role::MlpNorm),
-            Projection::new(Role::Down, "mlp.dense_4h_to_h", [hidden, intermediate], true, None),
-        ],
+        kinds: vec![BlockKind {
+            norms: vec![
+                Norm { role: Role::AttentionNorm, name: "input_layernorm", size: hidden },
+                Norm { role: Role::MlpNorm, name: "post_attention_layernorm", size: hidden },
+            ],
+            projections: vec![
+                fused(Role::Query, 0),
+                fused(Role::Key, 1),
+                fused(Role::Value, 2),
+                Projection::new(Role::Output, "attention.dense", [hidden, hidden], bias, None),
+                Projection::new(Role::Up, "mlp.dense_h_to_4h", [intermediate, hidden], true, Role::MlpNorm),
+                Projection::new(Role::Down, "mlp.dense_4h_to_h", [hidden, intermediate], true, None),
+            ],
+        }],
         embedding,
         final_norm: Some(format!("{root}final_layer_norm")),
         head,

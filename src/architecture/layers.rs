@@ -34,11 +34,13 @@ pub struct LayerOptions {
     pub window: Option<usize>,
     /// Which of the description's rotary embeddings turns queries and keys, if any.
     pub rope: Option<usize>,
+    /// Which of the description's kinds of blocks it is of.
+    pub block: usize,
 }
 
 impl LayerOptions {
     /// A block that sees everything and has the first rotary embedding.
-    pub const GLOBAL: Self = Self { kind: LayerKind::Global, window: None, rope: Some(0) };
+    pub const GLOBAL: Self = Self { kind: LayerKind::Global, window: None, rope: Some(0), block: 0 };
 }
 
 /// A list in `config.json` that has an entry for every block, or a rule in its place.

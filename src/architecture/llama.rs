@@ -1,7 +1,8 @@
 //! Llama 1 to 3, what was built in their image (SmolLM2, TinyLlama…), and the frame that later
 //! families fill differently.
 
-use super::description::{Description, Norm, NormKind, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::{Description, NormKind};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
@@ -53,12 +54,12 @@ impl Default for FrameKeys {
 /// The same, with other keys.
 pub fn gated(files: &Files<'_>, family: &'static str, keys: FrameKeys, biases: Biases) -> Result<Description> {
     let config = &files.config;
-    let root = files.root(&["model.", ""], &["layers.0.", "embed_tokens.weight"]);
+    let (root, head) = files.text_names(&["layers.0.", "embed_tokens.weight"]);
     let hidden = config.size("hidden_size")?;
     let heads = Heads::grouped(config, hidden)?;
     let intermediate = config.size("intermediate_size")?;
     let layers = files.layers("num_hidden_layers")?;
-    let (embedding, head) = ends(files, format!("{root}embed_tokens.weight"), "lm_head.weight")?;
+    let (embedding, head) = ends(files, format!("{root}embed_tokens.weight"), head)?;
     let (query, key) = (heads.query(), heads.key());
     let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);
     Ok(Description {
@@ -77,19 +78,21 @@ pub fn gated(files: &Files<'_>, family: &'static str, keys: FrameKeys, biases: B
         activation: activation(config, keys.activation)?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
         block_prefix: format!("{root}layers"),
-        norms: vec![
-            Norm { role: attention, name: "input_layernorm", size: hidden },
-            Norm { role: mlp, name: "post_attention_layernorm", size: hidden },
-        ],
-        projections: vec![
-            Projection::new(Role::Query, "self_attn.q_proj", [query, hidden], biases.query_key_value, attention),
-            Projection::new(Role::Key, "self_attn.k_proj", [key, hidden], biases.query_key_value, attention),
-            Projection::new(Role::Value, "self_attn.v_proj", [key, hidden], biases.query_key_value, attention),
-            Projection::new(Role::Output, "self_attn.o_proj", [hidden, query], biases.output, None),
-            Projection::new(Role::Gate, "mlp.gate_proj", [intermediate, hidden], biases.mlp, mlp),
-            Projection::new(Role::Up, "mlp.up_proj", [intermediate, hidden], biases.mlp, mlp),
-            Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], biases.mlp, None),
-        ],
+        kinds: vec![BlockKind {
+            norms: vec![
+                Norm { role: attention, name: "input_layernorm", size: hidden },
+                Norm { role: mlp, name: "post_attention_layernorm", size: hidden },
+            ],
+            projections: vec![
+                Projection::new(Role::Query, "self_attn.q_proj", [query, hidden], biases.query_key_value, attention),
+                Projection::new(Role::Key, "self_attn.k_proj", [key, hidden], biases.query_key_value, attention),
+                Projection::new(Role::Value, "self_attn.v_proj", [key, hidden], biases.query_key_value, attention),
+                Projection::new(Role::Output, "self_attn.o_proj", [hidden, query], biases.output, None),
+                Projection::new(Role::Gate, "mlp.gate_proj", [intermediate, hidden], biases.mlp, mlp),
+                Projection::new(Role::Up, "mlp.up_proj", [intermediate, hidden], biases.mlp, mlp),
+                Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], biases.mlp, None),
+            ],
+        }],
         embedding,
         final_norm: Some(format!("{root}norm")),
         head,

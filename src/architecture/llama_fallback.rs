@@ -4,6 +4,7 @@
 use super::description::Description;
 use super::files::{Files, unsupported};
 use super::llama;
+use super::options::untied;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 
@@ -86,16 +87,15 @@ const OTHERS: [(&str, &[&str]); 6] = [
             "llava",
             "idefics",
             "qwen2_vl",
-            "qwen2_5_vl",
             "qwen3_vl",
+            "qwen2_5_omni",
+            "qwen2_audio",
             "mllama",
             "paligemma",
             "internvl",
-            "smolvlm",
             "gemma3n",
-            "mistral3",
             "pixtral",
-            "gemma3",
+            "voxtral",
             "musicgen",
         ],
     ),
@@ -160,7 +160,7 @@ pub fn as_llama(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<(D
     if let Some((what, _)) = other {
         return Err(unsupported(family, format!("it is {what}; the families known are {known}")));
     }
-    let description = checked(checkpoint, family, known)?;
+    let (description, mut warnings) = checked(checkpoint, family, known)?;
     if !LLAMA_BY_ANOTHER_NAME.contains(&family) {
         let reason = format!(
             "its tensors and options are those of Llama, but it is not known to be computed as Llama is; insist with assume: \"llama\" \
@@ -168,10 +168,13 @@ pub fn as_llama(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<(D
         );
         return Err(unsupported(family, reason));
     }
-    let warning = format!(
-        "The family {family:?} is computed as Llama, whose tensors and options it has; compare its predictions before you trust them."
+    warnings.insert(
+        0,
+        format!(
+            "The family {family:?} is computed as Llama, whose tensors and options it has; compare its predictions before you trust them."
+        ),
     );
-    Ok((description, vec![warning]))
+    Ok((description, warnings))
 }
 
 /// The description of Llama, because the user insists, with a warning.
@@ -179,14 +182,16 @@ pub fn as_llama(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<(D
 /// # Errors
 /// As [`as_llama`].
 pub fn assumed(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<(Description, Vec<String>)> {
-    let description = checked(checkpoint, family, known)?;
-    if family == "llama" {
-        return Ok((description, Vec::new()));
+    let (description, mut warnings) = checked(checkpoint, family, known)?;
+    if family != "llama" {
+        warnings.insert(
+            0,
+            format!(
+                "The family {family:?} is computed as Llama, as asked for; compare its predictions before you trust them."
+            ),
+        );
     }
-    let warning = format!(
-        "The family {family:?} is computed as Llama, as asked for; compare its predictions before you trust them."
-    );
-    Ok((description, vec![warning]))
+    Ok((description, warnings))
 }
 
 /// Whether a family is `name`, or one of its versions.
@@ -194,8 +199,8 @@ fn is_of(family: &str, name: &str) -> bool {
     family.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
-/// The description of Llama, where options and tensors are those of Llama.
-fn checked(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<Description> {
+/// The description of Llama, where options and tensors are those of Llama, with warnings.
+fn checked(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<(Description, Vec<String>)> {
     let refuse = |reason: String| Err(unsupported(family, format!("{reason}; the families known are {known}")));
     let is_off = |value: &serde_json::Value| value.is_null() || *value == false;
     let values = checkpoint.config.values().iter();
@@ -206,10 +211,14 @@ fn checked(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<Descrip
     if !foreign.is_empty() && family != "llama" {
         return refuse(format!("it has options that Llama does not have ({})", foreign.join(", ")));
     }
-    let described = Files::new(checkpoint, "llama").and_then(|files| llama::describe(&files));
-    let checked = described.and_then(|description| description.check(checkpoint).map(|()| description));
-    let description = match checked {
-        Ok(description) => description,
+    let described = Files::new(checkpoint, "llama").and_then(|files| {
+        let description = llama::describe(&files)?;
+        description.check(checkpoint)?;
+        let warnings = untied(&files, &description)?.into_iter().collect();
+        Ok((description, warnings))
+    });
+    let (description, warnings) = match described {
+        Ok(described) => described,
         Err(error) => return refuse(format!("it is not Llama by another name ({error})")),
     };
     let tensors = description.tensors();
@@ -217,6 +226,6 @@ fn checked(checkpoint: &Checkpoint, family: &str, known: &str) -> Result<Descrip
     let other = checkpoint.tensors.keys().find(|name| !tensors.contains_key(*name) && !harmless(name));
     match other {
         Some(name) => refuse(format!("it has the tensor {name}, which Llama does not have")),
-        None => Ok(description),
+        None => Ok((description, warnings)),
     }
 }

@@ -17,7 +17,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
 pub fn windowed(config: &Config, description: Description) -> Result<Description> {
     let window = config.get("sliding_window").map(|_| config.size("sliding_window")).transpose()?;
     let kind = if window.is_some() { LayerKind::Local } else { LayerKind::Global };
-    let options = LayerOptions { kind, window, rope: Some(0) };
+    let options = LayerOptions { kind, window, rope: Some(0), block: 0 };
     Ok(Description { layer_options: vec![options; description.layers], ..description })
 }
 

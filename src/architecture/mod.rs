@@ -5,6 +5,7 @@
 //! `defaults.json`.
 
 mod assume;
+mod block_kind;
 mod description;
 mod exaone4;
 mod families;
@@ -30,9 +31,11 @@ pub mod rope;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
+mod wrapper;
 
 pub use assume::Assume;
-pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection};
+pub use block_kind::{BlockKind, Norm, Projection};
+pub use description::{Description, EmbeddingProjection, Learned, NormKind, Wrapping};
 pub use families::describe;
 pub use layers::{LayerKind, LayerList, LayerOptions};
 pub use role::Role;

@@ -9,7 +9,9 @@ use crate::error::{Error, Result};
 /// What wrapping programs put anywhere into a name.
 const WRAPPERS: [&str; 3] = ["_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."];
 /// What they put before all names.
-const PREFIXES: [&str; 4] = ["module.", "base_model.model.", "language_model.", "model.language_model."];
+const PREFIXES: [&str; 2] = ["module.", "base_model.model."];
+/// What comes before all names of a text tower without its model.
+const TOWERS: [&str; 2] = ["language_model.", "model.language_model."];
 /// So many prefixes may lie inside one another.
 const PREFIXES_DEEP: usize = 8;
 /// What an adapter that was not merged has in its names.
@@ -17,12 +19,13 @@ const ADAPTER: [&str; 4] = [".lora_A.", ".lora_B.", ".lora_magnitude_vector.", "
 const ADAPTER_HINT: &str =
     "Merge the adapter first (in peft: merge_and_unload, then save_pretrained), and open the result.";
 
-/// Takes what wraps the names away, with a warning.
+/// Takes what wraps the names away, with a warning. The prefix of a text tower stays where its
+/// model is there (`of_images`).
 ///
 /// # Errors
 /// [`Error::BadConfig`] where two tensors would get one name, [`Error::NotACheckpoint`] for an
 /// adapter that was not merged.
-pub fn unwrap(checkpoint: &mut Checkpoint) -> Result<()> {
+pub fn unwrap(checkpoint: &mut Checkpoint, of_images: bool) -> Result<()> {
     let marked = |name: &&String| ADAPTER.iter().any(|mark| name.contains(mark));
     if let Some((name, tensor)) = checkpoint.tensors.iter().find(|(name, _)| marked(name)) {
         let found = format!("the tensor {name} belongs to an adapter (LoRA) that was not merged");
@@ -35,9 +38,11 @@ pub fn unwrap(checkpoint: &mut Checkpoint) -> Result<()> {
             taken.push(wrapper);
         }
     }
+    let towers = if of_images { &[][..] } else { &TOWERS[..] };
     // One may lie inside another.
     for _ in 0..PREFIXES_DEEP {
-        let Some(prefix) = PREFIXES.iter().find(|prefix| before_all(checkpoint, prefix)) else { break };
+        let mut all = PREFIXES.iter().chain(towers);
+        let Some(prefix) = all.find(|prefix| before_all(checkpoint, prefix)) else { break };
         rename(checkpoint, |name| name.strip_prefix(prefix).unwrap_or(name).to_string())?;
         taken.push(prefix);
     }

@@ -1,7 +1,8 @@
 //! OLMo 2 and 3: no norm before attention and MLP but one after each, and queries and keys
 //! normalised over all heads together.
 
-use super::description::{Description, Norm, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::Description;
 use super::files::Files;
 use super::layers::{self, LayerKind, LayerList, LayerOptions};
 use super::llama::{Biases, unrotated};
@@ -24,8 +25,8 @@ pub fn olmo3(files: &Files<'_>) -> Result<Description> {
     let window = config.size("sliding_window")?;
     let rule = |layer: usize| if (layer + 1).is_multiple_of(4) { LayerKind::Global } else { LayerKind::Local };
     let options = |kind| match kind {
-        LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0) },
-        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(1) },
+        LayerKind::Global => LayerOptions { kind, window: None, rope: Some(0), block: 0 },
+        LayerKind::Local => LayerOptions { kind, window: Some(window), rope: Some(1), block: 0 },
     };
     // A base outside of `rope_parameters` is that of the global blocks only.
     let (global, local) = (("rope_theta", 500_000.0), ("", 500_000.0));
@@ -47,13 +48,15 @@ fn normed_after(files: &Files<'_>, family: &'static str) -> Result<Description> 
     let frame = unrotated(files, family, Biases { query_key_value: bias, output: bias, mlp: false })?;
     let norm = |role, name, size| Norm { role, name, size };
     Ok(Description {
-        norms: vec![
-            norm(Role::QueryNorm, "self_attn.q_norm", frame.heads * frame.head_size),
-            norm(Role::KeyNorm, "self_attn.k_norm", frame.kv_heads * frame.head_size),
-            norm(Role::AttentionPostNorm, "post_attention_layernorm", frame.hidden),
-            norm(Role::MlpPostNorm, "post_feedforward_layernorm", frame.hidden),
-        ],
-        projections: frame.projections.iter().map(|p| Projection { reads: None, ..*p }).collect(),
+        kinds: vec![BlockKind {
+            norms: vec![
+                norm(Role::QueryNorm, "self_attn.q_norm", frame.heads * frame.head_size),
+                norm(Role::KeyNorm, "self_attn.k_norm", frame.kv_heads * frame.head_size),
+                norm(Role::AttentionPostNorm, "post_attention_layernorm", frame.hidden),
+                norm(Role::MlpPostNorm, "post_feedforward_layernorm", frame.hidden),
+            ],
+            projections: frame.block().projections.iter().map(|p| Projection { reads: None, ..*p }).collect(),
+        }],
         ..frame
     })
 }

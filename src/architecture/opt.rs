@@ -1,7 +1,8 @@
 //! OPT: learned positions that begin at row 2, biases everywhere; the one of 350 M has norms on the
 //! stream and an embedding that is narrower than it.
 
-use super::description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::{Description, EmbeddingProjection, Learned, NormKind};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends, refuse_flag};
@@ -53,18 +54,20 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         activation: activation(config, "activation_function")?,
         layer_options: vec![LayerOptions { rope: None, ..LayerOptions::GLOBAL }; layers],
         block_prefix: format!("{root}layers"),
-        norms: vec![
-            Norm { role: attention, name: "self_attn_layer_norm", size: hidden },
-            Norm { role: mlp, name: "final_layer_norm", size: hidden },
-        ],
-        projections: vec![
-            Projection::new(Role::Query, "self_attn.q_proj", [hidden, hidden], bias, read(attention)),
-            Projection::new(Role::Key, "self_attn.k_proj", [hidden, hidden], bias, read(attention)),
-            Projection::new(Role::Value, "self_attn.v_proj", [hidden, hidden], bias, read(attention)),
-            Projection::new(Role::Output, "self_attn.out_proj", [hidden, hidden], bias, None),
-            Projection::new(Role::Up, "fc1", [inner, hidden], bias, read(mlp)),
-            Projection::new(Role::Down, "fc2", [hidden, inner], bias, None),
-        ],
+        kinds: vec![BlockKind {
+            norms: vec![
+                Norm { role: attention, name: "self_attn_layer_norm", size: hidden },
+                Norm { role: mlp, name: "final_layer_norm", size: hidden },
+            ],
+            projections: vec![
+                Projection::new(Role::Query, "self_attn.q_proj", [hidden, hidden], bias, read(attention)),
+                Projection::new(Role::Key, "self_attn.k_proj", [hidden, hidden], bias, read(attention)),
+                Projection::new(Role::Value, "self_attn.v_proj", [hidden, hidden], bias, read(attention)),
+                Projection::new(Role::Output, "self_attn.out_proj", [hidden, hidden], bias, None),
+                Projection::new(Role::Up, "fc1", [inner, hidden], bias, read(mlp)),
+                Projection::new(Role::Down, "fc2", [hidden, inner], bias, None),
+            ],
+        }],
         embedding,
         final_norm: last.then(|| format!("{root}final_layer_norm")),
         head,

@@ -1,5 +1,6 @@
 //! What several families read from `config.json` in the same way.
 
+use super::description::Description;
 use super::files::{Files, unsupported};
 use crate::checkpoint::config::{Config, number};
 use crate::compute::Activation;
@@ -98,6 +99,16 @@ pub fn refuse_flag(config: &Config, key: &str, neutral: bool) -> Result<()> {
     Err(unsupported(config.word_or("model_type", "")?, reason))
 }
 
+/// Fails where single blocks have options of their own: transformers has them in few families, and
+/// refuses them in all that are computed here.
+pub fn refuse_options_per_layer(config: &Config) -> Result<()> {
+    let key = "per_layer_config";
+    match config.get(key).is_some_and(|given| given.as_object().is_none_or(|layers| !layers.is_empty())) {
+        true => Err(unsupported(config.word_or("model_type", "")?, format!("its option {key} is not computed"))),
+        false => Ok(()),
+    }
+}
+
 /// The soft cap `key`, if there is one.
 pub fn cap(config: &Config, key: &str) -> Result<Option<f32>> {
     let cap = config.get(key).map(|given| number(key, Some(given), None)).transpose()?;
@@ -125,4 +136,14 @@ pub fn ends(files: &Files<'_>, embedding: String, head: &str) -> Result<(String,
         (true, _, false) => (embedding, None),
         _ => (embedding, Some(head.into())),
     })
+}
+
+/// A warning where a key ties head and embedding and the weights have both.
+pub fn untied(files: &Files<'_>, description: &Description) -> Result<Option<String>> {
+    let key = "tie_word_embeddings";
+    // A wrapper may tie by default what its weights have twice.
+    let said = files.wrapper.is_none() || files.checkpoint.config.get(key).is_some();
+    let warning =
+        "config.json ties the head to the embedding, but the weights have both: the head that is there is used.";
+    Ok((said && description.head.is_some() && files.config.flag_or(key, false)?).then(|| warning.into()))
 }

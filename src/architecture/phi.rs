@@ -1,7 +1,8 @@
 //! Phi 1 to 2: attention and MLP side by side after one norm, a share of each head rotated, biases
 //! everywhere.
 
-use super::description::{Description, Norm, NormKind, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::{Description, NormKind};
 use super::files::Files;
 use super::layers::LayerOptions;
 use super::options::{Heads, activation, ends};
@@ -47,15 +48,17 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         activation: activation(config, "hidden_act")?,
         layer_options: vec![LayerOptions::GLOBAL; layers],
         block_prefix: format!("{root}layers"),
-        norms,
-        projections: vec![
-            Projection::new(Role::Query, "self_attn.q_proj", [query, hidden], true, norm),
-            Projection::new(Role::Key, "self_attn.k_proj", [key, hidden], true, norm),
-            Projection::new(Role::Value, "self_attn.v_proj", [key, hidden], true, norm),
-            Projection::new(Role::Output, "self_attn.dense", [hidden, query], true, None),
-            Projection::new(Role::Up, "mlp.fc1", [intermediate, hidden], true, norm),
-            Projection::new(Role::Down, "mlp.fc2", [hidden, intermediate], true, None),
-        ],
+        kinds: vec![BlockKind {
+            norms,
+            projections: vec![
+                Projection::new(Role::Query, "self_attn.q_proj", [query, hidden], true, norm),
+                Projection::new(Role::Key, "self_attn.k_proj", [key, hidden], true, norm),
+                Projection::new(Role::Value, "self_attn.v_proj", [key, hidden], true, norm),
+                Projection::new(Role::Output, "self_attn.dense", [hidden, query], true, None),
+                Projection::new(Role::Up, "mlp.fc1", [intermediate, hidden], true, norm),
+                Projection::new(Role::Down, "mlp.fc2", [hidden, intermediate], true, None),
+            ],
+        }],
         embedding,
         final_norm: Some(format!("{root}final_layernorm")),
         head,

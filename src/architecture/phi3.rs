@@ -1,7 +1,8 @@
 //! Phi 3 and 4: Llama with queries, keys and values in one tensor, and gate and input of the MLP in
 //! another.
 
-use super::description::{Description, Projection};
+use super::block_kind::{BlockKind, Projection};
+use super::description::Description;
 use super::files::Files;
 use super::llama::{Biases, unrotated};
 use super::mistral::windowed;
@@ -33,15 +34,18 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let parameters = RopeParameters::flat(config, &keys)?.renamed(&["su", "yarn"], "longrope");
     let described = Description {
         ropes: vec![Rope::new(config, &parameters, frame.head_size)?],
-        projections: vec![
-            part(Role::Query, 0, query),
-            part(Role::Key, query, key),
-            part(Role::Value, query + key, key),
-            Projection::new(Role::Output, "self_attn.o_proj", [hidden, query], false, None),
-            half(Role::Gate, 0),
-            half(Role::Up, intermediate),
-            Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], false, None),
-        ],
+        kinds: vec![BlockKind {
+            projections: vec![
+                part(Role::Query, 0, query),
+                part(Role::Key, query, key),
+                part(Role::Value, query + key, key),
+                Projection::new(Role::Output, "self_attn.o_proj", [hidden, query], false, None),
+                half(Role::Gate, 0),
+                half(Role::Up, intermediate),
+                Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], false, None),
+            ],
+            ..frame.block().clone()
+        }],
         ..frame
     };
     windowed(config, described)

@@ -5,6 +5,7 @@ use safetensors::Dtype;
 use serde_json::Value;
 
 use super::description::Description;
+use super::wrapper::TEXT_CONFIG;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 
@@ -86,7 +87,8 @@ fn packed(checkpoint: &Checkpoint) -> Option<String> {
 /// What `config.json` says of the method.
 fn method(checkpoint: &Checkpoint) -> Option<String> {
     let config = &checkpoint.config;
-    let (options, program) = match (config.get("quantization_config"), config.get("quantization")) {
+    let within = |key: &str| config.get(key).or_else(|| config.get(TEXT_CONFIG)?.get(key).filter(|at| !at.is_null()));
+    let (options, program) = match (within("quantization_config"), within("quantization")) {
         (Some(options), _) => (options, None),
         (None, Some(options)) => (options, Some("mlx")),
         (None, None) => return None,

@@ -202,7 +202,8 @@ impl Rope {
                 // 0 counts as left out.
                 let rotations =
                     |key: &str, usual: f64| get(key, Some(usual)).map(|given| if given == 0.0 { usual } else { given });
-                let truncate = field("truncate").and_then(Value::as_bool).unwrap_or(true);
+                // Transformers looks for it outside of the parameters of one kind of block.
+                let truncate = parameters.nested || field("truncate").and_then(Value::as_bool).unwrap_or(true);
                 let pair = |rotations: f64| {
                     channels as f64 * (original / (rotations * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
                 };

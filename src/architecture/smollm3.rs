@@ -27,6 +27,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         kind,
         window: window.filter(|_| kind == LayerKind::Local),
         rope: rotated.then_some(0),
+        block: 0,
     });
     let ropes = LayerList {
         key: "no_rope_layers",

@@ -1,7 +1,8 @@
 //! StableLM: Llama with layer norms and a share of each head rotated; attention and MLP may stand
 //! side by side after one norm.
 
-use super::description::{Description, Norm, NormKind};
+use super::block_kind::{BlockKind, Norm};
+use super::description::{Description, NormKind};
 use super::files::Files;
 use super::llama::{Biases, FrameKeys, gated};
 use super::options::refuse_flag;
@@ -20,7 +21,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let parameters = RopeParameters::flat(config, &keys)?;
     let parallel = config.flag("use_parallel_residual")?;
     let mut norms = vec![Norm { role: Role::AttentionNorm, name: "input_layernorm", size: frame.hidden }];
-    let mut projections = frame.projections.clone();
+    let mut projections = frame.block().projections.clone();
     if parallel {
         let of_the_mlp = projections.iter_mut().filter(|p| p.reads == Some(Role::MlpNorm));
         of_the_mlp.for_each(|p| p.reads = Some(Role::AttentionNorm));
@@ -31,8 +32,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         norm: NormKind::Layer,
         ropes: vec![Rope::new(config, &parameters, frame.head_size)?],
         parallel,
-        norms,
-        projections,
+        kinds: vec![BlockKind { norms, projections }],
         ..frame
     })
 }

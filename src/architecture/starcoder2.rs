@@ -1,6 +1,7 @@
 //! StarCoder 2: Llama's attention between layer norms, with a plain MLP and biases everywhere.
 
-use super::description::{Description, Norm, NormKind, Projection};
+use super::block_kind::{BlockKind, Norm, Projection};
+use super::description::{Description, NormKind};
 use super::files::Files;
 use super::llama::{Biases, FrameKeys, gated};
 use super::mistral::windowed;
@@ -25,8 +26,10 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let described = Description {
         norm: NormKind::Layer,
         ropes: vec![Rope::new(config, &parameters, frame.head_size)?],
-        norms: vec![norm(Role::AttentionNorm, "input_layernorm"), norm(Role::MlpNorm, "post_attention_layernorm")],
-        projections: frame.projections.iter().filter_map(plain).collect(),
+        kinds: vec![BlockKind {
+            norms: vec![norm(Role::AttentionNorm, "input_layernorm"), norm(Role::MlpNorm, "post_attention_layernorm")],
+            projections: frame.block().projections.iter().filter_map(plain).collect(),
+        }],
         ..frame
     };
     windowed(config, described)

@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::families::FAMILIES;
-use super::files::Files;
+use super::families::unchecked;
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::source::{MemorySource, Source};
@@ -94,8 +93,7 @@ fn configurations_are_resolved_as_transformers_resolves_them() {
         let (config, built) = (&drawn["config"], &drawn["built"]);
         let checkpoint = checkpoint(config, &names);
         let family = config["model_type"].as_str().unwrap();
-        let (_, describe) = FAMILIES.iter().find(|(name, _)| *name == family).unwrap();
-        let described = describe(&Files::new(&checkpoint, family).unwrap());
+        let described = unchecked(&checkpoint, family).map(|found| found.unwrap().1);
         // What transformers refuses may be refused here or not.
         if built.is_null() {
             continue;
@@ -134,7 +132,7 @@ fn wrapped_names_are_read_without_what_wraps_them() {
     let unwrapped = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
         let mut checkpoint = checkpoint(&config, &names);
-        names::unwrap(&mut checkpoint).map(|()| {
+        names::unwrap(&mut checkpoint, false).map(|()| {
             let mut found: Vec<String> = checkpoint.tensors.keys().cloned().collect();
             found.sort();
             (found.join(" "), checkpoint.warnings.join(" "))
@@ -167,7 +165,8 @@ fn other_families_are_told_by_what_they_are() {
         ("mamba2", "states"),
         ("mixtral", "experts"),
         ("deepseek_v3", "experts"),
-        ("qwen2_5_vl", "images"),
+        ("llava_onevision", "images"),
+        ("idefics2", "images"),
         ("helium", "neighbouring pairs"),
         ("ernie4_5", "neighbouring pairs"),
         ("alpaca", "Llama"),
@@ -178,4 +177,27 @@ fn other_families_are_told_by_what_they_are() {
     }
     let error = describe(&mut checkpoint(&json!({"model_type": "llama", "is_encoder_decoder": true}), &[]), None);
     assert!(error.unwrap_err().to_string().contains("sequence-to-sequence"));
+}
+
+#[test]
+fn text_towers_that_are_not_computed_are_refused_in_words() {
+    let refused = |config: Value| {
+        let error = describe(&mut checkpoint(&config, &["a".into()]), None).unwrap_err();
+        (error.code(), error.to_string())
+    };
+    let (code, words) = refused(json!({"model_type": "llava", "hidden_size": 8}));
+    assert_eq!(code, "bad-config");
+    assert!(words.contains("text_config is missing"), "{words}");
+    let (code, words) = refused(json!({"model_type": "llava", "text_config": [1]}));
+    assert_eq!(code, "bad-config");
+    assert!(words.contains("text_config is [1], expected an object"), "{words}");
+    let (code, words) = refused(json!({"model_type": "llava", "text_config": {"model_type": "gemma2"}}));
+    assert_eq!(code, "unsupported-family");
+    assert!(words.contains("gemma2") && words.contains("ministral3"), "{words}");
+    let per_layer = json!({"num_hidden_layers": 1, "per_layer_config": {"0": {"intermediate_size": 3}}});
+    let (code, words) = refused(json!({"model_type": "llava", "text_config": per_layer}));
+    assert_eq!(code, "unsupported-family");
+    assert!(words.contains("per_layer_config"), "{words}");
+    let (_, words) = refused(json!({"model_type": "gemma3", "text_config": {"num_hidden_layers": 1}}));
+    assert!(words.contains("language_model.model.layers.0"), "{words}");
 }

@@ -80,6 +80,27 @@ impl Config {
         self
     }
 
+    /// The object under a key, as a configuration of its own.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] where the key is absent, or has no object.
+    pub fn nested(&self, key: &str) -> Result<Self> {
+        let raw = self.raw.get(key).ok_or_else(|| Error::config(format!("{key} is missing")))?;
+        let not_an_object = |_| Error::config(format!("{key} is {}, expected an object", shown(&self.values[key])));
+        Ok(Self {
+            raw: serde_json::from_str(raw.get()).map_err(not_an_object)?,
+            values: serde_json::from_str(raw.get()).map_err(not_an_object)?,
+        })
+    }
+
+    /// A copy with another configuration under a key.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] when it cannot be written as JSON.
+    pub fn with_nested(&self, key: &str, nested: &Self) -> Result<Self> {
+        self.with(&[(key, nested.lines("  "))])
+    }
+
     /// The ids that end or begin a document, of a vocabulary of so many; none where the file names
     /// none.
     pub fn separator_tokens(&self, vocabulary: usize) -> Vec<u32> {
@@ -96,14 +117,15 @@ impl Config {
 
     /// The text of the file, one key a line.
     pub fn to_json(&self) -> String {
-        let quoted = |key: &String| Value::from(key.as_str()).to_string();
-        #[expect(clippy::borrowed_box, reason = "that is what the map hands out")]
-        let line = |(key, value): (&String, &Box<RawValue>)| {
-            let value = LITERALS.iter().fold(value.get().to_string(), |text, word| text.replace(&stand_in(word), word));
-            format!("  {}: {value}", quoted(key))
-        };
-        let lines: Vec<String> = self.raw.iter().map(line).collect();
-        format!("{{\n{}\n}}\n", lines.join(",\n"))
+        LITERALS.iter().fold(self.lines(""), |text, word| text.replace(&stand_in(word), word)) + "\n"
+    }
+
+    /// The object, one key a line, as far to the right as `indent` says.
+    fn lines(&self, indent: &str) -> String {
+        let quoted = |key: &String| Value::from(key.as_str());
+        let lines = self.raw.iter().map(|(key, value)| format!("{indent}  {}: {}", quoted(key), value.get()));
+        let lines: Vec<String> = lines.collect();
+        format!("{{\n{}\n{indent}}}", lines.join(",\n"))
     }
 
     /// A positive integer that must be there.
@@ -241,6 +263,20 @@ mod tests {
         assert!(error.contains("b is -Infinity, expected a number"), "{error}");
         let expected = "{\n  \"a\": [0.0, Infinity],\n  \"b\": -Infinity,\n  \"c\": {\"x\": NaN},\n  \"d\": \"NaN \\\"Infinity\",\n  \"n\": 3\n}\n";
         assert_eq!(config.to_json(), expected);
+    }
+
+    #[test]
+    fn a_nested_object_is_changed_in_its_place() {
+        let text = r#"{"a": 1.0, "in": {"x": 2.50, "list": [1,  2], "y": NaN}, "z": "in"}"#;
+        let config = Config::parse(text.as_bytes()).unwrap();
+        let nested = config.nested("in").unwrap();
+        assert_eq!(nested.number("x").unwrap(), 2.5);
+        let changed = config.with_nested("in", &nested.with(&[("list", "[3]".into())]).unwrap()).unwrap();
+        let expected = "{\n  \"a\": 1.0,\n  \"in\": {\n    \"x\": 2.50,\n    \"list\": [3],\n    \"y\": NaN\n  },\n  \"z\": \"in\"\n}\n";
+        assert_eq!(changed.to_json(), expected);
+        assert_eq!(changed.nested("in").unwrap().get("list"), Some(&serde_json::json!([3])));
+        assert!(config.nested("b").unwrap_err().to_string().contains("b is missing"));
+        assert!(config.nested("a").unwrap_err().to_string().contains("a is 1.0, expected an object"));
     }
 
     #[test]

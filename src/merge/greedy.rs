@@ -4,7 +4,7 @@
 
 use std::vec::IntoIter;
 
-use super::choices::{Combination, Repair, Selection};
+use super::choices::{Alpha, Combination, Repair, Selection};
 use super::combine::Proposal;
 use super::context::MergeContext;
 use super::plan::MergePlan;
@@ -20,6 +20,7 @@ use super::select::tail::last_pair;
 use super::select::trials::Trials;
 use super::select::window::window_pairs;
 use super::state::{Join, MergeState};
+use super::tensors::only_dropped;
 use crate::calibration::Calibration;
 use crate::error::{Error, Result};
 use crate::task::Task;
@@ -85,6 +86,12 @@ impl<'a> GreedyMerge<'a> {
     pub async fn step(&mut self, task: &Task) -> Result<()> {
         let plan = self.plan;
         let pairs = self.pairs(task).await?;
+        let joins = plan.combination.changes_survivor() && plan.alpha != Alpha::Weight(1.0);
+        for pair in pairs.iter().filter(|_| joins) {
+            if let Some(difference) = self.context.original.description.difference(pair.keep, pair.removed) {
+                return Err(only_dropped(pair.keep, pair.removed, &difference));
+            }
+        }
         let (state, scores) = (&self.state, &mut self.scores);
         let (pair, Proposal { join, similarity }) = match &mut self.trials {
             Some(trials) => trials.cheapest(&pairs, state, scores, task).await?,
@@ -117,9 +124,9 @@ impl<'a> GreedyMerge<'a> {
         Ok(())
     }
 
-    fn rules(&self) -> Rules {
-        let MergePlan { protect, combination, .. } = *self.plan;
-        Rules { layers: self.context.original.description.layers, protect, combination }
+    fn rules(&self) -> Rules<'a> {
+        let MergePlan { protect, combination, ref kinds, .. } = *self.plan;
+        Rules { kinds, protect, combination }
     }
 
     /// The pairs that may be merged next.

@@ -24,3 +24,6 @@ pub mod repair;
 pub mod select;
 pub mod state;
 pub mod tensors;
+
+#[cfg(test)]
+mod tests;

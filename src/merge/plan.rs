@@ -48,6 +48,8 @@ pub struct MergePlan {
     pub candidates: usize,
     /// The pairs of `manual`.
     pub pairs: Vec<(usize, usize)>,
+    /// A number for each block of the model, the same for those of the same kind.
+    pub kinds: Vec<usize>,
     /// What the user should know about these choices.
     pub notes: Vec<String>,
 }
@@ -164,6 +166,7 @@ impl MergePlan {
             fit,
             candidates,
             pairs,
+            kinds: description.block_kinds(),
             notes,
         })
     }
@@ -225,7 +228,7 @@ fn fit_plan(options: &MergeOptions) -> Result<FitPlan> {
 /// The reason, for the user.
 pub fn can_refit(description: &Description) -> std::result::Result<(), String> {
     let after = [Role::AttentionPostNorm, Role::AttentionStreamNorm, Role::MlpPostNorm, Role::MlpStreamNorm];
-    if description.norms.iter().any(|norm| after.contains(&norm.role)) {
+    if description.kinds.iter().flat_map(|kind| &kind.norms).any(|norm| after.contains(&norm.role)) {
         return Err("blocks of this family have a norm between their projections and the stream".into());
     }
     match description.neurons() {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::choices::Norms;
 use super::combine::{ChannelOrigins, ChannelSelection, Source};
-use crate::architecture::{Description, Role};
+use crate::architecture::{BlockKind, Description, Role};
 use crate::checkpoint::content_hash::ContentHash;
 use crate::error::{Error, Result};
 use crate::platform::off_heap::OffHeapBuffer;
@@ -41,9 +41,10 @@ pub struct RepairMap {
 }
 
 impl RepairMap {
-    /// `[hidden, hidden]`, or `[hidden]` where T is a diagonal.
-    pub fn shape(description: &Description) -> Vec<usize> {
-        vec![description.hidden; if description.mlp_post_norm().is_some() { 1 } else { 2 }]
+    /// `[hidden, hidden]`, or `[hidden]` where T is a diagonal, for a gap after a block of this
+    /// kind.
+    pub fn shape(description: &Description, kind: &BlockKind) -> Vec<usize> {
+        vec![description.hidden; if kind.mlp_post_norm().is_some() { 1 } else { 2 }]
     }
 }
 

@@ -13,7 +13,7 @@ use crate::merge::recipe::{Recipe, Repairs};
 use crate::merge::repair::read_repairs;
 use crate::merge::repair::replay::refit_from_recipe;
 use crate::merge::state::MergeState;
-use crate::merge::tensors::mixed_kinds;
+use crate::merge::tensors::{mixed_kinds, moved_image_blocks};
 use crate::task::Task;
 use crate::tokens::digest;
 
@@ -97,6 +97,7 @@ impl Model {
         task: &Task,
     ) -> Result<Rc<Self>> {
         warnings.extend(mixed_kinds(&self.transformer.description, &state));
+        warnings.extend(moved_image_blocks(&self.transformer.description, &state));
         let (transformer, changes) = context.build(&state, task).await?;
         let calibrated_on = calibration.map_or(Vec::new(), |c| c.sample.windows.iter().map(digest).collect());
         let origin = Origin { dense: self.clone(), recipe, state, changes, calibrated_on };

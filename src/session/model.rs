@@ -91,7 +91,7 @@ impl Model {
         let row_bytes = 4 * d.hidden as u64;
         let stream = row_bytes * sequences * window;
         let streams = stream * 2 + crate::calibration::STREAM_BUDGET.min(stream.saturating_mul(d.layers as u64));
-        let widest = d.projections.iter().map(|p| p.rows).max().unwrap_or(0);
+        let widest = d.kinds.iter().flat_map(|kind| &kind.projections).map(|p| p.rows).max().unwrap_or(0);
         let tile = self.transformer.head_tiles().first().map_or(0, |tile| tile.len());
         let chunk = (info.chunk_tokens as u64).max(window).min(sequences * window);
         let working = 4 * chunk * (3 * widest + 4 * d.hidden + 2 * tile) as u64;
@@ -114,9 +114,16 @@ impl Model {
     pub(super) fn merge_context(&self, norms: Norms) -> MergeContext {
         let vocabulary = self.transformer.description.vocabulary;
         let by_name = self.tokenizer.as_ref().map_or(Vec::new(), |tokenizer| tokenizer.separator_tokens(vocabulary));
-        let configured = self.transformer.checkpoint.config.separator_tokens(vocabulary);
+        let config = &self.transformer.checkpoint.config;
+        let wrapping = self.transformer.description.wrapping;
+        let within = wrapping.and_then(|wrapping| config.nested(wrapping.config_key?).ok());
+        let configured = [within.as_ref(), Some(config)].into_iter().flatten();
         let mut separators = by_name;
-        separators.extend(configured.into_iter().filter(|id| !separators.contains(id)).collect::<Vec<_>>());
+        for id in configured.flat_map(|config| config.separator_tokens(vocabulary)) {
+            if !separators.contains(&id) {
+                separators.push(id);
+            }
+        }
         let (original, weights) = (self.transformer.clone(), self.lab.weights.clone());
         MergeContext { original, norms, weights, meter: self.lab.meter.clone(), separators }
     }

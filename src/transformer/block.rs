@@ -136,13 +136,14 @@ impl Block {
         layer: usize,
     ) -> Result<Self> {
         let mut norms = Vec::new();
-        for norm in &description.norms {
+        let kind = description.kind_of(layer);
+        for norm in &kind.norms {
             let name = format!("{}.{layer}.{}", description.block_prefix, norm.name);
             norms.push((norm.role, NormWeights::load(weights, checkpoint, description, &name).await?));
         }
         let mut linears = Vec::new();
         let (mut zeros, mut some) = (None, false);
-        for projection in &description.projections {
+        for projection in &kind.projections {
             let name = description.block_tensor(layer, projection.name, "weight");
             let loaded = weights.projection(&name, checkpoint.tensor(&name)?, projection).await?;
             match loaded.zeros {
@@ -328,7 +329,7 @@ impl Block {
     /// # Errors
     /// What the engine fails with.
     pub fn input_of(&self, pass: &Pass<'_>, role: Role, x: &Tensor) -> Result<Option<Tensor>> {
-        let projection = pass.description.projections.iter().find(|p| p.role == role).ok_or_else(|| missing(role))?;
+        let projection = pass.description.kind(&self.options).projection(role)?;
         let Some(norm) = projection.reads else {
             return Ok(None);
         };

@@ -34,7 +34,8 @@ impl Transformer {
     pub async fn rates(&self, sequences: usize, window: usize, task: &Task) -> Result<Rates> {
         let d = &self.description;
         let rows = sequences * window;
-        let plain = d.stored_projections().filter(|p| !p.transposed).chain(d.stored_projections());
+        let kind = d.kind_of(d.layers / 2);
+        let plain = kind.stored_projections().filter(|p| !p.transposed).chain(kind.stored_projections());
         let largest = plain.max_by_key(|p| (!p.transposed, p.stored * p.columns));
         let Some(projection) = largest else {
             return Ok(Rates { per_byte: 0.0, per_weight: 0.0, block: 0.0 });
@@ -74,7 +75,7 @@ impl Transformer {
 
     async fn block_seconds(&self, sequences: usize, window: usize, per_weight: f64, task: &Task) -> Result<f64> {
         let d = &self.description;
-        let weights: usize = d.stored_projections().map(|p| p.stored * p.columns).sum();
+        let weights: usize = d.kind_of(d.layers / 2).stored_projections().map(|p| p.stored * p.columns).sum();
         let rows = sequences * window;
         // Scores and values of the causal half, for every token, at the speed of the products.
         let attention = rows * window * d.heads * d.head_size;

@@ -39,6 +39,14 @@ NAMES = {
     "smollm3": "SmolLM 3",
     "starcoder2": "StarCoder 2",
     "stablelm": "StableLM",
+    "gemma3": "Gemma 3 with images",
+    "llava": "LLaVA",
+    "llava_next": "LLaVA-NeXT",
+    "mistral3": "Mistral 3 with images (up to its original length)",
+    "qwen2_5_vl": "Qwen 2.5-VL",
+    "qwen3_vl": "Qwen 3-VL",
+    "idefics3": "Idefics 3",
+    "smolvlm": "SmolVLM",
 }
 # The most that is allowed, for each number of a row.
 ALLOWED = [1e-4, 1e-3, 1e-4, 1e-3, 2e-4, 2e-3, 1e-5]
@@ -48,7 +56,9 @@ SLACK = 5
 
 def reloaded(folder, ids, predicted):
     """How far the loss of an export is from the prediction."""
-    model, info = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+    images = hasattr(transformers.AutoConfig.from_pretrained(folder), "vision_config")
+    auto = transformers.AutoModelForImageTextToText if images else transformers.AutoModelForCausalLM
+    model, info = auto.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     problems = {key: value for key, value in info.items() if value}
     if problems:
         raise SystemExit(f"{folder}: {problems}")

@@ -128,7 +128,9 @@ fn check(family: &str, files: &Files, points: &[Point]) {
             assert!(merged.err().unwrap().to_string().contains("without a norm"), "{what}");
             continue;
         }
-        if ["gemma2", "gemma3", "olmo2", "olmo3", "exaone4", "opt_post"].contains(&family) && *repair == "refit" {
+        if ["gemma2", "gemma3", "gemma3_vision", "olmo2", "olmo3", "exaone4", "opt_post"].contains(&family)
+            && *repair == "refit"
+        {
             assert!(merged.err().unwrap().to_string().contains("a norm between"), "{what}");
             continue;
         }
@@ -194,6 +196,8 @@ families!(
     starcoder2,
     stablelm,
     stablelm_parallel,
+    gemma3_vision,
+    qwen2_5_vl,
 );
 
 #[test]

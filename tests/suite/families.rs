@@ -346,4 +346,12 @@ miniatures!(
     starcoder2_plain,
     stablelm,
     stablelm_parallel,
+    gemma3_vision,
+    llava,
+    llava_next,
+    mistral3,
+    qwen2_5_vl,
+    qwen3_vl,
+    idefics3,
+    smolvlm,
 );

@@ -38,6 +38,8 @@ mod methods;
 mod recipes;
 #[cfg(not(target_arch = "wasm32"))]
 mod session;
+#[cfg(not(target_arch = "wasm32"))]
+mod wrappers;
 
 #[cfg(target_arch = "wasm32")]
 mod gpu_faults;

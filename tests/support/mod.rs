@@ -101,6 +101,8 @@ pub mod miniature {
             starcoder2,
             stablelm,
             stablelm_parallel,
+            gemma3_vision,
+            qwen2_5_vl,
         )
     }
 
@@ -150,6 +152,14 @@ pub mod miniature {
         starcoder2_plain: "starcoder2-plain",
         stablelm: "stablelm",
         stablelm_parallel: "stablelm-parallel",
+        gemma3_vision: "gemma3",
+        llava: "llava",
+        llava_next: "llava_next",
+        mistral3: "mistral3",
+        qwen2_5_vl: "qwen2_5_vl",
+        qwen3_vl: "qwen3_vl",
+        idefics3: "idefics3",
+        smolvlm: "smolvlm",
     }
 }
 

@@ -47,7 +47,7 @@ async fn channel_importance(
     task: &Task,
 ) -> Result<ChannelImportance> {
     let d = &model.description;
-    let (mut attended, mut inner) = (vec![0.0; d.heads * d.head_size], vec![0.0; d.neurons()]);
+    let (mut attended, mut inner) = (vec![0.0; d.heads * d.head_size], vec![0.0; d.kind_of(layer).neurons()]);
     let step = task.step("choose", stream.chunk_count(), "chunks");
     for chunk in 0..stream.chunk_count() {
         let parts = model.block_parts(layer, stream, chunk, task).await?;
@@ -77,7 +77,7 @@ pub(super) fn add_squares(sums: &mut [f64], values: &[f32]) {
 /// The sum of squares of each column (each input) of a projection of block `layer`.
 pub(super) async fn column_squares(model: &Transformer, layer: usize, role: Role) -> Result<Vec<f64>> {
     let d = &model.description;
-    let projection = d.projection(role)?;
+    let projection = d.kind_of(layer).projection(role)?;
     let name = d.block_tensor(layer, projection.name, "weight");
     let tensor = model.checkpoint.tensor(&name)?;
     let (rows, columns) = match projection.transposed {

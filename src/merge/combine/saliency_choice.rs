@@ -68,7 +68,7 @@ pub async fn select_by_saliency(
         }
     }
     let pair = &context.build(&fitted, task).await?.0;
-    let (count, hidden) = (pair.description.neurons(), pair.description.hidden);
+    let (count, hidden) = (pair.description.kind_of(0).neurons(), pair.description.hidden);
     let pool = pool(pair, targets, task).await?;
     let inputs = pool[0].len() + pool[1].len();
     let engine = pair.engine.as_ref();
@@ -93,7 +93,7 @@ pub async fn select_by_saliency(
 /// The neurons of either that the fit chooses from: all, or where that would take too much memory
 /// those of most energy.
 async fn pool(pair: &Transformer, targets: &FitTargets<'_>, task: &Task) -> Result<[Vec<u32>; 2]> {
-    let count = pair.description.neurons();
+    let count = pair.description.kind_of(0).neurons();
     if 2 * count <= MOST_NEURONS {
         let all: Vec<u32> = (0..count as u32).collect();
         return Ok([all.clone(), all]);

@@ -35,7 +35,8 @@ pub fn repair_file(context: &MergeContext, state: &MergeState) -> Result<Option<
     for survivor in state.blocks() {
         if let Some(map) = &survivor.repair {
             let name = format!("T.{}", map.step);
-            let shape = RepairMap::shape(&dense.description).into_iter().map(|size| size as u64).collect();
+            let kind = dense.description.kind_of(survivor.layer);
+            let shape = RepairMap::shape(&dense.description, kind).into_iter().map(|size| size as u64).collect();
             let source = Rc::new(MemorySource::new(name.clone(), &[], meter)?);
             let like = StoredTensor { dtype: safetensors::Dtype::F32, shape, source, start: 0, bytes: 0 };
             tensors.insert(name.clone(), stored(&name, &map.values, like)?);
@@ -60,7 +61,8 @@ pub fn read_repairs(context: &MergeContext, bytes: &[u8]) -> Result<Repairs> {
     let mut repairs = Repairs::default();
     let mut places = std::collections::HashMap::new();
     for layer in 0..description.layers {
-        for role in Fitted::ROLES.into_iter().filter(|role| description.projection(*role).is_ok()) {
+        let kind = description.kind_of(layer);
+        for role in Fitted::ROLES.into_iter().filter(|role| kind.projection(*role).is_ok()) {
             // Gate and up may share a tensor.
             places.entry(description.weight_of(layer, role)?).or_insert((layer, role));
         }
@@ -68,17 +70,23 @@ pub fn read_repairs(context: &MergeContext, bytes: &[u8]) -> Result<Repairs> {
     for (name, tensor) in file.iter() {
         let place = places.get(name).copied();
         let step = name.strip_prefix("T.").and_then(|step| step.parse::<usize>().ok());
-        let (dtype, shape) = match place {
+        let (dtype, mut shapes) = match place {
             Some(_) => {
                 let original = checkpoint.tensor(name)?;
                 readable_dtype(name, original)?;
-                (original.dtype, original.shape.iter().map(|size| *size as usize).collect())
+                (original.dtype, vec![original.shape.iter().map(|size| *size as usize).collect()])
             }
-            None => (safetensors::Dtype::F32, RepairMap::shape(description)),
+            // After which block the gap is, the recipe says.
+            None => {
+                let shapes = description.kinds.iter().map(|kind| RepairMap::shape(description, kind));
+                (safetensors::Dtype::F32, shapes.collect::<Vec<_>>())
+            }
         };
-        if tensor.dtype() != dtype || tensor.shape() != shape {
+        shapes.dedup();
+        if tensor.dtype() != dtype || !shapes.iter().any(|shape| tensor.shape() == shape) {
             let found = format!("{:?} {:?}", tensor.dtype(), tensor.shape());
-            return Err(bad(format!("{name} is {found}, expected {dtype:?} {shape:?}")));
+            let shapes: Vec<String> = shapes.iter().map(|shape| format!("{shape:?}")).collect();
+            return Err(bad(format!("{name} is {found}, expected {dtype:?} {}", shapes.join(" or "))));
         }
         let values = OffHeapBuffer::zeros(tensor.data().len(), &context.meter)?;
         values.write(0, tensor.data());

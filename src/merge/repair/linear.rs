@@ -75,7 +75,7 @@ async fn gap_equations(
     let target = scores.original_stream(end, usize::MAX, task).await?;
     let input = scores.block_input(current, state, index, usize::MAX, task).await?;
     let (hidden, window) = (description.hidden, scores.calibration()?.info().window);
-    let mut equations = match description.mlp_post_norm() {
+    let mut equations = match current.description.kind_of(index).mlp_post_norm() {
         Some(_) => NormalEquations::diagonal(hidden),
         None => NormalEquations::full(engine, hidden, hidden)?,
     };

@@ -58,15 +58,17 @@ pub async fn fit_mlp_input_maps(
         return Ok(());
     };
     let description = &context.original.description;
+    let kind = description.kind_of(survivor.layer);
     let from: Vec<usize> = match &survivor.origins {
         Some(origins) => origins.neurons.iter().map(|(layer, _)| *layer).collect(),
-        None => vec![survivor.layer; description.neurons()],
+        None => vec![survivor.layer; kind.neurons()],
     };
-    let folded = survivor.origins.is_some() && context.norms == Norms::Fold && folds_norm_of(description, Role::Up);
+    let folded =
+        survivor.origins.is_some() && context.norms == Norms::Fold && folds_norm_of(description, kind, Role::Up);
     let (blocks, _) = context.build(&state.part(index..index + place + 1), task).await?;
     let map = MlpInputMap { blocks, place, from, folded };
     let maps = input_maps(context, &map, targets, task).await?;
-    let projections = &description.projections;
+    let projections = &kind.projections;
     let of_neurons = |p: &&Projection| [Role::Gate, Role::Up].contains(&p.role);
     let mut done = Vec::new();
     for projection in projections.iter().filter(of_neurons) {
@@ -214,7 +216,7 @@ mod tests {
             let tensor = model.checkpoint.tensor(&name).unwrap();
             (tensor.dtype, read_values(&name, tensor, 0, tensor.bytes as usize).await.unwrap())
         };
-        for p in d.projections.iter().filter(|p| [Role::Gate, Role::Up].contains(&p.role)) {
+        for p in d.block().projections.iter().filter(|p| [Role::Gate, Role::Up].contains(&p.role)) {
             let ((dtype, old), (_, new)) = (values(before, p.name).await, values(after, p.name).await);
             let at = |row: usize, column: usize| {
                 let row = p.stored_row(row);

@@ -227,9 +227,9 @@ async fn normal_equations(
     task: &Task,
 ) -> Result<NormalEquations> {
     let Fitting { block, role, concatenated } = fitting;
-    let (engine, description) = (context.original.engine.as_ref(), &context.original.description);
+    let (engine, description) = (context.original.engine.as_ref(), &block.description);
     let inputs = match role {
-        Role::Down => description.neurons(),
+        Role::Down => description.kind_of(0).neurons(),
         _ => description.heads * description.head_size,
     };
     let mut equations = NormalEquations::full(engine, inputs, description.hidden)?;
@@ -259,7 +259,7 @@ async fn normal_equations(
 /// added, rounded once.
 async fn changed(context: &MergeContext, block: &Transformer, role: Role, change: &[f32]) -> Result<Fitted> {
     let d = &block.description;
-    let projection = d.projection(role)?;
+    let projection = d.kind_of(0).projection(role)?;
     let name = d.block_tensor(0, projection.name, "weight");
     let tensor = block.checkpoint.tensor(&name)?;
     let dtype = readable_dtype(&name, tensor)?;

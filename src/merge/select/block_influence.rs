@@ -9,7 +9,7 @@ use crate::merge::state::MergeState;
 ///
 /// # Errors
 /// [`crate::error::Error::BadArgument`] when none is left.
-pub fn least_influence(rules: Rules, state: &MergeState, influence: &[f64]) -> Result<Pair> {
+pub fn least_influence(rules: Rules<'_>, state: &MergeState, influence: &[f64]) -> Result<Pair> {
     let pairs = ranked(rules, state, |index| -influence[state.blocks()[index + 1].layer])?;
     Ok(Pair { score: pairs[0].score.map(|score| -score), ..pairs[0] })
 }
@@ -25,7 +25,7 @@ mod tests {
         let mut state = MergeState::all(5);
         let influence = [0.0, 0.3, 0.1, 0.2, 0.0];
         let protect = Protect { first: true, last: true };
-        let rules = Rules { layers: 5, protect, combination: Combination::Drop };
+        let rules = Rules { kinds: &[0; 5], protect, combination: Combination::Drop };
         let pair = least_influence(rules, &state, &influence).unwrap();
         assert_eq!((pair.keep, pair.removed, pair.score), (1, 2, Some(0.1)));
         state.merge(1, 2, &Join::Average(1.0)).unwrap();

@@ -8,7 +8,7 @@ use crate::merge::state::MergeState;
 ///
 /// # Errors
 /// [`crate::error::Error::BadArgument`] when none is left.
-pub fn last_pair(rules: Rules, state: &MergeState) -> Result<Pair> {
+pub fn last_pair(rules: Rules<'_>, state: &MergeState) -> Result<Pair> {
     rules.neighbours(state).pop().map(|(_, pair)| pair).ok_or_else(|| rules.nothing_left(state))
 }
 
@@ -22,7 +22,7 @@ mod tests {
     fn the_last_goes_until_the_first_is_reached() {
         let mut state = MergeState::all(4);
         let protect = Selection::Tail.default_protect();
-        let rules = |combination| Rules { layers: 4, protect, combination };
+        let rules = |combination| Rules { kinds: &[0; 4], protect, combination };
         for expected in [(2, 3), (1, 2)] {
             let pair = last_pair(rules(Combination::Average), &state).unwrap();
             assert_eq!((pair.keep, pair.removed), expected);

@@ -10,9 +10,9 @@ use crate::task::Task;
 ///
 /// # Errors
 /// As [`flattest_window`]; [`crate::error::Error::Cancelled`], or what measuring fails with.
-pub async fn window_pairs(rules: Rules, count: usize, calibration: &Calibration, task: &Task) -> Result<Vec<Pair>> {
+pub async fn window_pairs(rules: Rules<'_>, count: usize, calibration: &Calibration, task: &Task) -> Result<Vec<Pair>> {
     let mut distances = Vec::new();
-    for start in 0..=rules.layers - count {
+    for start in 0..=rules.layers() - count {
         distances.push(calibration.angular_distance(start, start + count)?);
         calibration.yield_now().await?;
         task.check()?;
@@ -27,14 +27,14 @@ pub async fn window_pairs(rules: Rules, count: usize, calibration: &Calibration,
 ///
 /// # Errors
 /// [`crate::error::Error::BadArgument`] when no window fits between what is protected.
-pub fn flattest_window(rules: Rules, count: usize, distance: impl Fn(usize) -> f64) -> Result<Vec<Pair>> {
+pub fn flattest_window(rules: Rules<'_>, count: usize, distance: impl Fn(usize) -> f64) -> Result<Vec<Pair>> {
     let fits = |start: &usize| {
         let removed = *start..*start + count;
-        removed.end <= rules.layers && removed.clone().all(|removed| rules.allow(start - 1, removed))
+        removed.end <= rules.layers() && removed.clone().all(|removed| rules.allow(start - 1, removed))
     };
-    let scored = (1..rules.layers).filter(fits).map(|start| (start, distance(start)));
+    let scored = (1..rules.layers()).filter(fits).map(|start| (start, distance(start)));
     let least = scored.min_by(|a, b| a.1.total_cmp(&b.1));
-    let (start, score) = least.ok_or_else(|| rules.nothing_left(&MergeState::all(rules.layers)))?;
+    let (start, score) = least.ok_or_else(|| rules.nothing_left(&MergeState::all(rules.layers())))?;
     let pair = |removed| Pair { keep: start - 1, removed, score: Some(score) };
     Ok((start..start + count).map(pair).collect())
 }
@@ -48,7 +48,7 @@ mod tests {
     fn windows_fit_between_what_is_protected() {
         let distances = [0.0, 0.4, 0.3, 0.2, 0.1, 0.0];
         let window = |count, both, combination| {
-            let rules = Rules { layers: 6, protect: Protect { first: both, last: both }, combination };
+            let rules = Rules { kinds: &[0; 6], protect: Protect { first: both, last: both }, combination };
             let pairs = flattest_window(rules, count, |l| distances[l]);
             pairs.map(|pairs| pairs.iter().map(|pair| (pair.keep, pair.removed)).collect::<Vec<_>>())
         };

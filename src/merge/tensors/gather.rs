@@ -16,8 +16,9 @@ pub(super) enum Gather {
 }
 
 /// How a part is put together from the channels of a concatenated block; `layers` are its parents,
-/// ascending.
+/// ascending and all of one kind.
 pub(super) fn gather_of(description: &Description, part: &Part, origins: &ChannelOrigins, layers: &[usize]) -> Gather {
+    let kind = layers.first().map_or(description.block(), |layer| description.kind_of(*layer));
     let unit = |role: Role| match role {
         Role::Query | Role::QueryNorm | Role::Output => {
             Some((&origins.heads, description.heads / description.kv_heads * description.head_size))
@@ -33,11 +34,11 @@ pub(super) fn gather_of(description: &Description, part: &Part, origins: &Channe
         let parent = layers.iter().position(|found| *found == layer)?;
         Some((parent, index as usize * size + channel % size))
     };
-    let stored = || description.projections.iter().filter(|p| p.name == part.name);
+    let stored = || kind.projections.iter().filter(|p| p.name == part.name);
     let Some(first) = stored().next() else {
         // The norm of queries or keys: of all channels it goes with the heads, of each head it is
         // one for all and is averaged.
-        let norm = description.norms.iter().find(|norm| norm.role == part.role);
+        let norm = kind.norms.iter().find(|norm| norm.role == part.role);
         let wide = norm.filter(|norm| unit(norm.role).is_some() && norm.size > description.head_size);
         return wide.map_or(Gather::Nothing, |norm| {
             Gather::Rows((0..norm.size).filter_map(|channel| source(norm.role, channel)).collect())

@@ -15,12 +15,15 @@ use crate::checkpoint::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::merge::choices::Norms;
-use crate::merge::state::{MergeState, Survivor};
+use crate::merge::state::{MergeState, RepairMap, Survivor};
 use crate::platform::off_heap::Meter;
 use crate::task::Task;
 
 /// Keys of `config.json` that list something for every block.
 const PER_LAYER_KEYS: [&str; 3] = ["layer_types", "no_rope_layers", "attention_layers"];
+/// Keys that speak of quantised weights. Those that are merged are plain numbers, whatever the
+/// configuration still says of them.
+const QUANTISATION: [&str; 2] = ["quantization_config", "quantization"];
 
 /// The merged checkpoint, and what changed in it.
 ///
@@ -35,19 +38,22 @@ pub async fn merged_checkpoint(
     meter: &Meter,
     task: &Task,
 ) -> Result<(Checkpoint, Vec<TensorChange>)> {
-    let parts = parts(description);
-    let places = places(description, state, &parts);
-    check_origins(description, state)?;
+    check_kinds(description, state)?;
+    let parts = |layer: usize| parts(description, description.kind_of(layer));
+    let places = places(description, state, parts);
     let scales: Vec<f64> = (0..state.blocks().len()).map(|index| state.scale_before(index)).collect();
     let changed =
         |survivor: &Survivor| survivor.terms.len() > 1 || survivor.repair.is_some() || !survivor.fitted.is_empty();
-    let changed_blocks = state.blocks().iter().filter(|survivor| changed(survivor)).count();
-    let step = task.step("merge", changed_blocks * parts.len(), "tensors");
+    let changed_blocks = state.blocks().iter().filter(|survivor| changed(survivor));
+    let step = task.step("merge", changed_blocks.map(|survivor| parts(survivor.layer).len()).sum(), "tensors");
     let outer: Vec<String> = description.outer_tensors().into_iter().map(|(name, _)| name).collect();
+    let blocks = format!("{}.", description.block_prefix);
+    // A model around the decoder has tensors of its own.
+    let foreign = |name: &str| description.wrapping.is_some() && !name.starts_with(&blocks);
     let mut tensors = IndexMap::new();
     let mut changes = Vec::new();
     for (name, tensor) in &input.tensors {
-        if outer.contains(name) {
+        if outer.contains(name) || foreign(name) {
             tensors.insert(name.clone(), tensor.clone());
         }
         let Some((index, part)) = places.get(name.as_str()) else {
@@ -102,11 +108,24 @@ pub fn seconds_per_value() -> f64 {
     begun.elapsed().as_secs_f64() / CHUNK_VALUES as f64
 }
 
-/// Fails unless every concatenated block has as many neurons and head groups as a block of this
-/// model.
-fn check_origins(description: &Description, state: &MergeState) -> Result<()> {
-    let (neurons, heads) = (description.neurons(), description.kv_heads);
-    for origins in state.blocks().iter().filter_map(|survivor| survivor.origins.as_ref()) {
+/// Fails unless every block is made of blocks of its own kind, has as many neurons and head groups
+/// as these, and a repair in the shape that they take.
+fn check_kinds(description: &Description, state: &MergeState) -> Result<()> {
+    for survivor in state.blocks() {
+        let kind = description.kind_of(survivor.layer);
+        for (layer, _) in &survivor.terms {
+            if let Some(difference) = description.difference(survivor.layer, *layer) {
+                return Err(only_dropped(survivor.layer, *layer, &difference));
+            }
+        }
+        let map = survivor.repair.as_ref().map(|map| map.values.len());
+        let size = 4 * RepairMap::shape(description, kind).into_iter().product::<usize>();
+        if map.is_some_and(|found| found != size) {
+            let reason = format!("the map after block {} has another shape than such a block takes", survivor.layer);
+            return Err(Error::argument("repair", reason));
+        }
+        let (neurons, heads) = (kind.neurons(), description.kv_heads);
+        let Some(origins) = &survivor.origins else { continue };
         let fits = |channels: &[(usize, u32)], count: usize| {
             channels.len() == count
                 && channels.iter().all(|(layer, index)| *layer < description.layers && (*index as usize) < count)
@@ -121,6 +140,14 @@ fn check_origins(description: &Description, state: &MergeState) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The error that two blocks of different kinds are to become one.
+pub fn only_dropped(keep: usize, removed: usize, difference: &str) -> Error {
+    let reason = format!(
+        "blocks {keep} and {removed} are of different kinds, which have no average and no concatenation ({difference}); drop one, or merge blocks of one kind"
+    );
+    Error::argument("combination", reason)
 }
 
 /// Warnings for the user when a block that sees few positions is averaged with one that sees all,
@@ -149,13 +176,27 @@ pub fn mixed_kinds(description: &Description, state: &MergeState) -> Vec<String>
     warnings
 }
 
+/// A warning where features of an image come to other blocks than before.
+pub fn moved_image_blocks(description: &Description, state: &MergeState) -> Option<String> {
+    let blocks = description.wrapping.map_or(0, |wrapping| wrapping.image_blocks);
+    (state.untouched() < blocks).then(|| {
+        format!(
+            "Features of an image are added after each of the first {blocks} blocks, by its number, and some of these were merged or moved: what becomes of images is not measured here."
+        )
+    })
+}
+
 /// Names of the input's tensors in whose place the merged model has one: index of the block in the
 /// merged model, and part.
-fn places(description: &Description, state: &MergeState, parts: &[Part]) -> HashMap<String, (usize, Part)> {
+fn places(
+    description: &Description,
+    state: &MergeState,
+    parts: impl Fn(usize) -> Vec<Part>,
+) -> HashMap<String, (usize, Part)> {
     let mut places = HashMap::new();
     for (index, survivor) in state.blocks().iter().enumerate() {
-        for part in parts {
-            places.insert(description.block_tensor(survivor.layer, part.name, part.suffix), (index, *part));
+        for part in parts(survivor.layer) {
+            places.insert(description.block_tensor(survivor.layer, part.name, part.suffix), (index, part));
         }
     }
     places
@@ -163,11 +204,13 @@ fn places(description: &Description, state: &MergeState, parts: &[Part]) -> Hash
 
 /// The configuration for the blocks that are left.
 fn merged_config(input: &Checkpoint, description: &Description, state: &MergeState) -> Result<Config> {
+    let key = description.wrapping.and_then(|wrapping| wrapping.config_key);
+    let own = key.map_or_else(|| Ok(input.config.clone()), |key| input.config.nested(key))?;
     let count = state.blocks().len().to_string();
     let mut changes: Vec<_> = description.count_keys.iter().map(|key| (key.as_str(), count.clone())).collect();
     let left = state.layers();
     let list_of = |key: &str| {
-        let list = input.config.get(key).and_then(serde_json::Value::as_array);
+        let list = own.get(key).and_then(serde_json::Value::as_array);
         list.filter(|list| list.len() == description.layers)
     };
     let json = |key: &str, list: Vec<serde_json::Value>| {
@@ -179,18 +222,21 @@ fn merged_config(input: &Checkpoint, description: &Description, state: &MergeSta
         }
     }
     let options = description.with_blocks(&left).layer_options;
-    // Weights that are merged are plain numbers, whatever the configuration still says of them.
-    let mut removed = vec!["quantization_config", "quantization"];
+    let mut removed = QUANTISATION.to_vec();
     for list in description.lists.iter().filter(|list| list_of(list.key).is_none()) {
         // A rule counts blocks; without some of them it would say something else, unless all are
         // alike.
         let mut all = description.layer_options.iter().map(list.entry);
         let first = all.next();
-        if input.config.get(list.key).is_none() && all.all(|entry| Some(&entry) == first.as_ref()) {
+        if own.get(list.key).is_none() && all.all(|entry| Some(&entry) == first.as_ref()) {
             continue;
         }
         changes.push((list.key, json(list.key, options.iter().map(list.entry).collect())?));
         removed.extend(list.rules);
     }
-    Ok(input.config.with(&changes)?.without(&removed))
+    let own = own.with(&changes)?.without(&removed);
+    match key {
+        Some(key) => Ok(input.config.with_nested(key, &own)?.without(&QUANTISATION)),
+        None => Ok(own),
+    }
 }

@@ -11,5 +11,5 @@ mod parts;
 mod weighted_sum;
 
 pub use change::{ParentDistance, TensorChange};
-pub use merged_checkpoint::{merged_checkpoint, mixed_kinds, seconds_per_value};
+pub use merged_checkpoint::{merged_checkpoint, mixed_kinds, moved_image_blocks, only_dropped, seconds_per_value};
 pub use parts::folds_norm_of;

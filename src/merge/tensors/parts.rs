@@ -1,7 +1,7 @@
-//! The tensors that every block of a model has, and what merging does to each kind: folds a norm
+//! The tensors that every block of a kind has, and what merging does to each kind: folds a norm
 //! into it, averages it, maps it by a repair. Must not know values.
 
-use crate::architecture::{Description, NormKind, Projection, Role};
+use crate::architecture::{BlockKind, Description, Norm, NormKind, Projection, Role};
 
 /// A norm on its way into a projection that reads it.
 #[derive(Clone, Copy)]
@@ -58,12 +58,12 @@ pub(super) enum Repaired {
     Scaled,
 }
 
-/// The parts that every block has.
-pub(super) fn parts(description: &Description) -> Vec<Part> {
-    let has = |role: Role| description.norms.iter().any(|norm| norm.role == role);
-    let post_norm = description.mlp_post_norm().map(|norm| norm.role);
-    let norms = description.norms.iter().flat_map(move |norm| {
-        let folds = can_fold(description, norm.role);
+/// The parts that every block of a kind has.
+pub(super) fn parts(description: &Description, kind: &BlockKind) -> Vec<Part> {
+    let has = |role: Role| kind.norms.iter().any(|norm| norm.role == role);
+    let post_norm = kind.mlp_post_norm().map(|norm| norm.role);
+    let norms = kind.norms.iter().flat_map(move |norm| {
+        let folds = can_fold(description, kind, norm.role);
         description.norm_suffixes().iter().map(move |suffix| {
             let folded = if *suffix == "weight" { 1.0 - description.gain_offset } else { 0.0 };
             Part {
@@ -78,8 +78,9 @@ pub(super) fn parts(description: &Description) -> Vec<Part> {
             }
         })
     });
-    let projections = description.stored_projections().flat_map(move |p| {
-        let norm = description.norms.iter().find(|norm| Some(norm.role) == p.reads && can_fold(description, norm.role));
+    let projections = kind.stored_projections().flat_map(move |p| {
+        let reads = |norm: &&Norm| Some(norm.role) == p.reads && can_fold(description, kind, norm.role);
+        let norm = kind.norms.iter().find(reads);
         let folded = norm.map(|norm| Folded {
             norm: norm.name,
             offset: description.gain_offset,
@@ -92,7 +93,7 @@ pub(super) fn parts(description: &Description) -> Vec<Part> {
             _ => false,
         };
         let is_query = |q: &&Projection| q.name == p.name && q.role == Role::Query;
-        let queries = description.projections.iter().find(is_query).filter(|_| description.scaled_by_depth).copied();
+        let queries = kind.projections.iter().find(is_query).filter(|_| description.scaled_by_depth).copied();
         let weight = Part {
             name: p.name,
             suffix: "weight",
@@ -112,14 +113,14 @@ pub(super) fn parts(description: &Description) -> Vec<Part> {
 
 /// Whether a norm can be folded into what reads it: something does, and where the norm has a bias,
 /// all of it have one to take it.
-fn can_fold(description: &Description, norm: Role) -> bool {
-    let mut readers = description.projections.iter().filter(|p| p.reads == Some(norm)).peekable();
+fn can_fold(description: &Description, kind: &BlockKind, norm: Role) -> bool {
+    let mut readers = kind.projections.iter().filter(|p| p.reads == Some(norm)).peekable();
     readers.peek().is_some() && (description.norm == NormKind::Rms || readers.all(|p| p.bias))
 }
 
-/// Whether the norm that the projection `role` reads through is folded into it, where norms are
-/// folded.
-pub fn folds_norm_of(description: &Description, role: Role) -> bool {
-    let norm = description.projections.iter().find(|p| p.role == role).and_then(|p| p.reads);
-    norm.is_some_and(|norm| can_fold(description, norm))
+/// Whether the norm that the projection `role` of such a block reads through is folded into it,
+/// where norms are folded.
+pub fn folds_norm_of(description: &Description, kind: &BlockKind, role: Role) -> bool {
+    let norm = kind.projections.iter().find(|p| p.role == role).and_then(|p| p.reads);
+    norm.is_some_and(|norm| can_fold(description, kind, norm))
 }
