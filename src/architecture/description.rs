@@ -163,6 +163,8 @@ pub struct Description {
     pub attention_cap: Option<f32>,
     /// Whether attention and MLP read the same stream, and both are added to it.
     pub parallel: bool,
+    /// Factor of what attention and MLP add to the stream.
+    pub residual_scale: f32,
     /// Non-linearity of the MLP.
     pub activation: Activation,
     /// Number of blocks.
@@ -186,6 +188,8 @@ pub struct Description {
     pub head: Option<String>,
     /// The head's bias, `[vocabulary]`.
     pub head_bias: Option<String>,
+    /// Factor of the logits, before their cap; 1 where the head has a bias.
+    pub logit_scale: f32,
     /// Within which the logits are kept softly, if they are.
     pub logit_cap: Option<f32>,
 }
@@ -214,6 +218,7 @@ impl Default for Description {
             scaled_by_depth: false,
             attention_cap: None,
             parallel: false,
+            residual_scale: 1.0,
             activation: Activation::Gelu,
             layers: 0,
             layer_options: Vec::new(),
@@ -225,6 +230,7 @@ impl Default for Description {
             final_norm: None,
             head: None,
             head_bias: None,
+            logit_scale: 1.0,
             logit_cap: None,
         }
     }

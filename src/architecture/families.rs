@@ -4,8 +4,8 @@ use super::assume::Assume;
 use super::description::Description;
 use super::files::{Files, unsupported};
 use super::{
-    exaone4, gemma, gpt_neo, gpt_neox, gpt2, llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised,
-    qwen, smollm3, stablelm, starcoder2,
+    exaone4, gemma, gpt_neo, gpt_neox, gpt2, granite, llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3,
+    quantised, qwen, smollm3, stablelm, starcoder2,
 };
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub(super) type Describe = fn(&Files<'_>) -> Result<Description>;
 
 /// The families, by the `model_type` of their `config.json`.
-pub(super) const FAMILIES: [(&str, Describe); 20] = [
+pub(super) const FAMILIES: [(&str, Describe); 21] = [
     ("llama", llama::describe),
     ("mistral", mistral::describe),
     ("ministral3", mistral::ministral3),
@@ -36,6 +36,7 @@ pub(super) const FAMILIES: [(&str, Describe); 20] = [
     ("starcoder2", starcoder2::describe),
     ("stablelm", stablelm::describe),
     ("smollm3", smollm3::describe),
+    ("granite", granite::describe),
 ];
 
 /// Reads the family and its options from the configuration, and the style of its names from the

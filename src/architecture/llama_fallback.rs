@@ -12,7 +12,7 @@ use crate::error::Result;
 const LLAMA_BY_ANOTHER_NAME: [&str; 4] = ["internlm3", "yi", "deepseek", "codellama"];
 
 /// What other families are, by what their `model_type` begins with: the first that fits counts.
-const OTHERS: [(&str, &[&str]); 6] = [
+const OTHERS: [(&str, &[&str]); 7] = [
     (
         "an encoder, which predicts no next token",
         &[
@@ -79,6 +79,10 @@ const OTHERS: [(&str, &[&str]); 6] = [
             "ernie4_5_moe",
             "llama4",
         ],
+    ),
+    (
+        "a Granite whose blocks may have experts or states in place of attention, of which none is opened",
+        &["granitemoehybrid"],
     ),
     (
         "a model of images or sound and text",

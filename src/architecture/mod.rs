@@ -13,6 +13,7 @@ mod gemma;
 mod gpt2;
 mod gpt_neo;
 mod gpt_neox;
+mod granite;
 mod layers;
 mod llama;
 mod llama_fallback;

@@ -251,6 +251,7 @@ impl Block {
     async fn added(&self, pass: &Pass<'_>, x: &mut Tensor, inner: &Tensor) -> Result<Tensor> {
         let added = self.project(pass, Role::Down, inner).await?;
         let added = self.normed(pass, Role::MlpPostNorm, added)?;
+        let added = scaled(pass.engine, added, pass.description.residual_scale)?;
         if !self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
             return Ok(added);
         }
@@ -266,7 +267,7 @@ impl Block {
     pub async fn add_attended(&self, pass: &Pass<'_>, x: &mut Tensor, attended: &Tensor) -> Result<()> {
         let added = self.project(pass, Role::Output, attended).await?;
         let added = self.normed(pass, Role::AttentionPostNorm, added)?;
-        pass.engine.add(x, 1.0, &added)?;
+        pass.engine.add(x, pass.description.residual_scale, &added)?;
         if self.norms.iter().any(|(role, _)| *role == Role::AttentionStreamNorm) {
             let summed = std::mem::replace(x, pass.engine.zeros(0, 0)?);
             *x = self.normed(pass, Role::AttentionStreamNorm, summed)?;
@@ -376,6 +377,19 @@ impl Block {
         let (_, linear) = self.linears.iter().find(|(r, _)| *r == role).ok_or_else(|| missing(role))?;
         product(pass.engine, pass.task, x, &linear.weight, linear.bias.as_deref()).await
     }
+}
+
+/// A tensor times a number.
+///
+/// # Errors
+/// What the engine fails with.
+pub fn scaled(engine: &dyn Compute, x: Tensor, factor: f32) -> Result<Tensor> {
+    if factor == 1.0 {
+        return Ok(x);
+    }
+    let mut out = engine.zeros(x.rows, x.columns)?;
+    engine.add(&mut out, factor, &x)?;
+    Ok(out)
 }
 
 fn missing(role: Role) -> Error {

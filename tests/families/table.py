@@ -39,6 +39,7 @@ NAMES = {
     "smollm3": "SmolLM 3",
     "starcoder2": "StarCoder 2",
     "stablelm": "StableLM",
+    "granite": "Granite 3 and 4 (dense)",
 }
 # The most that is allowed, for each number of a row.
 ALLOWED = [1e-4, 1e-3, 1e-4, 1e-3, 2e-4, 2e-3, 1e-5]

@@ -194,6 +194,7 @@ families!(
     starcoder2,
     stablelm,
     stablelm_parallel,
+    granite,
 );
 
 #[test]

@@ -346,4 +346,5 @@ miniatures!(
     starcoder2_plain,
     stablelm,
     stablelm_parallel,
+    granite,
 );

@@ -101,6 +101,7 @@ pub mod miniature {
             starcoder2,
             stablelm,
             stablelm_parallel,
+            granite,
         )
     }
 
@@ -150,6 +151,7 @@ pub mod miniature {
         starcoder2_plain: "starcoder2-plain",
         stablelm: "stablelm",
         stablelm_parallel: "stablelm-parallel",
+        granite: "granite",
     }
 }
 
