@@ -8,7 +8,7 @@ use super::role::Role;
 use super::rope::Rope;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::read::readable_dtype;
-use crate::compute::Activation;
+use crate::compute::{Activation, Pairs};
 use crate::error::{Error, Result};
 
 /// How a model normalises.
@@ -18,6 +18,15 @@ pub enum NormKind {
     Rms,
     /// By mean and standard deviation, with a gain and a bias.
     Layer,
+    /// By mean and standard deviation, with a gain alone.
+    LayerWithoutBias,
+}
+
+impl NormKind {
+    /// Whether its norms have a bias.
+    pub fn has_bias(self) -> bool {
+        self == Self::Layer
+    }
 }
 
 /// A norm of a block: `{prefix}.{name}.weight` and, of [`NormKind::Layer`], `.bias`, shape
@@ -155,6 +164,8 @@ pub struct Description {
     pub epsilon: f32,
     /// Rotary embeddings, of which each block has one or none.
     pub ropes: Vec<Rope>,
+    /// Which channels of a head they turn together.
+    pub pairs: Pairs,
     /// Factor of the attention scores.
     pub attention_scale: f32,
     /// Whether block l divides its scores by l + 1.
@@ -214,6 +225,7 @@ impl Default for Description {
             gain_offset: 0.0,
             epsilon: 1e-5,
             ropes: Vec::new(),
+            pairs: Pairs::Halves,
             attention_scale: 1.0,
             scaled_by_depth: false,
             attention_cap: None,
@@ -288,10 +300,7 @@ impl Description {
 
     /// The names after the dot that a norm's tensors have.
     pub fn norm_suffixes(&self) -> &'static [&'static str] {
-        match self.norm {
-            NormKind::Rms => &["weight"],
-            NormKind::Layer => &["weight", "bias"],
-        }
+        if self.norm.has_bias() { &["weight", "bias"] } else { &["weight"] }
     }
 
     /// The projections of a block, one for each stored tensor.

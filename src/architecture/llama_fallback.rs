@@ -12,7 +12,7 @@ use crate::error::Result;
 const LLAMA_BY_ANOTHER_NAME: [&str; 4] = ["internlm3", "yi", "deepseek", "codellama"];
 
 /// What other families are, by what their `model_type` begins with: the first that fits counts.
-const OTHERS: [(&str, &[&str]); 7] = [
+const OTHERS: [(&str, &[&str]); 6] = [
     (
         "an encoder, which predicts no next token",
         &[
@@ -101,11 +101,14 @@ const OTHERS: [(&str, &[&str]); 7] = [
             "pixtral",
             "gemma3",
             "musicgen",
+            "aya_vision",
+            "cohere2_vision",
+            "ernie4_5_vl",
+            "glm4v",
+            "glm46v",
+            "glm_ocr",
+            "glm_image",
         ],
-    ),
-    (
-        "a Llama whose channels are rotated in neighbouring pairs",
-        &["helium", "ernie4_5", "cohere", "glm", "gptj", "codegen"],
     ),
 ];
 

@@ -5,15 +5,18 @@
 //! `defaults.json`.
 
 mod assume;
+mod cohere;
 mod description;
 mod exaone4;
 mod families;
 mod files;
 mod gemma;
+mod glm;
 mod gpt2;
 mod gpt_neo;
 mod gpt_neox;
 mod granite;
+mod helium;
 mod layers;
 mod llama;
 mod llama_fallback;

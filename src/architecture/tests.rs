@@ -174,8 +174,8 @@ fn other_families_are_told_by_what_they_are() {
         ("granitemoehybrid", "states"),
         ("deepseek_v3", "experts"),
         ("qwen2_5_vl", "images"),
-        ("helium", "neighbouring pairs"),
-        ("ernie4_5", "neighbouring pairs"),
+        ("glm4v", "images"),
+        ("gptj", "Llama"),
         ("alpaca", "Llama"),
     ] {
         let error = describe(&mut checkpoint(&json!({"model_type": family}), &["a".into()]), None).unwrap_err();

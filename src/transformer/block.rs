@@ -7,7 +7,7 @@ use super::weights::WeightStore;
 use crate::architecture::{Description, LayerOptions, NormKind, Role};
 use crate::checkpoint::Checkpoint;
 use crate::compute::sliced::product;
-use crate::compute::{Attention, Compute, Matrix, Tensor};
+use crate::compute::{Attention, Compute, Matrix, RotatedHeads, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -22,7 +22,7 @@ pub struct Linear {
 /// A norm with its weights, `[1, channels]`.
 pub struct NormWeights {
     gain: Rc<Tensor>,
-    /// Where it is by mean and standard deviation.
+    /// Where it is by mean and standard deviation: zeros where none is stored.
     bias: Option<Rc<Tensor>>,
 }
 
@@ -108,6 +108,7 @@ impl NormWeights {
         let bias = match description.norm {
             NormKind::Rms => None,
             NormKind::Layer => Some(weights.vector(&bias, checkpoint.tensor(&bias)?, 0.0).await?),
+            NormKind::LayerWithoutBias => Some(weights.no_bias(gain.columns)?),
         };
         Ok(Self { gain, bias })
     }
@@ -290,8 +291,9 @@ impl Block {
         let mut k = self.normed(pass, Role::KeyNorm, self.project(pass, Role::Key, input).await?)?;
         let v = self.project(pass, Role::Value, input).await?;
         if let Some(rope) = self.options.rope.and_then(|rope| pass.ropes.get(rope)) {
-            engine.rotate(&mut q, d.head_size, rope, positions.past, positions.length)?;
-            engine.rotate(&mut k, d.head_size, rope, positions.past, positions.length)?;
+            let heads = RotatedHeads { size: d.head_size, pairs: d.pairs };
+            engine.rotate(&mut q, heads, rope, positions.past, positions.length)?;
+            engine.rotate(&mut k, heads, rope, positions.past, positions.length)?;
         }
         match cache {
             None => self.attention(pass, [&q, &k, &v], positions).await,

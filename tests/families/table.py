@@ -40,6 +40,12 @@ NAMES = {
     "starcoder2": "StarCoder 2",
     "stablelm": "StableLM",
     "granite": "Granite 3 and 4 (dense)",
+    "cohere": "Cohere 1",
+    "cohere2": "Cohere 2",
+    "helium": "Helium",
+    "glm": "GLM-4",
+    "glm4": "GLM-4 (0414)",
+    "ernie4_5": "ERNIE 4.5 (dense)",
 }
 # The most that is allowed, for each number of a row.
 ALLOWED = [1e-4, 1e-3, 1e-4, 1e-3, 2e-4, 2e-3, 1e-5]

@@ -195,6 +195,12 @@ families!(
     stablelm,
     stablelm_parallel,
     granite,
+    cohere,
+    cohere2,
+    helium,
+    glm,
+    glm4,
+    ernie4_5,
 );
 
 #[test]

@@ -347,4 +347,10 @@ miniatures!(
     stablelm,
     stablelm_parallel,
     granite,
+    cohere,
+    cohere2,
+    helium,
+    glm,
+    glm4,
+    ernie4_5,
 );

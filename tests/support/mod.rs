@@ -102,6 +102,12 @@ pub mod miniature {
             stablelm,
             stablelm_parallel,
             granite,
+            cohere,
+            cohere2,
+            helium,
+            glm,
+            glm4,
+            ernie4_5,
         )
     }
 
@@ -152,6 +158,12 @@ pub mod miniature {
         stablelm: "stablelm",
         stablelm_parallel: "stablelm-parallel",
         granite: "granite",
+        cohere: "cohere",
+        cohere2: "cohere2",
+        helium: "helium",
+        glm: "glm",
+        glm4: "glm4",
+        ernie4_5: "ernie4_5",
     }
 }
 

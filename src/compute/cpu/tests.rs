@@ -103,21 +103,31 @@ fn norms_rotation_and_gates() {
         })
         .collect();
     let x = values(6 * 2 * head, 6);
-    let mut rotated = engine.upload(6, &x).unwrap();
-    engine.rotate(&mut rotated, head, &engine.upload(8, &table).unwrap(), 4, length).unwrap();
-    let expected: Vec<f64> = (0..x.len())
-        .map(|i| {
-            let (row, channel) = (i / (2 * head), i % head);
-            let angle = |c: usize| angles[(4 + row % length) * half + c];
-            let at = |offset: isize| f64::from(x[i.wrapping_add_signed(offset)]);
-            match channel {
-                c if c < half => at(0) * angle(c).cos() - at(half as isize) * angle(c).sin(),
-                c if c < 2 * half => at(0) * angle(c - half).cos() + at(-(half as isize)) * angle(c - half).sin(),
-                _ => at(0),
-            }
-        })
-        .collect();
-    close(&get(&engine, &rotated), &expected, 1e-6);
+    // The pair of a channel, and whether it is the second one of it.
+    type Place = fn(usize, usize) -> (usize, bool);
+    let places: [(Pairs, Place, usize); 2] = [
+        (Pairs::Halves, |channel, half| (channel % half, channel >= half), half),
+        (Pairs::Adjacent, |channel, _| (channel / 2, channel % 2 == 1), 1),
+    ];
+    for (pairs, place, apart) in places {
+        let mut rotated = engine.upload(6, &x).unwrap();
+        let heads = RotatedHeads { size: head, pairs };
+        engine.rotate(&mut rotated, heads, &engine.upload(8, &table).unwrap(), 4, length).unwrap();
+        let expected: Vec<f64> = (0..x.len())
+            .map(|i| {
+                let (row, channel) = (i / (2 * head), i % head);
+                let (pair, second) = place(channel, half);
+                let own = f64::from(x[i]);
+                let angle = |pair: usize| angles[(4 + row % length) * half + pair];
+                match second {
+                    _ if channel >= 2 * half => own,
+                    false => own * angle(pair).cos() - f64::from(x[i + apart]) * angle(pair).sin(),
+                    true => own * angle(pair).cos() + f64::from(x[i - apart]) * angle(pair).sin(),
+                }
+            })
+            .collect();
+        close(&get(&engine, &rotated), &expected, 1e-6);
+    }
 }
 
 #[test]
