@@ -97,6 +97,11 @@ pub fn gated(files: &Files<'_>, family: &'static str, keys: FrameKeys, biases: B
     })
 }
 
+/// The projections of a block whose MLP is plain: without the gate.
+pub fn ungated(projections: &[Projection]) -> Vec<Projection> {
+    projections.iter().filter(|p| p.role != Role::Gate).copied().collect()
+}
+
 /// Gate and input projection of an MLP that are halves of one tensor, the gate first.
 pub fn gate_and_up(hidden: usize, intermediate: usize) -> [Projection; 2] {
     [(Role::Gate, 0), (Role::Up, intermediate)].map(|(role, first)| {

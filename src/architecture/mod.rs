@@ -4,6 +4,7 @@
 //! computes. To add a family, write its file, add a line to `families.rs`, and its defaults to
 //! `defaults.json`.
 
+mod arcee;
 mod assume;
 mod cohere;
 mod description;

@@ -18,6 +18,8 @@ pub enum Activation {
     GeluTanh,
     /// max(x, 0).
     Relu,
+    /// max(x, 0)^2.
+    Relu2,
 }
 
 /// Which channels of a head are turned together: the two of pair i.

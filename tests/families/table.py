@@ -46,6 +46,8 @@ NAMES = {
     "glm": "GLM-4",
     "glm4": "GLM-4 (0414)",
     "ernie4_5": "ERNIE 4.5 (dense)",
+    "arcee": "Arcee",
+    "nemotron": "Nemotron",
 }
 # The most that is allowed, for each number of a row.
 ALLOWED = [1e-4, 1e-3, 1e-4, 1e-3, 2e-4, 2e-3, 1e-5]

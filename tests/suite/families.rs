@@ -353,4 +353,7 @@ miniatures!(
     glm,
     glm4,
     ernie4_5,
+    arcee,
+    nemotron,
+    nemotron_biased,
 );

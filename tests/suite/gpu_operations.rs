@@ -140,7 +140,8 @@ async fn norms_gates_and_sums(gpu: &Gpu) {
     let mut inputs = values(29, 7);
     inputs.iter_mut().for_each(|value| *value *= 6.0);
     inputs.extend(extremes);
-    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+    let all = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Relu2];
+    for activation in all {
         let run = |engine: &dyn Compute| {
             let mut gate = engine.upload(1, &inputs).unwrap();
             engine.gated(&mut gate, &engine.upload(1, &[0.5; 37]).unwrap(), activation).unwrap();
@@ -169,7 +170,8 @@ async fn soft_caps(gpu: &Gpu) {
 
 async fn rotation(gpu: &Gpu) {
     let cpu = Cpu::default();
-    let cases = [(1, 1, 2, 1, 0, 1), (6, 3, 7, 2, 4, 3), (10, 2, 64, 32, 0, 5), (3, 5, 12, 6, 100, 3), (9, 1, 6, 0, 0, 9)];
+    let cases =
+        [(1, 1, 2, 1, 0, 1), (6, 3, 7, 2, 4, 3), (10, 2, 64, 32, 0, 5), (3, 5, 12, 6, 100, 3), (9, 1, 6, 0, 0, 9)];
     let of_both = cases.into_iter().flat_map(|case| [Pairs::Halves, Pairs::Adjacent].map(|pairs| (case, pairs)));
     for ((rows, heads, head_size, half, first, length), pairs) in of_both {
         let positions = first + length;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use mka_lab::compute::{Activation, Attention, Compute, EngineInfo, Matrix, Tensor};
+use mka_lab::compute::{Activation, Attention, Compute, EngineInfo, Matrix, RotatedHeads, Tensor};
 use mka_lab::dtype::Dtype;
 use mka_lab::error::{Error, Pending, Result};
 

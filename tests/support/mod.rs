@@ -108,6 +108,9 @@ pub mod miniature {
             glm,
             glm4,
             ernie4_5,
+            arcee,
+            nemotron,
+            nemotron_biased,
         )
     }
 
@@ -164,6 +167,9 @@ pub mod miniature {
         glm: "glm",
         glm4: "glm4",
         ernie4_5: "ernie4_5",
+        arcee: "arcee",
+        nemotron: "nemotron",
+        nemotron_biased: "nemotron-biased",
     }
 }
 

@@ -307,6 +307,7 @@ impl Compute for Cpu {
             Activation::Gelu => pairs.for_each(|(g, u)| *g = math::gelu(*g) * u),
             Activation::GeluTanh => pairs.for_each(|(g, u)| *g = math::gelu_tanh(*g) * u),
             Activation::Relu => pairs.for_each(|(g, u)| *g = math::relu(*g) * u),
+            Activation::Relu2 => pairs.for_each(|(g, u)| *g = math::relu2(*g) * u),
         }
         Ok(())
     }
@@ -318,6 +319,7 @@ impl Compute for Cpu {
             Activation::Gelu => values.for_each(|x| *x = math::gelu(*x)),
             Activation::GeluTanh => values.for_each(|x| *x = math::gelu_tanh(*x)),
             Activation::Relu => values.for_each(|x| *x = math::relu(*x)),
+            Activation::Relu2 => values.for_each(|x| *x = math::relu2(*x)),
         }
         Ok(())
     }

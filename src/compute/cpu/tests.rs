@@ -134,13 +134,14 @@ fn norms_rotation_and_gates() {
 fn activations_gated_and_plain() {
     let engine = Cpu::default();
     type Definition = fn(f64) -> f64;
-    let definitions: [(Activation, Definition); 4] = [
+    let definitions: [(Activation, Definition); 5] = [
         (Activation::Silu, |x| x / (1.0 + (-x).exp())),
         (Activation::Gelu, |x| x / 2.0 * (1.0 + statrs::function::erf::erf(x / 2f64.sqrt()))),
         (Activation::GeluTanh, |x| {
             x / 2.0 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         }),
         (Activation::Relu, |x| x.max(0.0)),
+        (Activation::Relu2, |x| x.max(0.0).powi(2)),
     ];
     let (mut gate, up) = (values(33, 7), values(33, 8));
     gate.iter_mut().enumerate().for_each(|(i, g)| *g *= 1.0 + i as f32 / 4.0);

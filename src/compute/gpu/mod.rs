@@ -35,7 +35,7 @@ mod transpose;
 
 use std::ops::Range;
 
-use super::operations::{Activation, Attention, Compute, EngineInfo};
+use super::operations::{Activation, Attention, Compute, EngineInfo, RotatedHeads};
 use super::tensor::{Matrix, MatrixStorage, Tensor, check};
 use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
