@@ -9,7 +9,7 @@ use super::role::Role;
 use super::rope::Rope;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::read::readable_dtype;
-use crate::compute::Activation;
+use crate::compute::{Activation, Pairs};
 use crate::error::{Error, Result};
 
 /// How a model normalises.
@@ -19,6 +19,15 @@ pub enum NormKind {
     Rms,
     /// By mean and standard deviation, with a gain and a bias.
     Layer,
+    /// By mean and standard deviation, with a gain alone.
+    LayerWithoutBias,
+}
+
+impl NormKind {
+    /// Whether its norms have a bias.
+    pub fn has_bias(self) -> bool {
+        self == Self::Layer
+    }
 }
 
 /// The kind of a block that a description does not have.
@@ -93,6 +102,8 @@ pub struct Description {
     pub epsilon: f32,
     /// Rotary embeddings, of which each block has one or none.
     pub ropes: Vec<Rope>,
+    /// Which channels of a head they turn together.
+    pub pairs: Pairs,
     /// Factor of the attention scores.
     pub attention_scale: f32,
     /// Whether block l divides its scores by l + 1.
@@ -101,6 +112,8 @@ pub struct Description {
     pub attention_cap: Option<f32>,
     /// Whether attention and MLP read the same stream, and both are added to it.
     pub parallel: bool,
+    /// Factor of what attention and MLP add to the stream.
+    pub residual_scale: f32,
     /// Non-linearity of the MLP.
     pub activation: Activation,
     /// Number of blocks.
@@ -123,6 +136,8 @@ pub struct Description {
     pub head: Option<String>,
     /// The head's bias, `[vocabulary]`.
     pub head_bias: Option<String>,
+    /// Factor of the logits, before their cap; 1 where the head has a bias.
+    pub logit_scale: f32,
     /// Within which the logits are kept softly, if they are.
     pub logit_cap: Option<f32>,
 }
@@ -148,10 +163,12 @@ impl Default for Description {
             gain_offset: 0.0,
             epsilon: 1e-5,
             ropes: Vec::new(),
+            pairs: Pairs::Halves,
             attention_scale: 1.0,
             scaled_by_depth: false,
             attention_cap: None,
             parallel: false,
+            residual_scale: 1.0,
             activation: Activation::Gelu,
             layers: 0,
             layer_options: Vec::new(),
@@ -162,6 +179,7 @@ impl Default for Description {
             final_norm: None,
             head: None,
             head_bias: None,
+            logit_scale: 1.0,
             logit_cap: None,
         }
     }
@@ -259,10 +277,7 @@ impl Description {
 
     /// The names after the dot that a norm's tensors have.
     pub fn norm_suffixes(&self) -> &'static [&'static str] {
-        match self.norm {
-            NormKind::Rms => &["weight"],
-            NormKind::Layer => &["weight", "bias"],
-        }
+        if self.norm.has_bias() { &["weight", "bias"] } else { &["weight"] }
     }
 
     /// The names and shapes of all tensors of block `layer`.

@@ -6,8 +6,8 @@ use super::files::{Files, unsupported};
 use super::options::{refuse_options_per_layer, untied};
 use super::wrapper::{WRAPPERS, Wrapper};
 use super::{
-    exaone4, gemma, gpt_neo, gpt_neox, gpt2, llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised,
-    qwen, smollm3, stablelm, starcoder2,
+    arcee, cohere, exaone4, gemma, glm, gpt_neo, gpt_neox, gpt2, granite, helium, llama, llama_fallback, mistral,
+    names, olmo2, opt, phi, phi3, quantised, qwen, smollm3, stablelm, starcoder2,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 pub(super) type Describe = fn(&Files<'_>) -> Result<Description>;
 
 /// The families, by the `model_type` of their `config.json`.
-pub(super) const FAMILIES: [(&str, Describe); 20] = [
+pub(super) const FAMILIES: [(&str, Describe); 29] = [
     ("llama", llama::describe),
     ("mistral", mistral::describe),
     ("ministral3", mistral::ministral3),
@@ -37,6 +37,15 @@ pub(super) const FAMILIES: [(&str, Describe); 20] = [
     ("starcoder2", starcoder2::describe),
     ("stablelm", stablelm::describe),
     ("smollm3", smollm3::describe),
+    ("granite", granite::describe),
+    ("cohere", cohere::cohere),
+    ("cohere2", cohere::cohere2),
+    ("helium", helium::helium),
+    ("glm", glm::glm),
+    ("glm4", glm::glm4),
+    ("ernie4_5", helium::ernie4_5),
+    ("arcee", arcee::arcee),
+    ("nemotron", arcee::nemotron),
 ];
 
 /// Decoders that occur inside of another model only, by the `model_type` of their configuration.

@@ -99,3 +99,16 @@ pub fn gated(files: &Files<'_>, family: &'static str, keys: FrameKeys, biases: B
         ..Description::default()
     })
 }
+
+/// The projections of a block whose MLP is plain: without the gate.
+pub fn ungated(projections: &[Projection]) -> Vec<Projection> {
+    projections.iter().filter(|p| p.role != Role::Gate).copied().collect()
+}
+
+/// Gate and input projection of an MLP that are halves of one tensor, the gate first.
+pub fn gate_and_up(hidden: usize, intermediate: usize) -> [Projection; 2] {
+    [(Role::Gate, 0), (Role::Up, intermediate)].map(|(role, first)| {
+        let whole = Projection::new(role, "mlp.gate_up_proj", [intermediate, hidden], false, Role::MlpNorm);
+        whole.part(2 * intermediate, first, intermediate, intermediate)
+    })
+}

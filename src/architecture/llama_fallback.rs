@@ -82,6 +82,10 @@ const OTHERS: [(&str, &[&str]); 6] = [
         ],
     ),
     (
+        "a Granite whose blocks may have experts or states in place of attention, of which none is opened",
+        &["granitemoehybrid"],
+    ),
+    (
         "a model of images or sound and text",
         &[
             "llava",
@@ -97,11 +101,14 @@ const OTHERS: [(&str, &[&str]); 6] = [
             "pixtral",
             "voxtral",
             "musicgen",
+            "aya_vision",
+            "cohere2_vision",
+            "ernie4_5_vl",
+            "glm4v",
+            "glm46v",
+            "glm_ocr",
+            "glm_image",
         ],
-    ),
-    (
-        "a Llama whose channels are rotated in neighbouring pairs",
-        &["helium", "ernie4_5", "cohere", "glm", "gptj", "codegen"],
     ),
 ];
 

@@ -4,16 +4,21 @@
 //! computes. To add a family, write its file, add a line to `families.rs`, and its defaults to
 //! `defaults.json`.
 
+mod arcee;
 mod assume;
 mod block_kind;
+mod cohere;
 mod description;
 mod exaone4;
 mod families;
 mod files;
 mod gemma;
+mod glm;
 mod gpt2;
 mod gpt_neo;
 mod gpt_neox;
+mod granite;
+mod helium;
 mod layers;
 mod llama;
 mod llama_fallback;

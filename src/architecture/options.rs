@@ -83,6 +83,7 @@ pub fn activation(config: &Config, key: &str) -> Result<Activation> {
             Ok(Activation::GeluTanh)
         }
         "relu" => Ok(Activation::Relu),
+        "relu2" => Ok(Activation::Relu2),
         other => {
             let reason = format!("its activation {other:?} is not one that this tool computes");
             Err(unsupported(config.word_or("model_type", "")?, reason))

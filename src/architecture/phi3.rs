@@ -4,7 +4,7 @@
 use super::block_kind::{BlockKind, Projection};
 use super::description::Description;
 use super::files::Files;
-use super::llama::{Biases, unrotated};
+use super::llama::{Biases, gate_and_up, unrotated};
 use super::mistral::windowed;
 use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
@@ -16,18 +16,14 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let frame = unrotated(files, "phi3", Biases::default())?;
     let (hidden, intermediate) = (frame.hidden, config.size("intermediate_size")?);
     let (query, key) = (frame.heads * frame.head_size, frame.kv_heads * frame.head_size);
-    let (attention, mlp) = (Role::AttentionNorm, Role::MlpNorm);
+    let [gate, up] = gate_and_up(hidden, intermediate);
     let part = |role, first, rows| {
-        Projection::new(role, "self_attn.qkv_proj", [rows, hidden], false, attention).part(
+        Projection::new(role, "self_attn.qkv_proj", [rows, hidden], false, Role::AttentionNorm).part(
             query + 2 * key,
             first,
             rows,
             rows,
         )
-    };
-    let half = |role, first| {
-        let whole = Projection::new(role, "mlp.gate_up_proj", [intermediate, hidden], false, mlp);
-        whole.part(2 * intermediate, first, intermediate, intermediate)
     };
     let keys = RopeKeys { share: Some(("partial_rotary_factor", 1.0)), ..RopeKeys::default() };
     // Files from before transformers 5 call the one scaling that there is by other names.
@@ -40,8 +36,8 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
                 part(Role::Key, query, key),
                 part(Role::Value, query + key, key),
                 Projection::new(Role::Output, "self_attn.o_proj", [hidden, query], false, None),
-                half(Role::Gate, 0),
-                half(Role::Up, intermediate),
+                gate,
+                up,
                 Projection::new(Role::Down, "mlp.down_proj", [hidden, intermediate], false, None),
             ],
             ..frame.block().clone()

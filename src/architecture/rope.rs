@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// The angular frequency of each rotated pair of channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rope {
-    /// Radians per position; pair i is (i, i + len) of a head.
+    /// Radians per position.
     pub frequencies: Vec<f32>,
     /// Factor of cosines and sines.
     pub magnitude: f32,

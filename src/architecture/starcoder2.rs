@@ -3,7 +3,7 @@
 use super::block_kind::{BlockKind, Norm, Projection};
 use super::description::{Description, NormKind};
 use super::files::Files;
-use super::llama::{Biases, FrameKeys, gated};
+use super::llama::{Biases, FrameKeys, gated, ungated};
 use super::mistral::windowed;
 use super::role::Role;
 use super::rope::{Rope, RopeKeys, RopeParameters};
@@ -16,11 +16,10 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
     let keys = FrameKeys { epsilon: "norm_epsilon", ..FrameKeys::default() };
     let frame = gated(files, "starcoder2", keys, Biases { query_key_value: bias, output: bias, mlp: bias })?;
     let parameters = RopeParameters::flat(config, &RopeKeys::default())?;
-    let plain = |p: &Projection| match p.role {
-        Role::Gate => None,
-        Role::Up => Some(Projection { name: "mlp.c_fc", ..*p }),
-        Role::Down => Some(Projection { name: "mlp.c_proj", ..*p }),
-        _ => Some(*p),
+    let renamed = |p: Projection| match p.role {
+        Role::Up => Projection { name: "mlp.c_fc", ..p },
+        Role::Down => Projection { name: "mlp.c_proj", ..p },
+        _ => p,
     };
     let norm = |role, name| Norm { role, name, size: frame.hidden };
     let described = Description {
@@ -28,7 +27,7 @@ pub fn describe(files: &Files<'_>) -> Result<Description> {
         ropes: vec![Rope::new(config, &parameters, frame.head_size)?],
         kinds: vec![BlockKind {
             norms: vec![norm(Role::AttentionNorm, "input_layernorm"), norm(Role::MlpNorm, "post_attention_layernorm")],
-            projections: frame.block().projections.iter().filter_map(plain).collect(),
+            projections: ungated(&frame.block().projections).into_iter().map(renamed).collect(),
         }],
         ..frame
     };

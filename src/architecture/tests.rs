@@ -52,6 +52,11 @@ fn differences(found: &Description, built: &Value) -> Vec<String> {
     let close = |found: &[f64], expected: &[f64]| {
         found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| near(*a, *b))
     };
+    let factors = [found.embedding_scale, found.residual_scale, found.logit_scale].map(f64::from);
+    let expected = built.get("factors").map_or(vec![1.0; 3], numbers);
+    if !close(&factors, &expected) {
+        wrong.push(format!("the factors of embedding, blocks and logits are {factors:?}, expected {expected:?}"));
+    }
     let scales: Vec<f64> = (0..found.layers).map(|layer| f64::from(found.attention_scale_of(layer))).collect();
     if !close(&scales, &numbers(&built["scales"])) {
         wrong.push(format!("scales are {scales:?}, expected {}", built["scales"]));
@@ -164,11 +169,12 @@ fn other_families_are_told_by_what_they_are() {
         ("t5", "sequence-to-sequence"),
         ("mamba2", "states"),
         ("mixtral", "experts"),
+        ("granitemoehybrid", "states"),
         ("deepseek_v3", "experts"),
         ("llava_onevision", "images"),
         ("idefics2", "images"),
-        ("helium", "neighbouring pairs"),
-        ("ernie4_5", "neighbouring pairs"),
+        ("glm4v", "images"),
+        ("gptj", "Llama"),
         ("alpaca", "Llama"),
     ] {
         let error = describe(&mut checkpoint(&json!({"model_type": family}), &["a".into()]), None).unwrap_err();

@@ -13,6 +13,6 @@ pub mod sliced;
 pub mod statistics;
 mod tensor;
 
-pub use operations::{Activation, Attention, Compute, EngineInfo};
+pub use operations::{Activation, Attention, Compute, EngineInfo, Pairs, RotatedHeads};
 pub use statistics::start_state;
 pub use tensor::{Matrix, Tensor};

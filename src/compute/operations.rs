@@ -18,6 +18,26 @@ pub enum Activation {
     GeluTanh,
     /// max(x, 0).
     Relu,
+    /// max(x, 0)^2.
+    Relu2,
+}
+
+/// Which channels of a head are turned together: the two of pair i.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairs {
+    /// i and i + half, of `half` pairs.
+    Halves,
+    /// 2 i and 2 i + 1.
+    Adjacent,
+}
+
+/// How the columns of x are to be read in [`Compute::rotate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RotatedHeads {
+    /// Channels of one head.
+    pub size: usize,
+    /// Its pairs of channels.
+    pub pairs: Pairs,
 }
 
 /// How the rows of q, k and v are to be read in [`Compute::attention`].
@@ -116,10 +136,10 @@ pub trait Compute {
     /// plus `epsilon`), times gain `[1, d]`, plus bias `[1, d]`.
     fn layer_norm(&self, x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor>;
 
-    /// Rotary embedding in place, halves convention: x `[n, heads * head_size]`; row r is at
-    /// position `first + r % length` of its sequence; `table` `[positions, 2 * half]` holds `half`
-    /// cosines, then `half` sines; channels beyond `2 * half` of a head stay.
-    fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()>;
+    /// Rotary embedding in place: x `[n, heads * size]`; row r is at position `first + r % length`
+    /// of its sequence; `table` `[positions, 2 * half]` holds `half` cosines, then `half` sines, for
+    /// as many pairs of channels; channels beyond `2 * half` of a head stay.
+    fn rotate(&self, x: &mut Tensor, heads: RotatedHeads, table: &Tensor, first: usize, length: usize) -> Result<()>;
 
     /// Causal softmax attention of the query heads that belong to the key heads `kv_heads`: q
     /// `[n, heads * head_size]`, k and v `[keys, kv_heads * head_size]`, written into the same

@@ -7,7 +7,7 @@ use super::weights::WeightStore;
 use crate::architecture::{Description, LayerOptions, NormKind, Role};
 use crate::checkpoint::Checkpoint;
 use crate::compute::sliced::product;
-use crate::compute::{Attention, Compute, Matrix, Tensor};
+use crate::compute::{Attention, Compute, Matrix, RotatedHeads, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -22,7 +22,7 @@ pub struct Linear {
 /// A norm with its weights, `[1, channels]`.
 pub struct NormWeights {
     gain: Rc<Tensor>,
-    /// Where it is by mean and standard deviation.
+    /// Where it is by mean and standard deviation: zeros where none is stored.
     bias: Option<Rc<Tensor>>,
 }
 
@@ -108,6 +108,7 @@ impl NormWeights {
         let bias = match description.norm {
             NormKind::Rms => None,
             NormKind::Layer => Some(weights.vector(&bias, checkpoint.tensor(&bias)?, 0.0).await?),
+            NormKind::LayerWithoutBias => Some(weights.no_bias(gain.columns)?),
         };
         Ok(Self { gain, bias })
     }
@@ -252,6 +253,7 @@ impl Block {
     async fn added(&self, pass: &Pass<'_>, x: &mut Tensor, inner: &Tensor) -> Result<Tensor> {
         let added = self.project(pass, Role::Down, inner).await?;
         let added = self.normed(pass, Role::MlpPostNorm, added)?;
+        let added = scaled(pass.engine, added, pass.description.residual_scale)?;
         if !self.norms.iter().any(|(role, _)| *role == Role::MlpStreamNorm) {
             return Ok(added);
         }
@@ -267,7 +269,7 @@ impl Block {
     pub async fn add_attended(&self, pass: &Pass<'_>, x: &mut Tensor, attended: &Tensor) -> Result<()> {
         let added = self.project(pass, Role::Output, attended).await?;
         let added = self.normed(pass, Role::AttentionPostNorm, added)?;
-        pass.engine.add(x, 1.0, &added)?;
+        pass.engine.add(x, pass.description.residual_scale, &added)?;
         if self.norms.iter().any(|(role, _)| *role == Role::AttentionStreamNorm) {
             let summed = std::mem::replace(x, pass.engine.zeros(0, 0)?);
             *x = self.normed(pass, Role::AttentionStreamNorm, summed)?;
@@ -290,8 +292,9 @@ impl Block {
         let mut k = self.normed(pass, Role::KeyNorm, self.project(pass, Role::Key, input).await?)?;
         let v = self.project(pass, Role::Value, input).await?;
         if let Some(rope) = self.options.rope.and_then(|rope| pass.ropes.get(rope)) {
-            engine.rotate(&mut q, d.head_size, rope, positions.past, positions.length)?;
-            engine.rotate(&mut k, d.head_size, rope, positions.past, positions.length)?;
+            let heads = RotatedHeads { size: d.head_size, pairs: d.pairs };
+            engine.rotate(&mut q, heads, rope, positions.past, positions.length)?;
+            engine.rotate(&mut k, heads, rope, positions.past, positions.length)?;
         }
         match cache {
             None => self.attention(pass, [&q, &k, &v], positions).await,
@@ -377,6 +380,19 @@ impl Block {
         let (_, linear) = self.linears.iter().find(|(r, _)| *r == role).ok_or_else(|| missing(role))?;
         product(pass.engine, pass.task, x, &linear.weight, linear.bias.as_deref()).await
     }
+}
+
+/// A tensor times a number.
+///
+/// # Errors
+/// What the engine fails with.
+pub fn scaled(engine: &dyn Compute, x: Tensor, factor: f32) -> Result<Tensor> {
+    if factor == 1.0 {
+        return Ok(x);
+    }
+    let mut out = engine.zeros(x.rows, x.columns)?;
+    engine.add(&mut out, factor, &x)?;
+    Ok(out)
 }
 
 fn missing(role: Role) -> Error {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::block::{Linear, NormWeights};
+use super::block::{Linear, NormWeights, scaled};
 use super::model::Transformer;
 use super::stream::Stream;
 use crate::architecture::EmbeddingProjection;
@@ -17,7 +17,8 @@ const HEAD_TILE: usize = 4096;
 
 impl Transformer {
     /// A chunk of a stream that has passed all blocks as the head reads it,
-    /// `[tokens, embedding_columns]`: through the final norm, if there is one.
+    /// `[tokens, embedding_columns]`: through the final norm, if there is one, and times the factor
+    /// of the logits.
     ///
     /// # Errors
     /// What reading and computing fail with.
@@ -34,7 +35,8 @@ impl Transformer {
         if let Some(EmbeddingProjection { out, .. }) = &self.description.embedding_projection {
             states = self.project(&states, out).await?;
         }
-        Ok(states)
+        // The head is linear: a factor of its few inputs is one of its many outputs.
+        scaled(self.engine.as_ref(), states, self.description.logit_scale)
     }
 
     /// The tiles of the vocabulary: ranges of rows of the head.

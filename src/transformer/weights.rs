@@ -253,6 +253,14 @@ impl WeightStore {
         value
     }
 
+    /// The bias of a norm of so many channels that has none, `[1, channels]`.
+    ///
+    /// # Errors
+    /// What the engine's allocation fails with.
+    pub fn no_bias(&self, channels: usize) -> Result<Rc<Tensor>> {
+        self.engine.zeros(1, channels).map(Rc::new)
+    }
+
     /// A stored vector, every value raised by `offset`, as a tensor `[1, n]`.
     ///
     /// # Errors

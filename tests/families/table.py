@@ -47,6 +47,15 @@ NAMES = {
     "qwen3_vl": "Qwen 3-VL",
     "idefics3": "Idefics 3",
     "smolvlm": "SmolVLM",
+    "granite": "Granite 3 and 4 (dense)",
+    "cohere": "Cohere 1",
+    "cohere2": "Cohere 2",
+    "helium": "Helium",
+    "glm": "GLM-4",
+    "glm4": "GLM-4 (0414)",
+    "ernie4_5": "ERNIE 4.5 (dense)",
+    "arcee": "Arcee",
+    "nemotron": "Nemotron",
 }
 # The most that is allowed, for each number of a row.
 ALLOWED = [1e-4, 1e-3, 1e-4, 1e-3, 2e-4, 2e-3, 1e-5]

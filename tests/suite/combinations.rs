@@ -128,7 +128,7 @@ fn check(family: &str, files: &Files, points: &[Point]) {
             assert!(merged.err().unwrap().to_string().contains("without a norm"), "{what}");
             continue;
         }
-        if ["gemma2", "gemma3", "gemma3_vision", "olmo2", "olmo3", "exaone4", "opt_post"].contains(&family)
+        if ["gemma2", "gemma3", "gemma3_vision", "olmo2", "olmo3", "exaone4", "glm4", "opt_post"].contains(&family)
             && *repair == "refit"
         {
             assert!(merged.err().unwrap().to_string().contains("a norm between"), "{what}");
@@ -198,6 +198,16 @@ families!(
     stablelm_parallel,
     gemma3_vision,
     qwen2_5_vl,
+    granite,
+    cohere,
+    cohere2,
+    helium,
+    glm,
+    glm4,
+    ernie4_5,
+    arcee,
+    nemotron,
+    nemotron_biased,
 );
 
 #[test]

@@ -3,7 +3,7 @@
 
 use mka_lab::compute::cpu::Cpu;
 use mka_lab::compute::gpu::Gpu;
-use mka_lab::compute::{Activation, Attention, Compute, Matrix, Tensor, start_state};
+use mka_lab::compute::{Activation, Attention, Compute, Matrix, Pairs, RotatedHeads, Tensor, start_state};
 use mka_lab::dtype::Dtype;
 use mka_lab::regression::{Features, NormalEquations, Samples};
 use mka_lab::task::Task;
@@ -140,7 +140,8 @@ async fn norms_gates_and_sums(gpu: &Gpu) {
     let mut inputs = values(29, 7);
     inputs.iter_mut().for_each(|value| *value *= 6.0);
     inputs.extend(extremes);
-    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+    let all = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Relu2];
+    for activation in all {
         let run = |engine: &dyn Compute| {
             let mut gate = engine.upload(1, &inputs).unwrap();
             engine.gated(&mut gate, &engine.upload(1, &[0.5; 37]).unwrap(), activation).unwrap();
@@ -169,9 +170,10 @@ async fn soft_caps(gpu: &Gpu) {
 
 async fn rotation(gpu: &Gpu) {
     let cpu = Cpu::default();
-    for (rows, heads, head_size, half, first, length) in
-        [(1, 1, 2, 1, 0, 1), (6, 3, 7, 2, 4, 3), (10, 2, 64, 32, 0, 5), (3, 5, 12, 6, 100, 3), (9, 1, 6, 0, 0, 9)]
-    {
+    let cases =
+        [(1, 1, 2, 1, 0, 1), (6, 3, 7, 2, 4, 3), (10, 2, 64, 32, 0, 5), (3, 5, 12, 6, 100, 3), (9, 1, 6, 0, 0, 9)];
+    let of_both = cases.into_iter().flat_map(|case| [Pairs::Halves, Pairs::Adjacent].map(|pairs| (case, pairs)));
+    for ((rows, heads, head_size, half, first, length), pairs) in of_both {
         let positions = first + length;
         let angles = values(positions * half, 8);
         let table: Vec<f32> = angles
@@ -184,10 +186,11 @@ async fn rotation(gpu: &Gpu) {
                 0 => engine.zeros(positions, 0).unwrap(),
                 _ => engine.upload(positions, &table).unwrap(),
             };
-            engine.rotate(&mut x, head_size, &table, first, length).unwrap();
+            engine.rotate(&mut x, RotatedHeads { size: head_size, pairs }, &table, first, length).unwrap();
             x
         };
-        assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &format!("rotation of {heads} x {head_size}")).await;
+        let what = format!("rotation of {heads} x {head_size}, {pairs:?}");
+        assert_close(&cpu, &run(&cpu), gpu, &run(gpu), 1e-6, &what).await;
     }
 }
 

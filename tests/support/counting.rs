@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use mka_lab::compute::{Activation, Attention, Compute, EngineInfo, Matrix, Tensor};
+use mka_lab::compute::{Activation, Attention, Compute, EngineInfo, Matrix, RotatedHeads, Tensor};
 use mka_lab::dtype::Dtype;
 use mka_lab::error::{Error, Pending, Result};
 
@@ -77,7 +77,7 @@ impl Compute for Counting {
         fn matmul(&self, x: &Tensor, w: &Matrix, rows: Range<usize>, bias: Option<&Tensor>, out: &mut Tensor) -> Result<()>;
         fn rms_norm(&self, x: &Tensor, gain: &Tensor, epsilon: f32) -> Result<Tensor>;
         fn layer_norm(&self, x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor>;
-        fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()>;
+        fn rotate(&self, x: &mut Tensor, heads: RotatedHeads, table: &Tensor, first: usize, length: usize) -> Result<()>;
         fn attention(
             &self, q: &Tensor, k: &Tensor, v: &Tensor, shape: &Attention, kv_heads: Range<usize>, out: &mut Tensor
         ) -> Result<()>;

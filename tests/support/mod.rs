@@ -103,6 +103,16 @@ pub mod miniature {
             stablelm_parallel,
             gemma3_vision,
             qwen2_5_vl,
+            granite,
+            cohere,
+            cohere2,
+            helium,
+            glm,
+            glm4,
+            ernie4_5,
+            arcee,
+            nemotron,
+            nemotron_biased,
         )
     }
 
@@ -160,6 +170,16 @@ pub mod miniature {
         qwen3_vl: "qwen3_vl",
         idefics3: "idefics3",
         smolvlm: "smolvlm",
+        granite: "granite",
+        cohere: "cohere",
+        cohere2: "cohere2",
+        helium: "helium",
+        glm: "glm",
+        glm4: "glm4",
+        ernie4_5: "ernie4_5",
+        arcee: "arcee",
+        nemotron: "nemotron",
+        nemotron_biased: "nemotron-biased",
     }
 }
 

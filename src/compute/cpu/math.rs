@@ -106,6 +106,12 @@ pub fn relu(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
 }
 
+/// max(x, 0)^2.
+#[inline(always)]
+pub fn relu2(x: f32) -> f32 {
+    relu(x) * relu(x)
+}
+
 /// tanh(x) within a few units in the last place: the rational function of degrees 13 and 6 that
 /// Eigen has, on the range where tanh is not 1 in `f32`.
 #[inline(always)]

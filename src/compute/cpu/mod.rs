@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use web_time::Instant;
 
-use super::operations::{Activation, Attention, Compute, EngineInfo};
+use super::operations::{Activation, Attention, Compute, EngineInfo, Pairs, RotatedHeads};
 use super::shapes;
 use super::tensor::{Matrix, MatrixStorage, Tensor, TensorStorage, check, shape_error};
 use crate::dtype::Dtype;
@@ -246,17 +246,28 @@ impl Compute for Cpu {
         Ok(Tensor::from_host(x.rows, x.columns, values))
     }
 
-    fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()> {
-        shapes::rotate(x, head_size, table, first, length)?;
+    fn rotate(&self, x: &mut Tensor, heads: RotatedHeads, table: &Tensor, first: usize, length: usize) -> Result<()> {
+        shapes::rotate(x, heads.size, table, first, length)?;
         let (columns, half) = (x.columns, table.columns / 2);
         let table = table.host()?;
         for (r, row) in x.host_mut()?.chunks_exact_mut(columns.max(1)).enumerate() {
             let at = (first + r % length) * 2 * half;
             let (cosines, sines) = table[at..at + 2 * half].split_at(half);
-            for head in row.chunks_exact_mut(head_size) {
-                let (low, high) = head[..2 * half].split_at_mut(half);
-                for (((a, b), cosine), sine) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
-                    (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
+            let angles = || cosines.iter().zip(sines);
+            let turn = |a: &mut f32, b: &mut f32, (cosine, sine): (&f32, &f32)| {
+                (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
+            };
+            for head in row.chunks_exact_mut(heads.size) {
+                let turned = &mut head[..2 * half];
+                match heads.pairs {
+                    Pairs::Halves => {
+                        let (low, high) = turned.split_at_mut(half);
+                        low.iter_mut().zip(high).zip(angles()).for_each(|((a, b), angle)| turn(a, b, angle));
+                    }
+                    Pairs::Adjacent => {
+                        let pairs = turned.as_chunks_mut::<2>().0.iter_mut();
+                        pairs.zip(angles()).for_each(|([a, b], angle)| turn(a, b, angle));
+                    }
                 }
             }
         }
@@ -296,6 +307,7 @@ impl Compute for Cpu {
             Activation::Gelu => pairs.for_each(|(g, u)| *g = math::gelu(*g) * u),
             Activation::GeluTanh => pairs.for_each(|(g, u)| *g = math::gelu_tanh(*g) * u),
             Activation::Relu => pairs.for_each(|(g, u)| *g = math::relu(*g) * u),
+            Activation::Relu2 => pairs.for_each(|(g, u)| *g = math::relu2(*g) * u),
         }
         Ok(())
     }
@@ -307,6 +319,7 @@ impl Compute for Cpu {
             Activation::Gelu => values.for_each(|x| *x = math::gelu(*x)),
             Activation::GeluTanh => values.for_each(|x| *x = math::gelu_tanh(*x)),
             Activation::Relu => values.for_each(|x| *x = math::relu(*x)),
+            Activation::Relu2 => values.for_each(|x| *x = math::relu2(*x)),
         }
         Ok(())
     }

@@ -103,34 +103,45 @@ fn norms_rotation_and_gates() {
         })
         .collect();
     let x = values(6 * 2 * head, 6);
-    let mut rotated = engine.upload(6, &x).unwrap();
-    engine.rotate(&mut rotated, head, &engine.upload(8, &table).unwrap(), 4, length).unwrap();
-    let expected: Vec<f64> = (0..x.len())
-        .map(|i| {
-            let (row, channel) = (i / (2 * head), i % head);
-            let angle = |c: usize| angles[(4 + row % length) * half + c];
-            let at = |offset: isize| f64::from(x[i.wrapping_add_signed(offset)]);
-            match channel {
-                c if c < half => at(0) * angle(c).cos() - at(half as isize) * angle(c).sin(),
-                c if c < 2 * half => at(0) * angle(c - half).cos() + at(-(half as isize)) * angle(c - half).sin(),
-                _ => at(0),
-            }
-        })
-        .collect();
-    close(&get(&engine, &rotated), &expected, 1e-6);
+    // The pair of a channel, and whether it is the second one of it.
+    type Place = fn(usize, usize) -> (usize, bool);
+    let places: [(Pairs, Place, usize); 2] = [
+        (Pairs::Halves, |channel, half| (channel % half, channel >= half), half),
+        (Pairs::Adjacent, |channel, _| (channel / 2, channel % 2 == 1), 1),
+    ];
+    for (pairs, place, apart) in places {
+        let mut rotated = engine.upload(6, &x).unwrap();
+        let heads = RotatedHeads { size: head, pairs };
+        engine.rotate(&mut rotated, heads, &engine.upload(8, &table).unwrap(), 4, length).unwrap();
+        let expected: Vec<f64> = (0..x.len())
+            .map(|i| {
+                let (row, channel) = (i / (2 * head), i % head);
+                let (pair, second) = place(channel, half);
+                let own = f64::from(x[i]);
+                let angle = |pair: usize| angles[(4 + row % length) * half + pair];
+                match second {
+                    _ if channel >= 2 * half => own,
+                    false => own * angle(pair).cos() - f64::from(x[i + apart]) * angle(pair).sin(),
+                    true => own * angle(pair).cos() + f64::from(x[i - apart]) * angle(pair).sin(),
+                }
+            })
+            .collect();
+        close(&get(&engine, &rotated), &expected, 1e-6);
+    }
 }
 
 #[test]
 fn activations_gated_and_plain() {
     let engine = Cpu::default();
     type Definition = fn(f64) -> f64;
-    let definitions: [(Activation, Definition); 4] = [
+    let definitions: [(Activation, Definition); 5] = [
         (Activation::Silu, |x| x / (1.0 + (-x).exp())),
         (Activation::Gelu, |x| x / 2.0 * (1.0 + statrs::function::erf::erf(x / 2f64.sqrt()))),
         (Activation::GeluTanh, |x| {
             x / 2.0 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
         }),
         (Activation::Relu, |x| x.max(0.0)),
+        (Activation::Relu2, |x| x.max(0.0).powi(2)),
     ];
     let (mut gate, up) = (values(33, 7), values(33, 8));
     gate.iter_mut().enumerate().for_each(|(i, g)| *g *= 1.0 + i as f32 / 4.0);

@@ -12,6 +12,7 @@ pub(super) fn declaration(activation: Activation) -> (&'static str, usize) {
         Activation::Gelu => (include_str!("activation/gelu.wgsl"), 1),
         Activation::GeluTanh => (include_str!("activation/gelu_tanh.wgsl"), 2),
         Activation::Relu => (include_str!("activation/relu.wgsl"), 3),
+        Activation::Relu2 => (include_str!("activation/relu2.wgsl"), 4),
     }
 }
 

@@ -35,7 +35,7 @@ mod transpose;
 
 use std::ops::Range;
 
-use super::operations::{Activation, Attention, Compute, EngineInfo};
+use super::operations::{Activation, Attention, Compute, EngineInfo, RotatedHeads};
 use super::tensor::{Matrix, MatrixStorage, Tensor, check};
 use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
@@ -166,8 +166,8 @@ impl Compute for Gpu {
         layer_norm::layer_norm(&self.recorder, x, [gain, bias], epsilon)
     }
 
-    fn rotate(&self, x: &mut Tensor, head_size: usize, table: &Tensor, first: usize, length: usize) -> Result<()> {
-        rotate::rotate(&self.recorder, x, head_size, table, first, length)
+    fn rotate(&self, x: &mut Tensor, heads: RotatedHeads, table: &Tensor, first: usize, length: usize) -> Result<()> {
+        rotate::rotate(&self.recorder, x, heads, table, first, length)
     }
 
     fn attention(

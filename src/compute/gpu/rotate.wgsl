@@ -1,5 +1,5 @@
-// Rotary embedding in place, halves convention: channels i and i + half of each head are turned by
-// the angle that the table gives for the position. One invocation turns one pair.
+// Rotary embedding in place: the two channels of each pair of a head are turned by the angle that
+// the table gives for the position. One invocation turns one pair.
 
 struct Shape {
     n: u32,         // rows of x
@@ -8,6 +8,8 @@ struct Shape {
     half: u32,      // turned pairs of a head
     first: u32,     // position of the first row of a sequence
     length: u32,    // rows of a sequence
+    step: u32,      // from the first channel of a pair to that of the next
+    apart: u32,     // from the first channel of a pair to its second
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -31,8 +33,8 @@ fn main(
     let turn = (shape.first + row % shape.length) * 2u * shape.half + pair;
     let cosine = table[turn];
     let sine = table[turn + shape.half];
-    let low = head * shape.head_size + pair;
-    let high = low + shape.half;
+    let low = head * shape.head_size + pair * shape.step;
+    let high = low + shape.apart;
     let a = x[low];
     let b = x[high];
     x[low] = a * cosine - b * sine;

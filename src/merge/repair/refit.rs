@@ -264,6 +264,8 @@ async fn changed(context: &MergeContext, block: &Transformer, role: Role, change
     let tensor = block.checkpoint.tensor(&name)?;
     let dtype = readable_dtype(&name, tensor)?;
     let (inputs, outputs) = (projection.columns, projection.rows);
+    // It was fitted to the stream, to which blocks of some families add a share of what they give.
+    let share = d.residual_scale;
     let columns = if projection.transposed { outputs } else { inputs };
     let rows_at_once = (PIECE / columns.max(1)).max(1);
     let row_bytes = columns * dtype.size();
@@ -274,7 +276,7 @@ async fn changed(context: &MergeContext, block: &Transformer, role: Role, change
         for (i, value) in values.iter_mut().enumerate() {
             let (row, column) = (first + i / columns, i % columns);
             let at = if projection.transposed { row * outputs + column } else { column * outputs + row };
-            *value += change[at];
+            *value += change[at] / share;
         }
         let mut bytes = Vec::new();
         dtype.encode(&values, &mut bytes);

@@ -1,7 +1,7 @@
 //! The tensors that every block of a kind has, and what merging does to each kind: folds a norm
 //! into it, averages it, maps it by a repair. Must not know values.
 
-use crate::architecture::{BlockKind, Description, Norm, NormKind, Projection, Role};
+use crate::architecture::{BlockKind, Description, Norm, Projection, Role};
 
 /// A norm on its way into a projection that reads it.
 #[derive(Clone, Copy)]
@@ -104,7 +104,7 @@ pub(super) fn parts(description: &Description, kind: &BlockKind) -> Vec<Part> {
             transposed: p.transposed,
             queries,
         };
-        let takes_bias = folded.filter(|_| description.norm == NormKind::Layer);
+        let takes_bias = folded.filter(|_| description.norm.has_bias());
         let bias = Part { suffix: "bias", kind: Kind::Bias(takes_bias), transposed: false, ..weight };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
@@ -115,7 +115,7 @@ pub(super) fn parts(description: &Description, kind: &BlockKind) -> Vec<Part> {
 /// all of it have one to take it.
 fn can_fold(description: &Description, kind: &BlockKind, norm: Role) -> bool {
     let mut readers = kind.projections.iter().filter(|p| p.reads == Some(norm)).peekable();
-    readers.peek().is_some() && (description.norm == NormKind::Rms || readers.all(|p| p.bias))
+    readers.peek().is_some() && (!description.norm.has_bias() || readers.all(|p| p.bias))
 }
 
 /// Whether the norm that the projection `role` of such a block reads through is folded into it,
