@@ -83,8 +83,8 @@ impl Projection {
     }
 }
 
-/// The tensors of one kind of block: all blocks of a kind have the same ones, in the same shapes and
-/// for the same uses, so that they can be averaged and concatenated.
+/// The tensors of one kind of block: all blocks of a kind have the same ones, in the same shapes
+/// and for the same uses, so that they can be averaged and concatenated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlockKind {
     /// Its norms.

@@ -7,6 +7,7 @@ use super::block_kind::BlockKind;
 use super::layers::{LayerList, LayerOptions};
 use super::role::Role;
 use super::rope::Rope;
+use super::wrapping::Wrapping;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::read::readable_dtype;
 use crate::compute::{Activation, Pairs};
@@ -52,17 +53,6 @@ pub struct EmbeddingProjection {
     pub into: String,
     /// The full name of the matrix from the stream to the head, `[columns, hidden]`.
     pub out: String,
-}
-
-/// Where a decoder lies in the files of a model of images and text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wrapping {
-    /// The key of `config.json` whose object has the decoder's keys; none where they are at the
-    /// top.
-    pub config_key: Option<&'static str>,
-    /// To the outputs of so many of the first blocks, features of an image are added by the block's
-    /// number.
-    pub image_blocks: usize,
 }
 
 /// A decoder, described without naming its family.

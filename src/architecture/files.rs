@@ -47,9 +47,9 @@ impl<'a> Files<'a> {
         Ok(Self { config, given: text, checkpoint, wrapper: Some(wrapper) })
     }
 
-    /// What comes before the names of a decoder's tensors, where those outside the blocks begin with
-    /// one of `stems`, and the name of its head: those of Llama, or what the model around it puts
-    /// in their place.
+    /// What comes before the names of a decoder's tensors, the first of which begin with one of
+    /// `stems`, and the name of its head: those of Llama, or what the model around it puts in their
+    /// place.
     pub(super) fn text_names(&self, stems: &[&str]) -> (&'static str, &'static str) {
         let (roots, heads) =
             self.wrapper.map_or((&["model.", ""][..], &["lm_head.weight"][..]), |found| (found.roots, found.heads));

@@ -37,13 +37,15 @@ mod smollm3;
 mod stablelm;
 mod starcoder2;
 mod wrapper;
+mod wrapping;
 
 pub use assume::Assume;
 pub use block_kind::{BlockKind, Norm, Projection};
-pub use description::{Description, EmbeddingProjection, Learned, NormKind, Wrapping};
+pub use description::{Description, EmbeddingProjection, Learned, NormKind};
 pub use families::describe;
 pub use layers::{LayerKind, LayerList, LayerOptions};
 pub use role::Role;
+pub use wrapping::Wrapping;
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,7 @@
 //! configuration and its tensors lie, and what the model around it decides. Must not know what a
 //! family computes.
 
-use super::description::Wrapping;
-use super::files::unsupported;
+use super::wrapping::Wrapping;
 use crate::checkpoint::config::Config;
 use crate::error::{Error, Result};
 
@@ -126,7 +125,8 @@ impl Wrapper {
         };
         NAMED.into_iter().find(|family| *family == named).ok_or_else(|| {
             let known = NAMED.join(", ");
-            unsupported(self.family, format!("its text tower is of the family {named:?}; those computed are {known}"))
+            let reason = format!("its text tower is of the family {named:?}; those computed are {known}");
+            Error::UnsupportedFamily { family: self.family.into(), reason }
         })
     }
 

@@ -29,6 +29,9 @@ pub struct Summary {
     pub family: String,
     /// Number of blocks.
     pub layers: usize,
+    /// A number for each block, the same for those that have the same tensors in the same shapes:
+    /// others can be dropped, but neither averaged nor concatenated with each other.
+    pub block_kinds: Vec<usize>,
     /// Channels of the residual stream.
     pub hidden: usize,
     /// Query heads.

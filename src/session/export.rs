@@ -54,12 +54,16 @@ impl Origin {
     fn card(&self, merged: &Model) -> String {
         let (before, after) = (self.dense.summary(), merged.summary());
         let recipe = &self.recipe;
+        let (task, part) = match merged.transformer.description.wrapping {
+            Some(_) => ("image-text-to-text", "of the text tower "),
+            None => ("text-generation", ""),
+        };
         let method = recipe.preset.as_ref().map_or(String::new(), |preset| format!(" (preset `{preset}`)"));
         let mut card = format!(
-            "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- mka\n- merged-layers\n---\n\n\
+            "---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- mka\n- merged-layers\n---\n\n\
              # A {} model with {} of {} layers\n\n\
              Made in a browser by {} with the selection `{}` and the combination `{}`{method}. `recipe.json` has every choice and repeats the merge.\n\n\
-             | | before | after |\n|---|---|---|\n| layers | {} | {} |\n| parameters | {} | {} |\n| bytes of weights | {} | {} |\n\n\
+             | {part}| before | after |\n|---|---|---|\n| layers | {} | {} |\n| parameters | {} | {} |\n| bytes of weights | {} | {} |\n\n\
              ## Merges\n\nIndices are those of the original layers, counted from 0. {}\n\n\
              | kept | gone | made by | repair |\n|---|---|---|---|\n",
             before.family,

@@ -63,6 +63,7 @@ impl Model {
         Summary {
             family: d.family.into(),
             layers: d.layers,
+            block_kinds: d.block_kinds(),
             hidden: d.hidden,
             heads: d.heads,
             kv_heads: d.kv_heads,

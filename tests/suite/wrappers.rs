@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mka_lab::merge::choices::{Alpha, Combination};
 use mka_lab::merge::options::MergeOptions;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
@@ -25,8 +26,15 @@ fn tensors(bytes: &[u8]) -> Tensors {
     found.map(|(name, at)| (name.to_string(), (at.dtype(), at.shape().to_vec(), at.data().to_vec()))).collect()
 }
 
-/// The miniatures, what comes before the number of a block in them, and what the names of their
-/// text towers begin with otherwise.
+fn written(tensors: &Tensors) -> Vec<u8> {
+    let views = tensors
+        .iter()
+        .map(|(name, (dtype, shape, bytes))| (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// The miniatures, each with its family and with what comes before the number of a block of its
+/// tower.
 fn wrappers() -> [(&'static str, Files, &'static str); 8] {
     [
         ("gemma3", miniature::gemma3_vision(), "language_model.model.layers."),
@@ -108,6 +116,8 @@ fn what_is_not_of_the_text_tower_stays_as_it_is() {
                 own.as_object_mut().unwrap().remove("layer_types");
             }
             assert_eq!(after, expected, "{family}, {style}");
+            let card = String::from_utf8(out["README.md"].clone()).unwrap();
+            assert!(card.contains("image-text-to-text") && card.contains("| of the text tower |"), "{card}");
         }
     }
 }
@@ -135,10 +145,7 @@ fn either_spelling_is_read_and_kept() {
             change.unwrap_or_else(|| name.into())
         };
         let new: Tensors = old.iter().map(|(name, at)| (renamed(name), at.clone())).collect();
-        let views = new.iter().map(|(name, (dtype, shape, bytes))| {
-            (name, safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).unwrap())
-        });
-        let later = with(&files, "model.safetensors", safetensors::serialize(views, None).unwrap());
+        let later = with(&files, "model.safetensors", written(&new));
         let (ids, options) = (reference_ids(&files), average());
         let (first, second) = (open(&lab, &files), open(&lab, &later));
         assert!(second.summary().warnings.is_empty());
@@ -147,6 +154,38 @@ fn either_spelling_is_read_and_kept() {
         let expected: Tensors = out(&first).into_iter().map(|(name, at)| (renamed(&name), at)).collect();
         assert!(out(&second) == expected);
     }
+}
+
+/// What quantised weights were is said at the top or in the tower's part; merged, they are plain.
+#[test]
+fn a_word_about_quantisation_goes_wherever_it_stands() {
+    let lab = lab();
+    let files = miniature::llava();
+    let mut whole = config(&files, "config.json");
+    whole["quantization_config"] = json!({"quant_method": "fp8"});
+    whole["text_config"]["quantization_config"] = json!({"quant_method": "awq"});
+    let model = open(&lab, &with_config(&files, &whole));
+    assert!(model.summary().warnings.iter().any(|warning| warning.contains("fp8")));
+    let out = export(&merge(&model, &average(), None).unwrap());
+    let after: Value = serde_json::from_slice(&out["config.json"]).unwrap();
+    assert!(after.get("quantization_config").is_none() && after["text_config"].get("quantization_config").is_none());
+}
+
+/// A tower whose model was left out keeps its names as long as the configuration speaks of the
+/// model.
+#[test]
+fn a_tower_alone_keeps_its_names() {
+    let lab = lab();
+    let files = miniature::gemma3_vision();
+    let mut tower = tensors(content(&files, "model.safetensors"));
+    tower.retain(|name, _| name.starts_with("language_model."));
+    let alone = with(&files, "model.safetensors", written(&tower));
+    let model = open(&lab, &alone);
+    assert!(model.summary().warnings.is_empty());
+    let ids = reference_ids(&files);
+    assert_eq!(logits(&model, &ids), logits(&open(&lab, &files), &ids));
+    let out = tensors(&export(&merge(&model, &average(), None).unwrap())["model.safetensors"]);
+    assert!(out.keys().all(|name| name.starts_with("language_model.model.")));
 }
 
 /// Features of an image are added to the first blocks of Qwen 3-VL by number.

@@ -224,10 +224,10 @@ function choicesOf(lab: Lab, summary: Summary, { method, remove, picked }: RunOp
 }
 
 /** How many layers these choices can remove. */
-function mostOf(lab: Lab, { layers }: Summary, { preset, pairs }: Choices): number {
+function mostOf(lab: Lab, { layers, blockKinds }: Summary, { preset, pairs }: Choices): number {
   if (pairs) return pairs.length;
   const options = lab.presets.find(({ name }) => name === preset)?.options;
-  if (options) return mostRemovable(layers, options);
+  if (options) return mostRemovable(layers, options, undefined, blockKinds);
   const names = lab.presets.map(({ name }) => name).join(", ");
   throw new MkaError("bad-argument", T.element.noMethod(preset ?? ""), T.element.noMethodHint(names));
 }

@@ -20,16 +20,21 @@ export function protectionFor(selection: Selection, { first, last }: Protection 
 /**
  * How many of `layers` can be removed at most. One is always left to merge into. A protected last
  * block is never removed; a protected first block may be the one that others are dropped after, but
- * not one that others are merged into.
+ * not one that others are merged into. Blocks of different `kinds` (a number for each; none where
+ * all are alike) are not merged into each other.
  */
 export function mostRemovable(
   layers: number,
   { selection, combination }: { selection: Selection; combination: Combination },
   protect?: Protection,
+  kinds: readonly number[] = [],
 ): number {
   if (selection === "manual") return Math.max(0, layers - 1);
   const { first, last } = protectionFor(selection, protect);
-  return Math.max(0, layers - 1 - (last ? 1 : 0) - (first && combination !== "drop" ? 1 : 0));
+  const changes = combination !== "drop";
+  const removable = (removed: number): boolean =>
+    !(last && removed === layers - 1) && !(first && changes && removed === 1) && !(changes && kinds[removed] !== kinds[removed - 1]);
+  return Array.from({ length: Math.max(0, layers - 1) }, (_, before) => before + 1).filter(removable).length;
 }
 
 /**
@@ -56,7 +61,7 @@ export interface PreviewPair {
 /**
  * The pairs that one-shot `similarity` takes, by the similarities of the original layers, the most
  * similar first, the deeper of equals. `similarityOf(layer)` is that of a layer and the one before.
- * `changes`: the combination changes the layer that is kept.
+ * `changes`: the combination changes the layer that is kept. `kinds` as in `mostRemovable`.
  */
 export function mostSimilar(
   layers: number,
@@ -64,12 +69,14 @@ export function mostSimilar(
   { first, last }: Protection,
   changes: boolean,
   similarityOf: (layer: number) => number,
+  kinds: readonly number[] = [],
 ): PreviewPair[] {
   const left = Array.from({ length: layers }, (_, layer) => layer);
   const taken: PreviewPair[] = [];
   while (taken.length < remove) {
     const pairs = left.slice(1).map((removed, at) => ({ keep: left[at] as number, removed, similarity: similarityOf(removed) }));
-    const allowed = pairs.filter(({ keep, removed }) => !(last && removed === layers - 1) && !(first && changes && keep === 0));
+    const joins = ({ keep, removed }: PreviewPair): boolean => !changes || (!(first && keep === 0) && kinds[keep] === kinds[removed]);
+    const allowed = pairs.filter((pair) => !(last && pair.removed === layers - 1) && joins(pair));
     const next = allowed.reduce<PreviewPair | undefined>((best, pair) => (best && best.similarity > pair.similarity ? best : pair), undefined);
     if (!next) break;
     taken.push(next);

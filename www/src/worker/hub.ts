@@ -9,7 +9,7 @@ import { type Host, isMissing, networkError, refusal } from "./refusals";
 import type { Listed } from "./remote";
 
 /** Files that an export takes along where the listing has them. */
-const COMPANION = /^(added_tokens\.json|chat_template\.(json|jinja)|vocab\.(json|txt)|merges\.txt|LICENSE(\.\w+)?)$/;
+const COMPANION = /^(added_tokens\.json|chat_template\.(json|jinja)|(video_)?(pre)?processor_config\.json|vocab\.(json|txt)|merges\.txt|LICENSE(\.\w+)?)$/;
 const COMMIT = /^[0-9a-f]{40}$/;
 
 export function hubPlace({ hub, repository, revision, source }: HubSource, token: string | undefined, commit?: string): Place {
@@ -47,8 +47,9 @@ export async function listHub(place: Place, source: HubSource, commit: string | 
   // Read by range, like the weights: the download of a tokenizer of 30 MB goes on where it broke.
   // The index lists the other files.
   const inTree: Look = async (name, kind) => (!tree.has(name) ? undefined : name === INDEX ? look(name, kind) : listed(name));
-  const companions = [...tree.keys()].filter((name) => COMPANION.test(name)).map(listed);
-  return [...(await usualFiles(inTree, config)), ...companions];
+  const usual = await usualFiles(inTree, config);
+  const companions = [...tree.keys()].filter((name) => COMPANION.test(name) && !usual.some((file) => file.name === name));
+  return [...usual, ...companions.map(listed)];
 }
 
 /** The size of each file at the top of the repository; undefined where the hub lists nothing. */

@@ -22,6 +22,9 @@ const SMALL = [
   { name: "special_tokens_map.json", optional: true },
 ];
 
+/** What a model of images has beside them, and an export takes along. */
+const OF_IMAGES = ["preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "chat_template.json", "chat_template.jinja"];
+
 export const INDEX = "model.safetensors.index.json";
 
 /** `folder` ends with "/". */
@@ -52,7 +55,9 @@ async function announced(place: Place): Promise<Listed[] | undefined> {
 
 /** The files that a model folder has by custom. */
 export async function usualFiles(look: Look, config: Listed | undefined): Promise<Listed[]> {
-  const small = await Promise.all(SMALL.map(({ name, optional }) => look(name, { weights: false, optional })));
+  const { vision_config: images } = ((await json(config)) ?? {}) as { vision_config?: unknown };
+  const wanted = [...SMALL, ...(images ? OF_IMAGES : []).map((name) => ({ name, optional: true }))];
+  const small = await Promise.all(wanted.map(({ name, optional }) => look(name, { weights: false, optional })));
   const single = await look("model.safetensors", { weights: true, optional: true });
   if (single) return there([config, ...small, single]);
   const index = await look(INDEX, { weights: false, optional: false });

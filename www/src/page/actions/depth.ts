@@ -19,9 +19,11 @@ export function deepest(): number {
  */
 function descents(layers: number): { name: string; title: string; most: number }[] {
   const { depth } = state;
+  const most = Math.min(depth.most, deepest());
+  const kinds = state.model?.summary.blockKinds;
   return presets()
     .filter(({ name }) => depth.methods.includes(name))
-    .map(({ name, title, options }) => ({ name, title, most: Math.min(depth.most, deepest(), mostRemovable(layers, options)) }))
+    .map(({ name, title, options }) => ({ name, title, most: Math.min(most, mostRemovable(layers, options, undefined, kinds)) }))
     .filter(({ most }) => most > 0);
 }
 

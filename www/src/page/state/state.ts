@@ -254,7 +254,7 @@ export function protection(): Protection {
 
 /** How many layers can go at most. */
 export function removable(): number {
-  return mostRemovable(state.model?.summary.layers ?? 0, state, state.protect);
+  return mostRemovable(state.model?.summary.layers ?? 0, state, state.protect, state.model?.summary.blockKinds);
 }
 
 /** Whether similarity decides which layers go, or how much each weighs. */
@@ -280,7 +280,8 @@ export function preview(): PreviewPair[] {
     const value = matrix.values[(layer - 1) * matrix.layers + layer] ?? 0;
     return Math.min(1, Math.max(0, measure === "angular" ? 1 - value : value));
   };
-  return mostSimilar(matrix.layers, removing(), protection(), state.combination !== "drop", similarityOf);
+  const kinds = state.model?.summary.blockKinds;
+  return mostSimilar(matrix.layers, removing(), protection(), state.combination !== "drop", similarityOf, kinds);
 }
 
 /** The picked pairs as [keep, removed], in the original indices. */

@@ -86,6 +86,12 @@ function previewNote(): View {
   return html`<p class="note" id="preview">${T.merge.preview(pairs.join(", "), !state.oneShot)}</p>`;
 }
 
+/** Whether no more than a drop can be made of two layers, and another combination is chosen. */
+function unlike(keep: number, removed: number): boolean {
+  const kinds = state.model?.summary.blockKinds ?? [];
+  return state.combination !== "drop" && kinds[keep] !== kinds[removed];
+}
+
 function pairs(): View {
   const words = T.merge;
   const list = pickedPairs();
@@ -95,7 +101,7 @@ function pairs(): View {
       ${list.length === 0
         ? html`<p class="note">${words.noPairs}</p>`
         : html`
-            <ol id="pairs">${list.map(([keep, removed]) => html`<li>${words.pair(keep, removed)}</li>`)}</ol>
+            <ol id="pairs">${list.map(([keep, removed]) => html`<li>${words.pair(keep, removed, unlike(keep, removed))}</li>`)}</ol>
             <div class="row">
               ${button(words.undo, undoPick, { off: false })} ${button(words.reset, resetPicks, { off: false })}
             </div>

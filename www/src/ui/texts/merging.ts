@@ -64,7 +64,8 @@ export const MERGING = {
     protectLast: "the last block",
     pairs: "Picked pairs",
     noPairs: "None yet. Click cells next to the diagonal of the map.",
-    pair: (keep: number, removed: number) => `${removed} into ${keep}`,
+    pair: (keep: number, removed: number, unlike: boolean) =>
+      `${removed} into ${keep}${unlike ? ": of different kinds, which can only be dropped" : ""}`,
     undo: "Undo",
     reset: "Reset",
     measure: "Measure the cost right after",
