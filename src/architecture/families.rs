@@ -4,8 +4,8 @@ use super::assume::Assume;
 use super::description::Description;
 use super::files::{Files, unsupported};
 use super::{
-    arcee, cohere, exaone4, gemma, glm, gpt_neo, gpt_neox, gpt2, granite, helium, llama, llama_fallback, mistral,
-    names, olmo2, opt, phi, phi3, quantised, qwen, smollm3, stablelm, starcoder2,
+    apertus, arcee, cohere, exaone, exaone4, gemma, glm, gpt_neo, gpt_neox, gpt2, granite, helium, hunyuan,
+    llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised, qwen, smollm3, stablelm, starcoder2,
 };
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub(super) type Describe = fn(&Files<'_>) -> Result<Description>;
 
 /// The families, by the `model_type` of their `config.json`.
-pub(super) const FAMILIES: [(&str, Describe); 29] = [
+pub(super) const FAMILIES: [(&str, Describe); 32] = [
     ("llama", llama::describe),
     ("mistral", mistral::describe),
     ("ministral3", mistral::ministral3),
@@ -45,6 +45,9 @@ pub(super) const FAMILIES: [(&str, Describe); 29] = [
     ("ernie4_5", helium::ernie4_5),
     ("arcee", arcee::arcee),
     ("nemotron", arcee::nemotron),
+    ("hunyuan_v1_dense", hunyuan::describe),
+    ("exaone", exaone::describe),
+    ("apertus", apertus::describe),
 ];
 
 /// Reads the family and its options from the configuration, and the style of its names from the

@@ -17,13 +17,20 @@ pub(super) struct Files<'a> {
     /// defaults filled in.
     pub(super) config: Config,
     pub(super) checkpoint: &'a Checkpoint,
+    synonyms: IndexMap<String, String>,
 }
 
 impl<'a> Files<'a> {
     /// The files of a model of the family `family`.
     pub(super) fn new(checkpoint: &'a Checkpoint, family: &str) -> Result<Self> {
         let class = ConfigClass::of(family)?;
-        Ok(Self { config: checkpoint.config.resolved(&class.synonyms, &class.defaults), checkpoint })
+        let mut config = checkpoint.config.resolved(&class.synonyms, &class.defaults);
+        // Where those of rotary embeddings are null, they are the default of the class, if it has
+        // one.
+        if let (None, Some(rope)) = (config.get("rope_parameters"), class.defaults.get("rope_parameters")) {
+            config = config.with(&[("rope_parameters", rope.to_string())])?;
+        }
+        Ok(Self { config, checkpoint, synonyms: class.synonyms })
     }
 
     /// The first of `roots` that comes before one of `stems` in the name of a tensor; the first
@@ -51,9 +58,8 @@ impl<'a> Files<'a> {
     /// there.
     pub(super) fn count_keys(&self, own: &str) -> Vec<String> {
         let given = &self.checkpoint.config;
-        let synonym = (own != "num_hidden_layers").then_some("num_hidden_layers");
-        let mut keys: Vec<String> =
-            synonym.into_iter().filter(|key| given.get(key).is_some()).map(String::from).collect();
+        let synonyms = self.synonyms.iter().filter(|(_, stands_for)| *stands_for == own).map(|(key, _)| key);
+        let mut keys: Vec<String> = synonyms.filter(|key| given.get(key).is_some()).cloned().collect();
         if keys.is_empty() || given.get(own).is_some() {
             keys.push(own.into());
         }

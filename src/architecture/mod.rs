@@ -4,10 +4,13 @@
 //! computes. To add a family, write its file, add a line to `families.rs`, and its defaults to
 //! `defaults.json`.
 
+mod activation;
+mod apertus;
 mod arcee;
 mod assume;
 mod cohere;
 mod description;
+mod exaone;
 mod exaone4;
 mod families;
 mod files;
@@ -18,6 +21,7 @@ mod gpt_neo;
 mod gpt_neox;
 mod granite;
 mod helium;
+mod hunyuan;
 mod layers;
 mod llama;
 mod llama_fallback;
@@ -36,6 +40,7 @@ mod smollm3;
 mod stablelm;
 mod starcoder2;
 
+pub use activation::NeuronActivation;
 pub use assume::Assume;
 pub use description::{Description, EmbeddingProjection, Learned, Norm, NormKind, Projection};
 pub use families::describe;

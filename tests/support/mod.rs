@@ -111,6 +111,9 @@ pub mod miniature {
             arcee,
             nemotron,
             nemotron_biased,
+            hunyuan_v1_dense,
+            exaone,
+            apertus,
         )
     }
 
@@ -170,6 +173,9 @@ pub mod miniature {
         arcee: "arcee",
         nemotron: "nemotron",
         nemotron_biased: "nemotron-biased",
+        hunyuan_v1_dense: "hunyuan_v1_dense",
+        exaone: "exaone",
+        apertus: "apertus",
     }
 }
 

@@ -15,6 +15,7 @@ use crate::checkpoint::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::merge::choices::Norms;
+use crate::merge::plan::can_concatenate;
 use crate::merge::state::{MergeState, Survivor};
 use crate::platform::off_heap::Meter;
 use crate::task::Task;
@@ -103,10 +104,11 @@ pub fn seconds_per_value() -> f64 {
 }
 
 /// Fails unless every concatenated block has as many neurons and head groups as a block of this
-/// model.
+/// model, and neurons of different blocks may stand side by side.
 fn check_origins(description: &Description, state: &MergeState) -> Result<()> {
     let (neurons, heads) = (description.neurons(), description.kv_heads);
     for origins in state.blocks().iter().filter_map(|survivor| survivor.origins.as_ref()) {
+        can_concatenate(description).map_err(|reason| Error::argument("recipe", reason))?;
         let fits = |channels: &[(usize, u32)], count: usize| {
             channels.len() == count
                 && channels.iter().all(|(layer, index)| *layer < description.layers && (*index as usize) < count)
