@@ -4,7 +4,7 @@ use super::assume::Assume;
 use super::description::Description;
 use super::files::{Files, unsupported};
 use super::{
-    apertus, arcee, cohere, exaone, exaone4, gemma, glm, gpt_neo, gpt_neox, gpt2, granite, helium, hunyuan,
+    apertus, arcee, cohere, exaone, exaone4, float8, gemma, glm, gpt_neo, gpt_neox, gpt2, granite, helium, hunyuan,
     llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised, qwen, smollm3, stablelm, starcoder2,
 };
 use crate::checkpoint::Checkpoint;
@@ -60,6 +60,7 @@ pub(super) const FAMILIES: [(&str, Describe); 32] = [
 /// which tensor: see [`Description::check`].
 pub fn describe(checkpoint: &mut Checkpoint, assume: Option<Assume>) -> Result<(Description, Vec<String>)> {
     names::unwrap(checkpoint)?;
+    let decoded = float8::decode(checkpoint)?;
     let checkpoint = &*checkpoint;
     let family = checkpoint.config.word_or("model_type", "")?;
     if checkpoint.config.flag_or("is_encoder_decoder", false)? {
@@ -72,7 +73,7 @@ pub fn describe(checkpoint: &mut Checkpoint, assume: Option<Assume>) -> Result<(
         (None, None) if family.is_empty() => Err(Error::config("model_type is missing, so the family is not known")),
         (None, None) => llama_fallback::as_llama(checkpoint, family, &known_families()),
     };
-    let (description, mut warnings) = quantised::judge(checkpoint, described)?;
+    let (description, mut warnings) = quantised::judge(checkpoint, described, decoded)?;
     if description.head.is_some() && tied_by_key(checkpoint, &description) {
         warnings.push(
             "config.json ties the head to the embedding, but the weights have both: the head that is there is used."

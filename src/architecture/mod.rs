@@ -14,6 +14,7 @@ mod exaone;
 mod exaone4;
 mod families;
 mod files;
+mod float8;
 mod gemma;
 mod glm;
 mod gpt2;

@@ -176,6 +176,9 @@ pub mod miniature {
         hunyuan_v1_dense: "hunyuan_v1_dense",
         exaone: "exaone",
         apertus: "apertus",
+        qwen3_fp8: "qwen3-fp8",
+        llama_fp8: "llama-fp8",
+        llama_float_quantized: "llama-float-quantized",
     }
 }
 
