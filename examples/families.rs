@@ -93,9 +93,10 @@ async fn measure(labs: &[Rc<Lab>], folder: &Path, out: &Path) -> Done<Value> {
             };
             match merge(&model, &ids(&reference), &options, &out.join(&name)).await {
                 Ok(loss) => record["merges"][name] = loss.into(),
-                // Not for blocks that read the stream without a norm before them, and not for those
-                // that write to it through one.
+                // Not for blocks that read the stream without a norm before them, not for those
+                // that write to it through one, and not where an activation cannot be that of both.
                 Err(error) if matches!(repair, Repair::Scale | Repair::Refit) => println!("  {error}"),
+                Err(error) if error.to_string().contains("has learned") => println!("  {error}"),
                 Err(error) => return Err(error),
             }
         }

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::activation::NeuronActivation;
 use super::assume::Assume;
 use super::block_kind::BlockKind;
 use super::layers::{LayerList, LayerOptions};
@@ -94,6 +95,8 @@ pub struct Description {
     pub ropes: Vec<Rope>,
     /// Which channels of a head they turn together.
     pub pairs: Pairs,
+    /// Whether queries and keys are normalised after they are rotated, and not before.
+    pub normed_after_rotation: bool,
     /// Factor of the attention scores.
     pub attention_scale: f32,
     /// Whether block l divides its scores by l + 1.
@@ -105,7 +108,7 @@ pub struct Description {
     /// Factor of what attention and MLP add to the stream.
     pub residual_scale: f32,
     /// Non-linearity of the MLP.
-    pub activation: Activation,
+    pub activation: NeuronActivation,
     /// Number of blocks.
     pub layers: usize,
     /// What differs between the blocks, first to last.
@@ -154,12 +157,13 @@ impl Default for Description {
             epsilon: 1e-5,
             ropes: Vec::new(),
             pairs: Pairs::Halves,
+            normed_after_rotation: false,
             attention_scale: 1.0,
             scaled_by_depth: false,
             attention_cap: None,
             parallel: false,
             residual_scale: 1.0,
-            activation: Activation::Gelu,
+            activation: NeuronActivation::Fixed(Activation::Gelu),
             layers: 0,
             layer_options: Vec::new(),
             lists: Vec::new(),
@@ -284,7 +288,11 @@ impl Description {
             let bias = p.bias.then(|| (self.block_tensor(layer, p.name, "bias"), vec![outputs]));
             std::iter::once(weight).chain(bias)
         });
-        norms.chain(projections).collect()
+        let learned = self.activation.learned().into_iter().flat_map(|name| {
+            let numbers = NeuronActivation::LEARNED.into_iter();
+            numbers.map(move |(number, shape)| (self.block_tensor(layer, name, number), shape.to_vec()))
+        });
+        norms.chain(projections).chain(learned).collect()
     }
 
     /// The names and shapes of all tensors outside the blocks.

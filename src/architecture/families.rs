@@ -6,8 +6,8 @@ use super::files::{Files, unsupported};
 use super::options::{refuse_options_per_layer, untied};
 use super::wrapper::{WRAPPERS, Wrapper};
 use super::{
-    arcee, cohere, exaone4, gemma, glm, gpt_neo, gpt_neox, gpt2, granite, helium, llama, llama_fallback, mistral,
-    names, olmo2, opt, phi, phi3, quantised, qwen, smollm3, stablelm, starcoder2,
+    apertus, arcee, cohere, exaone, exaone4, float8, gemma, glm, gpt_neo, gpt_neox, gpt2, granite, helium, hunyuan,
+    llama, llama_fallback, mistral, names, olmo2, opt, phi, phi3, quantised, qwen, smollm3, stablelm, starcoder2,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 pub(super) type Describe = fn(&Files<'_>) -> Result<Description>;
 
 /// The families, by the `model_type` of their `config.json`.
-pub(super) const FAMILIES: [(&str, Describe); 29] = [
+pub(super) const FAMILIES: [(&str, Describe); 32] = [
     ("llama", llama::describe),
     ("mistral", mistral::describe),
     ("ministral3", mistral::ministral3),
@@ -46,6 +46,9 @@ pub(super) const FAMILIES: [(&str, Describe); 29] = [
     ("ernie4_5", helium::ernie4_5),
     ("arcee", arcee::arcee),
     ("nemotron", arcee::nemotron),
+    ("hunyuan_v1_dense", hunyuan::describe),
+    ("exaone", exaone::describe),
+    ("apertus", apertus::describe),
 ];
 
 /// Decoders that occur inside of another model only, by the `model_type` of their configuration.
@@ -64,6 +67,7 @@ pub fn describe(checkpoint: &mut Checkpoint, assume: Option<Assume>) -> Result<(
     let family = checkpoint.config.word_or("model_type", "")?.to_string();
     let wrapper = Wrapper::of(&family);
     names::unwrap(checkpoint, wrapper.is_some())?;
+    let decoded = float8::decode(checkpoint)?;
     let (checkpoint, family) = (&*checkpoint, family.as_str());
     if checkpoint.config.flag_or("is_encoder_decoder", false)? {
         return Err(unsupported(family, "it is a sequence-to-sequence model, and this tool merges decoders"));
@@ -78,7 +82,7 @@ pub fn describe(checkpoint: &mut Checkpoint, assume: Option<Assume>) -> Result<(
             Err(error) => Err(error),
         },
     };
-    let (description, mut warnings) = quantised::judge(checkpoint, described)?;
+    let (description, mut warnings) = quantised::judge(checkpoint, described, decoded)?;
     warnings.extend(description.note_on_kinds());
     warnings.extend(checkpoint.warnings.iter().cloned());
     Ok((description, warnings))

@@ -23,6 +23,7 @@ pub(super) struct Files<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     /// The model around the decoder, if there is one.
     pub(super) wrapper: Option<&'static Wrapper>,
+    synonyms: &'static IndexMap<String, String>,
 }
 
 impl<'a> Files<'a> {
@@ -30,7 +31,8 @@ impl<'a> Files<'a> {
     pub(super) fn new(checkpoint: &'a Checkpoint, family: &str) -> Result<Self> {
         let class = ConfigClass::of(family)?;
         let given = checkpoint.config.clone();
-        Ok(Self { config: given.resolved(&class.synonyms, &class.defaults), given, checkpoint, wrapper: None })
+        let config = class.resolve(&given)?;
+        Ok(Self { config, given, checkpoint, wrapper: None, synonyms: &class.synonyms })
     }
 
     /// The files of a model around a decoder of the family `tower`, whose configuration is `text`.
@@ -41,10 +43,10 @@ impl<'a> Files<'a> {
         text: Config,
     ) -> Result<Self> {
         let class = ConfigClass::of(tower)?;
-        let resolved = text.resolved(&class.synonyms, &class.defaults);
+        let resolved = class.resolve(&text)?;
         let tied = wrapper.ties(&checkpoint.config, &resolved)?;
         let config = resolved.with(&[("tie_word_embeddings", tied.to_string())])?;
-        Ok(Self { config, given: text, checkpoint, wrapper: Some(wrapper) })
+        Ok(Self { config, given: text, checkpoint, wrapper: Some(wrapper), synonyms: &class.synonyms })
     }
 
     /// What comes before the names of a decoder's tensors, the first of which begin with one of
@@ -83,9 +85,8 @@ impl<'a> Files<'a> {
     /// there.
     pub(super) fn count_keys(&self, own: &str) -> Vec<String> {
         let given = &self.given;
-        let synonym = (own != "num_hidden_layers").then_some("num_hidden_layers");
-        let mut keys: Vec<String> =
-            synonym.into_iter().filter(|key| given.get(key).is_some()).map(String::from).collect();
+        let synonyms = self.synonyms.iter().filter(|(_, stands_for)| *stands_for == own).map(|(key, _)| key);
+        let mut keys: Vec<String> = synonyms.filter(|key| given.get(key).is_some()).cloned().collect();
         if keys.is_empty() || given.get(own).is_some() {
             keys.push(own.into());
         }
@@ -109,6 +110,16 @@ impl ConfigClass {
         let unread = |error| Error::config(format!("the table of defaults cannot be read: {error}"));
         let classes = CLASSES.as_ref().map_err(unread)?;
         classes.get(family).ok_or_else(|| unsupported(family, "its defaults are not known"))
+    }
+
+    /// What the class makes of a configuration. Where the options of rotary embeddings are null,
+    /// they are the default of the class, if it has one.
+    fn resolve(&self, given: &Config) -> Result<Config> {
+        let config = given.resolved(&self.synonyms, &self.defaults);
+        match (config.get("rope_parameters"), self.defaults.get("rope_parameters")) {
+            (None, Some(rope)) => config.with(&[("rope_parameters", rope.to_string())]),
+            _ => Ok(config),
+        }
     }
 }
 

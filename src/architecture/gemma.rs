@@ -1,6 +1,7 @@
 //! Gemma 1 to 3 (text): local and global blocks, gains stored less 1, norms before and after
 //! every part, soft caps.
 
+use super::activation::NeuronActivation;
 use super::block_kind::{BlockKind, Norm};
 use super::description::Description;
 use super::files::Files;
@@ -19,7 +20,10 @@ pub fn gemma1(files: &Files<'_>) -> Result<Description> {
     let bias = files.config.flag("attention_bias")?;
     let frame = frame(files, "gemma", Biases { query_key_value: bias, output: bias, mlp: false })?;
     // The first releases say gelu and mean its approximation.
-    let activation = if frame.activation == Activation::Gelu { Activation::GeluTanh } else { frame.activation };
+    let activation = match frame.activation {
+        NeuronActivation::Fixed(Activation::Gelu) => NeuronActivation::Fixed(Activation::GeluTanh),
+        other => other,
+    };
     Ok(Description { embedding_scale: (frame.hidden as f64).sqrt() as f32, gain_offset: 1.0, activation, ..frame })
 }
 

@@ -1,5 +1,5 @@
-//! GLM-4: Llama with adjacent channels of half of each head rotated, and gate and input of the MLP in
-//! one tensor; its later releases have norms before and after every part.
+//! GLM-4: Llama with adjacent channels of half of each head rotated, and gate and input of the MLP
+//! in one tensor; its later releases have norms before and after every part.
 
 use super::block_kind::{BlockKind, Norm};
 use super::description::Description;

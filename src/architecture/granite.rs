@@ -1,5 +1,5 @@
-//! Granite 3 and 4 (dense): Llama with factors for the embedding, the scores, what blocks add to the
-//! stream, and the logits.
+//! Granite 3 and 4 (dense): Llama with factors for the embedding, the scores, what blocks add to
+//! the stream, and the logits.
 
 use super::description::Description;
 use super::files::Files;

@@ -28,8 +28,13 @@ pub struct Biases {
 
 /// Pre-norm blocks of rotary grouped-query attention and a gated MLP.
 pub fn frame(files: &Files<'_>, family: &'static str, biases: Biases) -> Result<Description> {
+    rotated(files, family, &RopeKeys::default(), biases)
+}
+
+/// The same, with other keys for the rotary embedding.
+pub fn rotated(files: &Files<'_>, family: &'static str, keys: &RopeKeys, biases: Biases) -> Result<Description> {
     let unrotated = unrotated(files, family, biases)?;
-    let parameters = RopeParameters::flat(&files.config, &RopeKeys::default())?;
+    let parameters = RopeParameters::flat(&files.config, keys)?;
     Ok(Description { ropes: vec![Rope::new(&files.config, &parameters, unrotated.head_size)?], ..unrotated })
 }
 

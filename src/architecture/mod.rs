@@ -4,14 +4,18 @@
 //! computes. To add a family, write its file, add a line to `families.rs`, and its defaults to
 //! `defaults.json`.
 
+mod activation;
+mod apertus;
 mod arcee;
 mod assume;
 mod block_kind;
 mod cohere;
 mod description;
+mod exaone;
 mod exaone4;
 mod families;
 mod files;
+mod float8;
 mod gemma;
 mod glm;
 mod gpt2;
@@ -19,6 +23,7 @@ mod gpt_neo;
 mod gpt_neox;
 mod granite;
 mod helium;
+mod hunyuan;
 mod layers;
 mod llama;
 mod llama_fallback;
@@ -39,6 +44,7 @@ mod starcoder2;
 mod wrapper;
 mod wrapping;
 
+pub use activation::NeuronActivation;
 pub use assume::Assume;
 pub use block_kind::{BlockKind, Norm, Projection};
 pub use description::{Description, EmbeddingProjection, Learned, NormKind};

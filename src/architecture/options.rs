@@ -1,5 +1,6 @@
 //! What several families read from `config.json` in the same way.
 
+use super::activation::NeuronActivation;
 use super::description::Description;
 use super::files::{Files, unsupported};
 use crate::checkpoint::config::{Config, number};
@@ -75,20 +76,20 @@ impl Heads {
 }
 
 /// The non-linearity that `key` names; the names are those of transformers' `ACT2FN`.
-pub fn activation(config: &Config, key: &str) -> Result<Activation> {
-    match config.word(key)? {
-        "silu" | "swish" => Ok(Activation::Silu),
-        "gelu" | "gelu_python" => Ok(Activation::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => {
-            Ok(Activation::GeluTanh)
-        }
-        "relu" => Ok(Activation::Relu),
-        "relu2" => Ok(Activation::Relu2),
+pub fn activation(config: &Config, key: &str) -> Result<NeuronActivation> {
+    let fixed = match config.word(key)? {
+        "silu" | "swish" => Activation::Silu,
+        "gelu" | "gelu_python" => Activation::Gelu,
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => Activation::GeluTanh,
+        "relu" => Activation::Relu,
+        "relu2" => Activation::Relu2,
+        "xielu" => return Ok(NeuronActivation::Learned("mlp.act_fn")),
         other => {
             let reason = format!("its activation {other:?} is not one that this tool computes");
-            Err(unsupported(config.word_or("model_type", "")?, reason))
+            return Err(unsupported(config.word_or("model_type", "")?, reason));
         }
-    }
+    };
+    Ok(NeuronActivation::Fixed(fixed))
 }
 
 /// Fails unless the option `key` is absent or `neutral`.

@@ -24,27 +24,30 @@ const ENDS: [&str; 10] = [
 ];
 
 /// Lets a description through, with a warning where `config.json` speaks of a quantisation that the
-/// weights do not have; a fault of quantised weights is told as that.
+/// weights do not have; a fault of quantised weights is told as that. `decoded` is the sentence of
+/// weights that were quantised and are read as numbers.
 ///
 /// # Errors
 /// [`Error::Quantised`], or the fault as it was.
 pub fn judge(
     checkpoint: &Checkpoint,
     described: Result<(Description, Vec<String>)>,
+    decoded: Option<String>,
 ) -> Result<(Description, Vec<String>)> {
     let packed = packed(checkpoint);
     let method = method(checkpoint);
     match (described, packed) {
         (Ok(_), Some(tensor)) => Err(Error::Quantised { tensor, method: method.unwrap_or_else(|| "unnamed".into()) }),
         (Ok((description, mut warnings)), None) => {
-            match method {
-                Some(method) if method.starts_with("bitnet") => {
+            match (method, decoded) {
+                (Some(method), _) if method.starts_with("bitnet") => {
                     return Err(Error::Quantised { tensor: description.embedding, method });
                 }
-                Some(method) => warnings.push(format!(
+                (_, Some(decoded)) => warnings.push(decoded),
+                (Some(method), None) => warnings.push(format!(
                     "config.json speaks of a quantisation ({method}), but the weights are plain numbers: they are computed, and written, as such."
                 )),
-                None => {}
+                (None, None) => {}
             }
             Ok((description, warnings))
         }

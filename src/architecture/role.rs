@@ -27,6 +27,8 @@ pub enum Role {
     Gate,
     /// The MLP's input projection.
     Up,
+    /// What the activation of the MLP has learned.
+    Activation,
     /// From the MLP back into the stream.
     Down,
     /// The norm between the MLP and the stream.
@@ -51,6 +53,7 @@ impl Role {
             Self::MlpNorm => "mlp-norm",
             Self::Gate => "gate",
             Self::Up => "up",
+            Self::Activation => "activation",
             Self::Down => "down",
             Self::MlpPostNorm => "mlp-post-norm",
             Self::MlpStreamNorm => "mlp-stream-norm",
@@ -59,6 +62,7 @@ impl Role {
 
     /// Whether it belongs to the MLP, and not to attention.
     pub fn is_of_mlp(self) -> bool {
-        [Self::MlpNorm, Self::Gate, Self::Up, Self::Down, Self::MlpPostNorm, Self::MlpStreamNorm].contains(&self)
+        let of_mlp = [Self::MlpNorm, Self::Gate, Self::Up, Self::Activation, Self::Down, Self::MlpPostNorm];
+        of_mlp.contains(&self) || self == Self::MlpStreamNorm
     }
 }

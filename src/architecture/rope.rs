@@ -135,6 +135,27 @@ impl RopeParameters {
         self
     }
 
+    /// The same where `alpha` goes with the word `dynamic` (Hunyuan): the base is stretched once
+    /// and for all lengths, to theta alpha^(d / (d - 2)) for heads of d channels, and nothing else
+    /// is scaled.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] unless it is a positive number.
+    pub fn stretched_by_alpha(mut self, head_size: usize) -> Result<Self> {
+        let alpha = number("alpha", self.field("alpha"), Some(0.0))?;
+        // 0 counts as left out.
+        if self.word() != "dynamic" || alpha == 0.0 {
+            return Ok(self);
+        }
+        if alpha < 0.0 {
+            return Err(Error::config(format!("alpha of the rope scaling is {alpha}, expected a positive number")));
+        }
+        let channels = head_size as f64;
+        self.theta *= alpha.powf(channels / (channels - 2.0));
+        self.fields.insert("rope_type".into(), "default".into());
+        Ok(self)
+    }
+
     fn field(&self, key: &str) -> Option<&Value> {
         self.fields.get(key).filter(|value| !value.is_null())
     }

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod content_hash;
 pub mod file_type;
+pub mod float8;
 pub mod header;
 mod layout;
 pub mod members;

@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use crate::error::{Pending, Result};
 
 /// The non-linearity of an MLP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
     /// x / (1 + exp(-x)).
     Silu,
@@ -20,6 +20,18 @@ pub enum Activation {
     Relu,
     /// max(x, 0)^2.
     Relu2,
+    /// xIELU (arXiv 2411.13010): p x^2 + beta x above 0, n (exp(min(x, eps)) - 1 - x) + beta x
+    /// below. `eps` is negative and small.
+    Xielu {
+        /// Factor of the square.
+        p: f32,
+        /// Factor of what is below 0.
+        n: f32,
+        /// Slope at 0.
+        beta: f32,
+        /// The largest exponent.
+        eps: f32,
+    },
 }
 
 /// Which channels of a head are turned together: the two of pair i.
@@ -137,8 +149,8 @@ pub trait Compute {
     fn layer_norm(&self, x: &Tensor, gain: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor>;
 
     /// Rotary embedding in place: x `[n, heads * size]`; row r is at position `first + r % length`
-    /// of its sequence; `table` `[positions, 2 * half]` holds `half` cosines, then `half` sines, for
-    /// as many pairs of channels; channels beyond `2 * half` of a head stay.
+    /// of its sequence; `table` `[positions, 2 * half]` holds `half` cosines, then `half` sines,
+    /// for as many pairs of channels; channels beyond `2 * half` of a head stay.
     fn rotate(&self, x: &mut Tensor, heads: RotatedHeads, table: &Tensor, first: usize, length: usize) -> Result<()>;
 
     /// Causal softmax attention of the query heads that belong to the key heads `kv_heads`: q

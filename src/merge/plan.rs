@@ -132,6 +132,15 @@ impl MergePlan {
                 alpha = Alpha::From(AlphaSource::Search);
             }
         }
+        if let (Combination::Concatenate, Err(reason)) = (combination, can_concatenate(description)) {
+            if of_preset.is_none_or(|preset| preset.combination != Combination::Concatenate) {
+                let reason = format!("is \"concatenate\", but {reason}; take \"average\" or \"drop\"");
+                return Err(Error::argument("combination", reason));
+            }
+            notes.push(format!("Pairs are averaged or dropped instead of concatenated: {reason}."));
+            (combination, candidates) = (Combination::Average, DEFAULT_CANDIDATES);
+            alpha = Alpha::From(AlphaSource::Search);
+        }
         if repair == Repair::Scale && !description.reads_through_norms() {
             let reason = "is \"scale\", but blocks of this family read the stream without a norm, so a common factor would change what they compute; take \"linear\"";
             return Err(Error::argument("repair", reason));
@@ -236,6 +245,18 @@ pub fn can_refit(description: &Description) -> std::result::Result<(), String> {
             "blocks of this model have {neurons} neurons, and a fit of more than {MOST_NEURONS} takes too much memory"
         )),
         _ => Ok(()),
+    }
+}
+
+/// Whether neurons of different blocks may stand side by side in one; if not, why.
+///
+/// # Errors
+/// The reason, for the user.
+pub fn can_concatenate(description: &Description) -> std::result::Result<(), String> {
+    match description.activation.learned() {
+        Some(_) => Err("the activation of this family has numbers that each block has learned for all of its neurons,                         and neurons of two blocks would need both"
+            .into()),
+        None => Ok(()),
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::rc::Rc;
 
+use super::norm::NormWeights;
 use super::weights::WeightStore;
-use crate::architecture::{Description, LayerOptions, NormKind, Role};
+use crate::architecture::{Description, LayerOptions, NeuronActivation, Role};
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::read::read_values;
 use crate::compute::sliced::product;
-use crate::compute::{Attention, Compute, Matrix, RotatedHeads, Tensor};
+use crate::compute::{Activation, Attention, Compute, Matrix, RotatedHeads, Tensor};
 use crate::error::{Error, Result};
 use crate::task::Task;
 
@@ -19,18 +21,13 @@ pub struct Linear {
     pub bias: Option<Rc<Tensor>>,
 }
 
-/// A norm with its weights, `[1, channels]`.
-pub struct NormWeights {
-    gain: Rc<Tensor>,
-    /// Where it is by mean and standard deviation: zeros where none is stored.
-    bias: Option<Rc<Tensor>>,
-}
-
 /// The weights of a block on an engine.
 pub struct Block {
     options: LayerOptions,
     /// Factor of the scores.
     scale: f32,
+    /// Non-linearity of its neurons.
+    activation: Activation,
     norms: Vec<(Role, NormWeights)>,
     linears: Vec<(Role, Linear)>,
     /// True when all its matrices are zero, so that it passes the stream on.
@@ -91,40 +88,6 @@ impl LayerCache {
     }
 }
 
-impl NormWeights {
-    /// Loads `{name}.weight` and, where the model has one, `{name}.bias`.
-    ///
-    /// # Errors
-    /// What reading, checking and uploading fail with.
-    pub async fn load(
-        weights: &WeightStore,
-        checkpoint: &Checkpoint,
-        description: &Description,
-        name: &str,
-    ) -> Result<Self> {
-        let vector = |suffix: &str| format!("{name}.{suffix}");
-        let (gain, bias) = (vector("weight"), vector("bias"));
-        let gain = weights.vector(&gain, checkpoint.tensor(&gain)?, description.gain_offset).await?;
-        let bias = match description.norm {
-            NormKind::Rms => None,
-            NormKind::Layer => Some(weights.vector(&bias, checkpoint.tensor(&bias)?, 0.0).await?),
-            NormKind::LayerWithoutBias => Some(weights.no_bias(gain.columns)?),
-        };
-        Ok(Self { gain, bias })
-    }
-
-    /// Normalises the rows of x `[n, channels]`.
-    ///
-    /// # Errors
-    /// What the engine fails with.
-    pub fn apply(&self, engine: &dyn Compute, x: &Tensor, epsilon: f32) -> Result<Tensor> {
-        match &self.bias {
-            None => engine.rms_norm(x, &self.gain, epsilon),
-            Some(bias) => engine.layer_norm(x, &self.gain, bias, epsilon),
-        }
-    }
-}
-
 impl Block {
     /// Loads block `layer`.
     ///
@@ -166,7 +129,12 @@ impl Block {
             return Err(Error::NotFinite { what: format!("the tensor {name}"), found });
         }
         let options = description.layer_options.get(layer).copied().unwrap_or(LayerOptions::GLOBAL);
-        Ok(Self { options, scale: description.attention_scale_of(layer), norms, linears, empty: zeros.is_some() })
+        let activation = match description.activation {
+            NeuronActivation::Fixed(activation) => activation,
+            NeuronActivation::Learned(name) => learned(checkpoint, description, layer, name).await?,
+        };
+        let scale = description.attention_scale_of(layer);
+        Ok(Self { options, scale, activation, norms, linears, empty: zeros.is_some() })
     }
 
     /// Runs the stream x `[sequences * length, hidden]` through the block, in place.
@@ -288,13 +256,19 @@ impl Block {
         let (engine, d) = (pass.engine, pass.description);
         let normed = self.input_of(pass, Role::Query, x)?;
         let input = normed.as_ref().unwrap_or(x);
-        let mut q = self.normed(pass, Role::QueryNorm, self.project(pass, Role::Query, input).await?)?;
-        let mut k = self.normed(pass, Role::KeyNorm, self.project(pass, Role::Key, input).await?)?;
+        let mut q = self.project(pass, Role::Query, input).await?;
+        let mut k = self.project(pass, Role::Key, input).await?;
         let v = self.project(pass, Role::Value, input).await?;
+        if !d.normed_after_rotation {
+            (q, k) = (self.normed(pass, Role::QueryNorm, q)?, self.normed(pass, Role::KeyNorm, k)?);
+        }
         if let Some(rope) = self.options.rope.and_then(|rope| pass.ropes.get(rope)) {
             let heads = RotatedHeads { size: d.head_size, pairs: d.pairs };
             engine.rotate(&mut q, heads, rope, positions.past, positions.length)?;
             engine.rotate(&mut k, heads, rope, positions.past, positions.length)?;
+        }
+        if d.normed_after_rotation {
+            (q, k) = (self.normed(pass, Role::QueryNorm, q)?, self.normed(pass, Role::KeyNorm, k)?);
         }
         match cache {
             None => self.attention(pass, [&q, &k, &v], positions).await,
@@ -308,19 +282,19 @@ impl Block {
 
     /// The inner activations of the MLP `[n, neurons]` on the stream x.
     pub async fn inner(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
-        let (engine, d) = (pass.engine, pass.description);
+        let (engine, activation) = (pass.engine, self.activation);
         let normed = self.input_of(pass, Role::Up, x)?;
         let input = normed.as_ref().unwrap_or(x);
         let up = self.project(pass, Role::Up, input).await?;
         match self.linears.iter().any(|(role, _)| *role == Role::Gate) {
             true => {
                 let mut gate = self.project(pass, Role::Gate, input).await?;
-                engine.gated(&mut gate, &up, d.activation)?;
+                engine.gated(&mut gate, &up, activation)?;
                 Ok(gate)
             }
             false => {
                 let mut inner = up;
-                engine.activate(&mut inner, d.activation)?;
+                engine.activate(&mut inner, activation)?;
                 Ok(inner)
             }
         }
@@ -346,7 +320,7 @@ impl Block {
         let Some((_, weights)) = self.norms.iter().find(|(r, _)| *r == role) else {
             return Ok(x);
         };
-        let (rows, columns, size) = (x.rows, x.columns, weights.gain.columns.max(1));
+        let (rows, columns, size) = (x.rows, x.columns, weights.channels().max(1));
         let groups = x.reshaped(rows * columns / size, size)?;
         weights.apply(pass.engine, &groups, pass.description.epsilon)?.reshaped(rows, columns)
     }
@@ -380,6 +354,20 @@ impl Block {
         let (_, linear) = self.linears.iter().find(|(r, _)| *r == role).ok_or_else(|| missing(role))?;
         product(pass.engine, pass.task, x, &linear.weight, linear.bias.as_deref()).await
     }
+}
+
+/// The activation whose numbers block `layer` has learned, in the tensors `name`.
+async fn learned(checkpoint: &Checkpoint, description: &Description, layer: usize, name: &str) -> Result<Activation> {
+    let mut numbers = [0.0; 4];
+    for (number, (suffix, _)) in numbers.iter_mut().zip(NeuronActivation::LEARNED) {
+        let name = description.block_tensor(layer, name, suffix);
+        let tensor = checkpoint.tensor(&name)?;
+        *number = read_values(&name, tensor, 0, tensor.bytes as usize).await?.first().copied().unwrap_or(0.0);
+    }
+    let [p, n, beta, eps] = numbers;
+    // log(1 + exp(x)), with which transformers keeps both positive.
+    let softplus = |x: f32| if x > 20.0 { x } else { x.exp().ln_1p() };
+    Ok(Activation::Xielu { p: softplus(p), n: beta + softplus(n), beta, eps })
 }
 
 /// A tensor times a number.

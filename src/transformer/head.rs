@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::block::{Linear, NormWeights, scaled};
+use super::block::{Linear, scaled};
 use super::model::Transformer;
+use super::norm::NormWeights;
 use super::stream::Stream;
 use crate::architecture::EmbeddingProjection;
 use crate::compute::Tensor;

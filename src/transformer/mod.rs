@@ -8,6 +8,7 @@ mod embed;
 mod generate;
 mod head;
 mod model;
+mod norm;
 mod prefetch;
 mod rates;
 mod stream;

@@ -56,6 +56,9 @@ NAMES = {
     "ernie4_5": "ERNIE 4.5 (dense)",
     "arcee": "Arcee",
     "nemotron": "Nemotron",
+    "hunyuan_v1_dense": "Hunyuan (dense)",
+    "exaone": "EXAONE 3",
+    "apertus": "Apertus",
 }
 # The most that is allowed, for each number of a row.
 ALLOWED = [1e-4, 1e-3, 1e-4, 1e-3, 2e-4, 2e-3, 1e-5]

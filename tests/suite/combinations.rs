@@ -134,6 +134,10 @@ fn check(family: &str, files: &Files, points: &[Point]) {
             assert!(merged.err().unwrap().to_string().contains("a norm between"), "{what}");
             continue;
         }
+        if family == "apertus" && *combination == "concatenate" {
+            assert!(merged.err().unwrap().to_string().contains("has learned"), "{what}");
+            continue;
+        }
         let merged = merged.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!(merged.summary().layers, model.summary().layers - 2, "{what}");
         let predicted = loss(&merged, &ids);
@@ -208,6 +212,9 @@ families!(
     arcee,
     nemotron,
     nemotron_biased,
+    hunyuan_v1_dense,
+    exaone,
+    apertus,
 );
 
 #[test]
@@ -219,4 +226,24 @@ fn no_family_is_left_out() {
 #[test]
 fn the_whole_product_of_llama() {
     check("llama", &miniature::llama(), &product());
+}
+
+/// What a preset has in place of a concatenation, where neurons of two blocks cannot share an
+/// activation, is said.
+#[test]
+fn presets_that_concatenate_average_blocks_with_learned_activations() {
+    let lab = lab();
+    let files = miniature::apertus();
+    let model = open(&lab, &files);
+    let calibration = small(&model, &reference_ids(&files));
+    let concatenating = PRESETS.into_iter().filter(|preset| word(&preset.options.combination) == "concatenate");
+    let mut tried = 0;
+    for preset in concatenating {
+        let options = MergeOptions { preset: Some(preset.name.into()), remove: Some(1), ..MergeOptions::default() };
+        let merged = merge(&model, &options, Some(&calibration)).unwrap_or_else(|error| panic!("{error}"));
+        let warnings = merged.summary().warnings;
+        assert!(warnings.iter().any(|warning| warning.contains("instead of concatenated")), "{warnings:?}");
+        tried += 1;
+    }
+    assert!(tried > 0);
 }

@@ -364,4 +364,7 @@ miniatures!(
     arcee,
     nemotron,
     nemotron_biased,
+    hunyuan_v1_dense,
+    exaone,
+    apertus,
 );

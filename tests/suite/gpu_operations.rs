@@ -140,7 +140,8 @@ async fn norms_gates_and_sums(gpu: &Gpu) {
     let mut inputs = values(29, 7);
     inputs.iter_mut().for_each(|value| *value *= 6.0);
     inputs.extend(extremes);
-    let all = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Relu2];
+    let xielu = Activation::Xielu { p: 0.7, n: 1.3, beta: 0.5, eps: -1e-6 };
+    let all = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Relu2, xielu];
     for activation in all {
         let run = |engine: &dyn Compute| {
             let mut gate = engine.upload(1, &inputs).unwrap();

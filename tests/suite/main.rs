@@ -23,6 +23,8 @@ mod combinations;
 #[cfg(not(target_arch = "wasm32"))]
 mod families_table;
 #[cfg(not(target_arch = "wasm32"))]
+mod float8;
+#[cfg(not(target_arch = "wasm32"))]
 mod golden_similarity;
 #[cfg(not(target_arch = "wasm32"))]
 mod known_issues;

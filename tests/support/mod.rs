@@ -113,6 +113,9 @@ pub mod miniature {
             arcee,
             nemotron,
             nemotron_biased,
+            hunyuan_v1_dense,
+            exaone,
+            apertus,
         )
     }
 
@@ -180,6 +183,12 @@ pub mod miniature {
         arcee: "arcee",
         nemotron: "nemotron",
         nemotron_biased: "nemotron-biased",
+        hunyuan_v1_dense: "hunyuan_v1_dense",
+        exaone: "exaone",
+        apertus: "apertus",
+        qwen3_fp8: "qwen3-fp8",
+        llama_fp8: "llama-fp8",
+        llama_float_quantized: "llama-float-quantized",
     }
 }
 

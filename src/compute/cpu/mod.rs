@@ -308,6 +308,9 @@ impl Compute for Cpu {
             Activation::GeluTanh => pairs.for_each(|(g, u)| *g = math::gelu_tanh(*g) * u),
             Activation::Relu => pairs.for_each(|(g, u)| *g = math::relu(*g) * u),
             Activation::Relu2 => pairs.for_each(|(g, u)| *g = math::relu2(*g) * u),
+            Activation::Xielu { p, n, beta, eps } => {
+                pairs.for_each(|(g, u)| *g = math::xielu(*g, [p, n, beta, eps]) * u);
+            }
         }
         Ok(())
     }
@@ -320,6 +323,7 @@ impl Compute for Cpu {
             Activation::GeluTanh => values.for_each(|x| *x = math::gelu_tanh(*x)),
             Activation::Relu => values.for_each(|x| *x = math::relu(*x)),
             Activation::Relu2 => values.for_each(|x| *x = math::relu2(*x)),
+            Activation::Xielu { p, n, beta, eps } => values.for_each(|x| *x = math::xielu(*x, [p, n, beta, eps])),
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ fn norms_rotation_and_gates() {
 fn activations_gated_and_plain() {
     let engine = Cpu::default();
     type Definition = fn(f64) -> f64;
-    let definitions: [(Activation, Definition); 5] = [
+    let definitions: [(Activation, Definition); 6] = [
         (Activation::Silu, |x| x / (1.0 + (-x).exp())),
         (Activation::Gelu, |x| x / 2.0 * (1.0 + statrs::function::erf::erf(x / 2f64.sqrt()))),
         (Activation::GeluTanh, |x| {
@@ -142,6 +142,9 @@ fn activations_gated_and_plain() {
         }),
         (Activation::Relu, |x| x.max(0.0)),
         (Activation::Relu2, |x| x.max(0.0).powi(2)),
+        (Activation::Xielu { p: 0.7, n: 1.3, beta: 0.5, eps: -1e-6 }, |x| {
+            if x > 0.0 { 0.7 * x * x + 0.5 * x } else { (x.min(-1e-6).exp_m1() - x) * 1.3 + 0.5 * x }
+        }),
     ];
     let (mut gate, up) = (values(33, 7), values(33, 8));
     gate.iter_mut().enumerate().for_each(|(i, g)| *g *= 1.0 + i as f32 / 4.0);

@@ -2,6 +2,11 @@
 
 struct Shape {
     fours: u32, // elements / 4, rounded up
+    // The numbers of xIELU.
+    p: f32,
+    n: f32,
+    beta: f32,
+    eps: f32,
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;

@@ -13,11 +13,11 @@ pub(super) fn gated(gpu: &Recorder, gate: &mut Tensor, up: &Tensor, activation: 
     if fours == 0 {
         return Ok(());
     }
-    let (declaration, variant) = declaration(activation);
+    let (declaration, variant, [p, n, beta, eps]) = declaration(activation);
     let kernel = gpu.kernel(("gated", variant), 1, || [declaration, include_str!("gated.wgsl")].concat());
     gpu.dispatch(
         &kernel,
-        &[fours as u32],
+        &[fours as u32, p, n, beta, eps],
         &[up.device()?, gate.device()?],
         grid(fours.div_ceil(GROUP)),
         16.0 * gate.count() as f64,

@@ -15,6 +15,7 @@ use crate::checkpoint::config::Config;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::merge::choices::Norms;
+use crate::merge::plan::can_concatenate;
 use crate::merge::state::{MergeState, RepairMap, Survivor};
 use crate::platform::off_heap::Meter;
 use crate::task::Task;
@@ -126,6 +127,7 @@ fn check_kinds(description: &Description, state: &MergeState) -> Result<()> {
         }
         let (neurons, heads) = (kind.neurons(), description.kv_heads);
         let Some(origins) = &survivor.origins else { continue };
+        can_concatenate(description).map_err(|reason| Error::argument("recipe", reason))?;
         let fits = |channels: &[(usize, u32)], count: usize| {
             channels.len() == count
                 && channels.iter().all(|(layer, index)| *layer < description.layers && (*index as usize) < count)

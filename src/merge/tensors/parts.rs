@@ -1,7 +1,7 @@
 //! The tensors that every block of a kind has, and what merging does to each kind: folds a norm
 //! into it, averages it, maps it by a repair. Must not know values.
 
-use crate::architecture::{BlockKind, Description, Norm, Projection, Role};
+use crate::architecture::{BlockKind, Description, NeuronActivation, Norm, Projection, Role};
 
 /// A norm on its way into a projection that reads it.
 #[derive(Clone, Copy)]
@@ -24,7 +24,8 @@ pub(super) enum Kind {
     Norm(Option<f32>),
     /// A matrix, and the norm that is folded into it.
     Matrix(Option<Folded>),
-    /// A bias of a projection, and the norm whose bias is folded into it.
+    /// A bias of a projection, and the norm whose bias is folded into it; or a number of the
+    /// activation, of which none is.
     Bias(Option<Folded>),
 }
 
@@ -108,7 +109,19 @@ pub(super) fn parts(description: &Description, kind: &BlockKind) -> Vec<Part> {
         let bias = Part { suffix: "bias", kind: Kind::Bias(takes_bias), transposed: false, ..weight };
         std::iter::once(weight).chain(p.bias.then_some(bias))
     });
-    norms.chain(projections).collect()
+    let learned = description.activation.learned().into_iter().flat_map(|name| {
+        NeuronActivation::LEARNED.into_iter().map(move |(suffix, _)| Part {
+            name,
+            suffix,
+            kind: Kind::Bias(None),
+            role: Role::Activation,
+            repaired: Repaired::Not,
+            writes: false,
+            transposed: false,
+            queries: None,
+        })
+    });
+    norms.chain(projections).chain(learned).collect()
 }
 
 /// Whether a norm can be folded into what reads it: something does, and where the norm has a bias,
