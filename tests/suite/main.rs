@@ -21,6 +21,8 @@ mod cases;
 #[cfg(not(target_arch = "wasm32"))]
 mod combinations;
 #[cfg(not(target_arch = "wasm32"))]
+mod factors;
+#[cfg(not(target_arch = "wasm32"))]
 mod families_table;
 #[cfg(not(target_arch = "wasm32"))]
 mod float8;
