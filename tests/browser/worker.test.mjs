@@ -1,6 +1,6 @@
-// The worker with the engine that was built, in Node: drawn calls, of any method with any arguments,
-// are each answered once, by a result or by an error with a code; nothing ends the engine. MKA_DRAWS
-// says how many. No browser.
+// The worker with the engine that was built, in Node: drawn calls, of any method with any
+// arguments, are each answered once, by a result or by an error with a code; nothing ends the
+// engine. MKA_DRAWS says how many. No browser.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
