@@ -2,6 +2,7 @@
 // arguments, are each answered once, by a result or by an error with a code; nothing ends the
 // engine. MKA_DRAWS says how many. No browser.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { before, test } from "node:test";
@@ -138,4 +139,29 @@ test("any call is answered once, by a result or an error with a code, and the en
     { numRuns: DRAWS },
   );
   assert.ok(results > DRAWS / 20, `${results} results`);
+});
+
+/** In a process of its own, since it ends the engine: there is no clock, without which it panics. */
+const PANIC = `
+  import { readFile } from "node:fs/promises";
+  import { bundled } from ${JSON.stringify(new URL("helpers.mjs", import.meta.url).href)};
+  globalThis.navigator ??= {};
+  globalThis.self = globalThis;
+  const listeners = {};
+  globalThis.addEventListener = (name, listener) => (listeners[name] = listener);
+  process.on("uncaughtException", (error) => listeners.error({ error }));
+  globalThis.postMessage = (message) => console.log(JSON.stringify(message));
+  await bundled("src/worker/worker.ts");
+  const wasm = (await readFile(new URL(${JSON.stringify(new URL("../../www/src/wasm/mka_lab_bg.wasm", import.meta.url).href)}))).toString("base64");
+  Object.defineProperty(globalThis, "performance", { value: undefined });
+  self.onmessage({ data: { kind: "start", wasm: "data:application/wasm;base64," + wasm } });
+  self.onmessage({ data: { kind: "call", id: 1, method: "create", target: 0, args: ["cpu"] } });
+`;
+
+test("a panic reaches the page with its own words", () => {
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", PANIC], { encoding: "utf8" });
+  const crash = stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line)).find(({ kind }) => kind === "crash");
+  assert.ok(crash, stdout.slice(0, 1000) + stderr.slice(0, 1000));
+  assert.equal(crash.cause, "other");
+  assert.match(crash.message, /^panicked at \S+:\d+:\d+:\n./);
 });
