@@ -1,6 +1,6 @@
 //! JavaScript values to options, and results and errors to JavaScript values.
 
-use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Float32Array, Object, Reflect, Uint8Array};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::prelude::*;
@@ -47,9 +47,12 @@ pub(super) fn lineup_options(value: JsValue) -> Result<LineupOptions, JsValue> {
     let copy = Object::assign(&Object::new(), value.unchecked_ref());
     let calibrate = Reflect::get(&copy, &"calibrate".into())?;
     Reflect::set(&copy, &"calibrate".into(), &plain_ids(&calibrate)?.into())?;
-    let texts = Array::from(&Reflect::get(&copy, &"texts".into())?);
-    let plain = texts.iter().map(|text| plain_ids(&text).map(JsValue::from)).collect::<Result<Array, _>>()?;
-    Reflect::set(&copy, &"texts".into(), &plain)?;
+    // What is no list stays as it is: the deserialiser says what is wrong with it.
+    let texts = Reflect::get(&copy, &"texts".into())?;
+    if let Some(texts) = texts.dyn_ref::<Array>() {
+        let plain = texts.iter().map(|text| plain_ids(&text).map(JsValue::from)).collect::<Result<Array, _>>()?;
+        Reflect::set(&copy, &"texts".into(), &plain)?;
+    }
     options(copy.into())
 }
 
@@ -64,7 +67,7 @@ pub(super) fn options<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue>
 fn plain_ids(value: &JsValue) -> Result<Object, JsValue> {
     let copy = Object::assign(&Object::new(), value.unchecked_ref());
     let ids = Reflect::get(&copy, &"ids".into())?;
-    if !ids.is_undefined() && !ids.is_null() && !Array::is_array(&ids) {
+    if ArrayBuffer::is_view(&ids) {
         Reflect::set(&copy, &"ids".into(), &Array::from(&ids))?;
     }
     Ok(copy)

@@ -11,7 +11,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
 /** What needs neither a browser nor a built page. */
-const PURE = ["address-text", "charts", "encoding", "fuzz"];
+const PURE = ["address-text", "charts", "encoding", "fuzz", "worker"];
 /** Only in the full run: minutes for one model. */
 const FULL = ["size"];
 /**

@@ -8,8 +8,6 @@ mod allocations;
 #[path = "../support/sparse.rs"]
 mod sparse;
 
-use std::time::Instant;
-
 use mka_lab::checkpoint::source::Source;
 use mka_lab::session::Lab;
 use mka_lab::task::Task;
@@ -20,9 +18,9 @@ use sparse::{file, weights};
 /// Bytes that an answer may take beside the files themselves.
 const MEMORY: usize = 200_000_000;
 /// What the crate `tokenizers` may take: a vocabulary of a real model is as large.
-const TOKENIZER_MEMORY: usize = 400_000_000;
-/// Seconds on a machine of which half is busy otherwise, without optimisation.
-const SECONDS: f64 = 10.0;
+const TOKENIZER_MEMORY: usize = 450_000_000;
+/// Seconds that an answer may take the processor, hardly optimised.
+const SECONDS: f64 = 2.0;
 const LLAMA: &[u8] = include_bytes!("../fixtures/llama/model.safetensors");
 const TOKENIZER: &str = include_str!("../fixtures/llama/tokenizer.json");
 const MIB: usize = 1 << 20;
@@ -205,16 +203,23 @@ fn of_files() -> Vec<Folder> {
     vec![("50,000 files", many, "missing-file")]
 }
 
+/// How long this thread has computed, whatever else the machine does; always 0 where the system
+/// does not say.
+fn processor_seconds() -> f64 {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    times.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).map_or(0.0, |time: f64| time / 1e9)
+}
+
 #[test]
 fn every_folder_is_answered_in_little_time_and_memory() {
     let lab = block_on(Lab::create("cpu")).unwrap_or_else(|error| panic!("{error}"));
     let groups = [of_headers, of_indices, of_configurations, of_tokenizers, of_files];
     let mut faults = Vec::new();
     for (name, files, code) in groups.into_iter().flat_map(|group| group()) {
-        let begun = Instant::now();
+        let begun = processor_seconds();
         let (answer, bytes) =
             allocations::measured(usize::MAX, || block_on(lab.open(&files, &Task::silent())).map(drop));
-        let seconds = begun.elapsed().as_secs_f64();
+        let seconds = processor_seconds() - begun;
         let error = match answer {
             Ok(()) => {
                 faults.push(format!("{name}: it was opened"));

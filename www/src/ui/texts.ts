@@ -3,6 +3,7 @@
  * it (page/tour/texts.ts). A translation is a copy of all of them.
  */
 import { count, figure } from "./format";
+import { ERROR_KINDS } from "./texts/errors";
 import { MERGING } from "./texts/merging";
 import { PICTURES } from "./texts/pictures";
 
@@ -280,6 +281,6 @@ export const T = {
     noEngineHint: "mka.js and the folder element/ must lie beside mka-lab.js, and the page's policy must allow them in script-src.",
   },
 
-  error: { close: "Close", unknown: "Something went wrong that was not expected.", unknownHint: "Try the step again; reload the page if it stays." },
+  error: { kinds: ERROR_KINDS, close: "Close", unknown: "Something went wrong that was not expected.", unknownHint: "Try the step again; reload the page if it stays." },
   warning: "Note",
 };

@@ -254,7 +254,10 @@ export function trouble(place: Place): View {
       ${error
         ? html`
             <div class="error" id="error" tabindex="-1" data-code=${error.code ?? ""}>
-              <p><b>${/[.!?]$/.test(error.message) ? error.message : `${error.message}.`}</b> ${error.hint}</p>
+              <div>
+                ${error.code ? html`<p class="kind">${T.error.kinds[error.code]}</p>` : nothing}
+                <p><b>${/[.!?]$/.test(error.message) ? error.message : `${error.message}.`}</b> ${error.hint}</p>
+              </div>
               <button type="button" class="plain" @click=${close}>${T.error.close}</button>
             </div>
           `
