@@ -1,8 +1,10 @@
-//! The tokens that end a text, by the files beside the weights. Must not know how text is generated.
+//! The tokens that end a text, by the files beside the weights. Must not know how text is
+//! generated.
 
 use serde_json::Value;
 
 use super::Checkpoint;
+use super::config::Config;
 use super::source::read_small;
 use crate::error::Result;
 
@@ -14,23 +16,27 @@ const TEXT_PARTS: [&str; 3] = ["decoder", "generator", "text_config"];
 /// The ids after which a model has nothing to say, as `transformers` chooses them: every
 /// `eos_token_id` of `generation_config.json`, or of `config.json` where that file is missing,
 /// cannot be read or names none. `transformers` goes on to the last token where neither names any;
-/// here it is the tokenizer's own `eos_token` then, if it has one. `id_of` gives the id of a token by
-/// its name.
+/// here it is the tokenizer's own `eos_token` then, if it has one. `id_of` gives the id of a token
+/// by its name.
 ///
 /// # Errors
 /// What reading fails with.
-pub async fn end_tokens(checkpoint: &Checkpoint, id_of: impl Fn(&str) -> Option<u32>) -> Result<Vec<u32>> {
+pub async fn end_tokens(checkpoint: &Checkpoint, id_of: &dyn Fn(&str) -> Option<u32>) -> Result<Vec<u32>> {
+    let key = "eos_token_id";
     let generation = companion(checkpoint, "generation_config.json").await?;
     let config = &checkpoint.config;
-    let parts = TEXT_PARTS.iter().filter_map(|part| config.get(part)?.get("eos_token_id"));
-    let named = [generation.get("eos_token_id"), config.get("eos_token_id")];
-    let found = named.into_iter().flatten().chain(parts).map(ids).find(|ids| !ids.is_empty());
-    if let Some(found) = found {
-        return Ok(found);
+    let parts = TEXT_PARTS.iter().filter_map(|part| config.get(part)?.get(key));
+    let named = [generation.as_ref().and_then(|generation| generation.get(key)), config.get(key)];
+    for value in named.into_iter().flatten().chain(parts) {
+        let found = ids(value);
+        if !found.is_empty() {
+            return Ok(found);
+        }
     }
-    let of_tokenizer = companion(checkpoint, "tokenizer_config.json").await?;
+    let tokenizer = companion(checkpoint, "tokenizer_config.json").await?;
     // A name, or an object that has it.
-    let name = of_tokenizer.get("eos_token").and_then(|token| token.get("content").unwrap_or(token).as_str());
+    let token = tokenizer.as_ref().and_then(|tokenizer| tokenizer.get("eos_token"));
+    let name = token.and_then(|token| token.get("content").unwrap_or(token).as_str());
     Ok(name.and_then(id_of).into_iter().collect())
 }
 
@@ -40,12 +46,11 @@ fn ids(value: &Value) -> Vec<u32> {
     list.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()).collect()
 }
 
-/// A small JSON file beside the weights; null where it is missing or cannot be read, as
+/// A small JSON file beside the weights; none where it is missing or cannot be read, as
 /// `transformers` takes it.
-async fn companion(checkpoint: &Checkpoint, name: &str) -> Result<Value> {
+async fn companion(checkpoint: &Checkpoint, name: &str) -> Result<Option<Config>> {
     let Some(file) = checkpoint.companions.iter().find(|file| file.name() == name && file.len() <= MAX_JSON) else {
-        return Ok(Value::Null);
+        return Ok(None);
     };
-    let bytes = read_small(file.as_ref(), MAX_JSON).await?;
-    Ok(serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)).unwrap_or(Value::Null))
+    Ok(Config::parse(&read_small(file.as_ref(), MAX_JSON).await?).ok())
 }
