@@ -117,6 +117,11 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The id of a token, by its name.
+    pub fn id_of(&self, token: &str) -> Option<u32> {
+        self.0.token_to_id(token)
+    }
+
     /// The text of some ids, special tokens included.
     ///
     /// # Errors

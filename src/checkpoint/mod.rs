@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod content_hash;
+pub mod end_tokens;
 pub mod file_type;
 pub mod float8;
 pub mod header;

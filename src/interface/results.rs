@@ -16,7 +16,8 @@ use crate::merge::tensors::TensorChange;
 pub struct Token {
     /// Its id.
     pub id: u32,
-    /// The text that it adds; empty while a character is incomplete.
+    /// The text that it adds; empty while a character is incomplete, and of a token that ends the
+    /// text.
     pub text: String,
 }
 

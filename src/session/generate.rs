@@ -7,7 +7,8 @@ use crate::task::Task;
 use crate::transformer::{Decoder, Sampler};
 
 impl Model {
-    /// Goes on from a prompt, one token at a time, each given to `each` as it comes.
+    /// Goes on from a prompt, one token at a time, each given to `each` as it comes: up to the
+    /// first token that ends a text, which adds none of its own, or to as many as are wanted.
     ///
     /// # Errors
     /// As [`Model::logits`].
@@ -29,16 +30,23 @@ impl Model {
         let mut shown = tokenizer.decode(&ids)?.len();
         for done in 1..=wanted {
             let id = sampler.draw(&logits)?;
-            ids.push(id);
+            let ends = self.end_tokens.contains(&id);
+            if !ends {
+                ids.push(id);
+            }
             let text = tokenizer.decode(&ids)?;
+            let last = ends || done == wanted;
             // A character may take several tokens; until then the text ends in a replacement
             // character.
-            let complete = done == wanted || !text.ends_with(char::REPLACEMENT_CHARACTER);
+            let complete = last || !text.ends_with(char::REPLACEMENT_CHARACTER);
             let new = if complete { text.get(shown..).unwrap_or("").to_string() } else { String::new() };
             shown += new.len();
             each(Token { id, text: new });
+            if ends {
+                return step.advance(wanted + 1 - done);
+            }
             step.advance(1)?;
-            if done < wanted {
+            if !last {
                 logits = decoder.append(&[id], task).await?;
             }
         }

@@ -101,7 +101,7 @@ impl Model {
         let (transformer, changes) = context.build(&state, task).await?;
         let calibrated_on = calibration.map_or(Vec::new(), |c| c.sample.windows.iter().map(digest).collect());
         let origin = Origin { dense: self.clone(), recipe, state, changes, calibrated_on };
-        let tokenizer = self.tokenizer.clone();
-        Ok(Rc::new(Self { lab: self.lab.clone(), transformer, tokenizer, warnings, origin: Some(origin) }))
+        let (lab, tokenizer, end_tokens) = (self.lab.clone(), self.tokenizer.clone(), self.end_tokens.clone());
+        Ok(Rc::new(Self { lab, transformer, tokenizer, end_tokens, warnings, origin: Some(origin) }))
     }
 }

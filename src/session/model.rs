@@ -19,6 +19,8 @@ pub struct Model {
     pub(super) lab: Rc<Lab>,
     pub(super) transformer: Transformer,
     pub(super) tokenizer: Option<Rc<Tokenizer>>,
+    /// Generation stops after any of these.
+    pub(super) end_tokens: Rc<[u32]>,
     pub(super) warnings: Vec<String>,
     pub(super) origin: Option<Origin>,
 }

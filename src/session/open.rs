@@ -6,6 +6,7 @@ use super::lab::Lab;
 use super::model::Model;
 use crate::architecture::{self, Assume};
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::end_tokens::end_tokens;
 use crate::checkpoint::source::Source;
 use crate::error::Result;
 use crate::task::Task;
@@ -42,8 +43,10 @@ impl Lab {
             }
         };
         step.advance(1)?;
+        let id_of = |name: &str| tokenizer.as_ref()?.id_of(name);
+        let end_tokens = end_tokens(&checkpoint, &id_of).await?.into();
         let transformer =
             Transformer::new(self.engine.clone(), self.weights.clone(), Rc::new(checkpoint), description)?;
-        Ok(Rc::new(Model { lab: self.clone(), transformer, tokenizer, warnings, origin: None }))
+        Ok(Rc::new(Model { lab: self.clone(), transformer, tokenizer, end_tokens, warnings, origin: None }))
     }
 }

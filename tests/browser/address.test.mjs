@@ -79,6 +79,35 @@ test("an address of hostile values breaks nothing, runs nothing, and says what i
   await page.close();
 });
 
+test("a link whose result was computed earlier shows it at once; another says what its result takes", async () => {
+  const { page, problems, requests } = await watchedPage(browser);
+  for (const address of ["/#model=demo", "/#model=demo&remove=2&method=loss-guided&at=compare"]) {
+    await page.goto("about:blank");
+    await page.goto(server.url(address));
+    await page.waitForSelector("#map rect.pair");
+    await page.locator("#example", { hasText: "What the link is about" }).waitFor();
+    await page.keyboard.press("Shift"); // what is out of sight has no text before
+    await page.waitForSelector("#stack svg.plot");
+    assert.equal((await figures(page))[1], "10", address);
+    assert.ok(!requests.some((url) => url.endsWith(".wasm")), "no engine is needed");
+    await page.waitForFunction(() => location.hash.includes("model=demo"));
+  }
+  for (const address of ["/#model=demo&remove=3", "/#model=demo&seed=1", "/#model=demo&text=own", "/#model=stories260k&method=mka&sequences=4&test-sequences=2"]) {
+    await page.goto("about:blank");
+    await page.goto(server.url(address));
+    await opened(page);
+    assert.equal(await page.locator("#offered").count(), address.includes("text=own") ? 0 : 1, address);
+  }
+  await page.locator("#offered", { hasText: /Here it takes about \d+\s(s|min)/ }).waitFor();
+  await page.click("#compute-link");
+  await page.waitForSelector("#files");
+  await idle(page);
+  assert.equal((await figures(page))[1], "4");
+  assert.equal(await page.locator("#offered").count(), 0);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test("a link that names a model elsewhere asks nobody before the user opens it", async () => {
   const { page, problems, requests } = await watchedPage(browser);
   await page.goto(server.url(`/#model=${elsewhere.url("/model/")}&sequences=2&remove=2&autorun=1`));

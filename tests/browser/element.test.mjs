@@ -1,6 +1,7 @@
 // <mka-lab> on a page that is not ours: what it loads and when, its attributes, events and slots,
 // and how it ends.
 import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { DIST, launch } from "./chromium.mjs";
 import { faults, PAGES, watchedPage } from "./helpers.mjs";
@@ -57,6 +58,31 @@ test("it loads the engine when it comes into view, and tells progress and the re
   assert.match(await shown.getByRole("status").innerText(), /5 layers became 4/);
   assert.deepEqual(problems, []);
   await page.close();
+});
+
+test("from another origin that does not allow it, the tag of the documentation says why", async () => {
+  const closed = await serve({ "/mka-lab/": DIST }, { cors: false });
+  const guide = await readFile(new URL("../../docs/host.md", import.meta.url), "utf8");
+  const snippet = /```html\n(<mka-lab[^]*?)```/.exec(guide)[1].replaceAll("https://that.origin", closed.url("", "127.0.0.1"));
+  const page = await browser.newPage();
+  await page.route("**/guide.html", (route) => route.fulfill({ contentType: "text/html", body: `<!doctype html><title>A page</title>${snippet}` }));
+  await page.goto(server.url("/guide.html"));
+  await page.locator("mka-lab", { hasText: /could not be loaded: http:.*mka-lab\.js is missing, or its host does not send Access-Control-Allow-Origin/ }).waitFor();
+  await page.close();
+  await closed.close();
+});
+
+test("every iframe of the documents has a size", async () => {
+  const root = new URL("../../", import.meta.url);
+  const documents = ["README.md", "www/README.md", ...(await readdir(new URL("docs/", root))).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)];
+  let frames = 0;
+  for (const name of documents) {
+    for (const [tag] of (await readFile(new URL(name, root), "utf8")).matchAll(/<iframe[^>]*>/g)) {
+      frames += 1;
+      assert.match(tag, /\swidth="[^"]+"[^>]*\sheight="\d+"/, name);
+    }
+  }
+  assert.ok(frames > 0);
 });
 
 test("several share one worker; the last one that leaves ends it, in the middle of a run too", async () => {

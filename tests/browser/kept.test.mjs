@@ -296,6 +296,14 @@ test("a server without ranges: the whole file comes once, is told when it is lar
   assert.equal(remote.weights().length, 1);
 });
 
+test("a download that fails before its first byte leaves nothing in the list", async () => {
+  for (const source of [server.url("/models/nowhere/"), "hub:tiny/nowhere"]) {
+    const error = await page.evaluate((source) => open(source, { keep: true }).catch(said), source);
+    assert.ok(error?.code, source);
+    assert.deepEqual(await stored(), [], source);
+  }
+});
+
 test("a model from files has nothing to download", async () => {
   const error = await page.evaluate(async () => {
     const files = await Promise.all(["config.json", "model.safetensors"].map(async (name) => new File([await (await fetch(`/app/models/demo/${name}`)).blob()], name)));

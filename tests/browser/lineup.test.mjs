@@ -38,6 +38,7 @@ async function linedUp() {
   const { page, problems, fill } = await smallPage();
   await page.click("#open-lineup");
   await page.waitForSelector("#lineup-methods");
+  assert.ok(await page.getByLabel("MKA, the paper").last().isChecked(), "this is MKA Lab");
   for (const box of (await page.locator("#lineup-methods input:checked").all()).reverse()) await box.uncheck();
   await page.locator("#lineup-methods").getByLabel("ShortGPT", { exact: false }).first().check();
   await fill("#lineup", "Layers to remove", "1, 2");
@@ -67,6 +68,39 @@ test("the line-up ends with the model that it is about, and its buttons say whic
   await page.waitForFunction(() => document.querySelector("#facts dd:nth-of-type(1)").innerText && !document.querySelector(".status.busy"));
   await page.waitForFunction(() => !document.querySelector("#lineup-table"));
   assert.equal(await page.locator("#cloze-result").count(), 0);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("a method has one colour and one glyph in every picture, and its legend shows both", async () => {
+  const { page, problems } = await linedUp();
+  /** What each line of a picture's legend and its points look like: "name: colour, outline". */
+  const looks = (place) => page.evaluate((place) => {
+    const legend = [...document.querySelectorAll(`${place} .series-legend li`)].map((item) => {
+      const mark = item.querySelector("path, circle");
+      return [item.lastChild.textContent, getComputedStyle(mark).stroke, mark.getAttribute("d") ?? mark.tagName];
+    });
+    const plot = [...document.querySelectorAll(`${place} svg.plot`)].at(-1);
+    const marks = [...plot.querySelectorAll("path, circle")].map((mark) => getComputedStyle(mark).stroke);
+    return { legend, marks };
+  }, place);
+  // The line-up on this model, and the curves of the finished run.
+  const here = await looks(".lineup-chart");
+  assert.equal(here.legend.length, 1);
+  await page.click("#show-finished");
+  await page.waitForSelector("#perplexity .series-legend li");
+  const there = await looks("#perplexity");
+  assert.ok(there.legend.some(([name]) => name === "This tool's own"), "the run on the screen is in its own picture");
+  const [name, stroke, outline] = here.legend[0];
+  const same = there.legend.find(([other]) => other === name);
+  assert.deepEqual(same.slice(0, 2), [name, stroke]);
+  assert.equal(same[2][0], outline[0]);
+  assert.equal(new Set(there.legend.map(([, stroke]) => stroke)).size, there.legend.length);
+  for (const { legend, marks } of [here, there]) for (const [, stroke] of legend) assert.ok(marks.includes(stroke), `${stroke}: ${marks}`);
+  // One original, one perplexity: the line-up's first text is the one that the page measures on.
+  assert.match(await page.locator("#lineup").getByLabel("On", { exact: true }).inputValue(), /built-in held-out text/);
+  const removed = await page.locator("#lineup-table tbody tr td:nth-child(2)").allInnerTexts();
+  assert.deepEqual(removed, [...removed].sort((a, b) => a - b));
   assert.deepEqual(problems, []);
   await page.close();
 });

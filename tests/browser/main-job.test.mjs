@@ -43,7 +43,7 @@ test("the main job: load, calibrate, look, merge, compare, keep", async () => {
   await page.click("#open-demo");
   await opened(page);
   const facts = await page.locator("#facts dd").allInnerTexts();
-  assert.deepEqual(facts.slice(1, 4), ["llama", "12", "128 × 4"]);
+  assert.deepEqual(facts.slice(1, 4), ["llama", "12", "128 wide, 4 heads"]);
 
   // A quarter of the text: trials and fits take a quarter of the time. The full run takes all of
   // it.

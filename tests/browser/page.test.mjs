@@ -155,6 +155,23 @@ test("thirty layers stay legible, also on a narrow screen", async () => {
   }
 });
 
+test("the choices at the head of the page are never cut off", async () => {
+  const { page } = await openPage();
+  for (const width of [320, 390, 600, 820, 870, 1000, 1400]) {
+    await page.setViewportSize({ width, height: 900 });
+    const cut = await page.locator(".settings select").evaluateAll((fields) => fields.map((field) => {
+      const copy = field.parentElement.appendChild(field.cloneNode(true));
+      copy.style.cssText = "width: max-content; max-width: none; position: absolute";
+      const missing = copy.offsetWidth - field.offsetWidth;
+      copy.remove();
+      return missing;
+    }));
+    assert.ok(cut.every((missing) => missing <= 0), `${width}: ${cut}`);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${width}`);
+  }
+  await page.close();
+});
+
 test("what may go is what the engine lets go", async () => {
   const { page } = await openPage();
   await page.click("#open-stories260k");

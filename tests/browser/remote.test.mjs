@@ -66,7 +66,7 @@ test("a name opens a model, which is kept, opened without its hub after a reload
   assert.match(row, /hub:tiny\/demo\s+\d+\.\d+\sMB, complete.*open now/s);
   assert.equal(await page.locator("#download-all").count(), 0, "all of it is there");
   assert.deepEqual(await faults(page), []);
-  await open("hub:tiny/other");
+  await open("tiny/other"); // as the hub itself writes it
   await page.waitForFunction(() => document.querySelectorAll(".kept li").length === 2);
   await idle(page);
 

@@ -71,6 +71,60 @@ fn a_cached_token_predicts_what_a_whole_pass_predicts() {
 }
 
 #[test]
+fn generation_stops_where_transformers_stops() {
+    let generated = |changes: &[(&str, Option<String>)]| {
+        let mut files = support::sources(&support::demo());
+        files.retain(|file| !changes.iter().any(|(name, _)| *name == file.name()));
+        let changed = changes.iter().filter_map(|(name, content)| Some((*name, content.as_ref()?)));
+        files.extend(changed.map(|(name, content)| source(name, content.as_bytes())));
+        let model = block_on(lab().open(&files, &Task::silent())).unwrap();
+        let options =
+            GenerateOptions { prompt: "Once upon a time".into(), tokens: Some(12), ..GenerateOptions::default() };
+        let (mut ids, mut text) = (Vec::new(), Vec::new());
+        let each = |token: Token| {
+            ids.push(token.id);
+            text.push(token.text);
+        };
+        block_on(model.generate(&options, each, &Task::silent())).unwrap();
+        (ids, text)
+    };
+    let files = support::demo();
+    let file = |name: &str| std::str::from_utf8(files.iter().find(|file| file.0 == name).unwrap().1).unwrap();
+    let (generation, config, tokenizer) = ("generation_config.json", "config.json", "tokenizer_config.json");
+    let ending = |json: String| Some(format!("{{\"eos_token_id\": {json}}}"));
+    let config_with =
+        |json: String| Some(file(config).replace("\"eos_token_id\": 0", &format!("\"eos_token_id\": {json}")));
+    let (all, texts) = generated(&[]);
+    assert_eq!(all.len(), 12, "none of them ends the text");
+
+    let stopped = |at: usize, (ids, text): (Vec<u32>, Vec<String>)| {
+        let first = all.iter().position(|id| *id == all[at]).unwrap();
+        assert_eq!(ids, all[..=first], "{at}");
+        assert_eq!(text[..first], texts[..first], "{at}");
+        assert_eq!(text[first], "", "the end has no text");
+    };
+    let unused = 2047;
+    // One id, each of a list, and none of config.json beside them.
+    stopped(6, generated(&[(generation, ending(all[6].to_string()))]));
+    stopped(5, generated(&[(generation, ending(format!("[{unused}, {}]", all[5])))]));
+    let both = [(generation, ending(all[6].to_string())), (config, config_with(all[2].to_string()))];
+    stopped(6, generated(&both));
+    // Without generation_config.json, or with one that cannot be read, those of config.json.
+    stopped(4, generated(&[(generation, None), (config, config_with(format!("[{}]", all[4])))]));
+    stopped(4, generated(&[(generation, Some("{".into())), (config, config_with(all[4].to_string()))]));
+    let nested = config_with(format!("null, \"text_config\": {{\"eos_token_id\": {}}}", all[3]));
+    stopped(3, generated(&[(generation, None), (config, nested)]));
+    // Where neither names one, the tokenizer's.
+    let id = all[7];
+    let json: serde_json::Value = serde_json::from_str(file("tokenizer.json")).unwrap();
+    let (name, _) = json["model"]["vocab"].as_object().unwrap().iter().find(|(_, other)| **other == id).unwrap();
+    for token in [serde_json::json!(name), serde_json::json!({ "content": name })] {
+        let named = Some(serde_json::json!({ "eos_token": token }).to_string());
+        stopped(7, generated(&[(generation, None), (config, config_with("null".into())), (tokenizer, named)]));
+    }
+}
+
+#[test]
 fn a_cancelled_call_fails_and_leaves_the_lab_usable() {
     let lab = lab();
     let model = open(&lab, &support::stories260k());

@@ -37,10 +37,19 @@ export function toSource(files: ModelFiles, { token, keep = false, hub = HUB }: 
 
 type Named = { source: string; folder: string } | { source: string; hub: string; repository: string; revision: string };
 
+/**
+ * "owner/name", as models are called on the hub. A folder of this server is written with a slash at
+ * its end, or with "./" before it.
+ */
+export function isHubName(text: string): boolean {
+  return REPOSITORY.test(text.split("@")[0] ?? "") && text.split("@").length <= 2;
+}
+
 /** A name on the hub, the address of a model's page on the hub, or the address of a folder. */
 export function named(text: string, hub = HUB): Named {
   const trimmed = text.trim();
   if (trimmed.startsWith("hub:")) return onHub(trimmed.slice(4), hub);
+  if (isHubName(trimmed)) return onHub(trimmed, hub);
   const url = address(trimmed, globalThis.document?.baseURI ?? location.href);
   const base = `${hubAddress(hub)}/`;
   const path = url.href.startsWith(base) ? url.href.slice(base.length).replace(/[?#].*$/, "") : "";

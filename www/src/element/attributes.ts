@@ -3,6 +3,8 @@
  * the element or the engine; a model's own limits are applied when it is open (run.ts).
  */
 
+import { isHubName } from "../api/source";
+
 /** What can be shown, in the order in which it is shown. */
 export const PANELS = ["summary", "similarity", "manifold", "influence", "stack", "perplexity", "generation"] as const;
 export type Panel = (typeof PANELS)[number];
@@ -54,6 +56,7 @@ export function modelOf(value: string | null, base: string): BuiltInName | HubNa
   const word = (value ?? "").trim();
   if (word === "") return "demo";
   if (word.startsWith("hub:")) return word as HubName;
+  if (isHubName(word)) return `hub:${word}`;
   return isBuiltIn(word) ? word : addressOf(word, base);
 }
 

@@ -5,7 +5,7 @@
  */
 import "./embed.css";
 import { MkaError } from "../api/error";
-import { T } from "../ui/texts";
+import { ELEMENT } from "../ui/texts/element";
 import { ATTRIBUTES, allowedOrigins, type EmbedReply, type EmbedRequest, plainError, readRequest, toFiles } from "./messages";
 import "./mka-lab";
 
@@ -34,7 +34,7 @@ addEventListener("message", ({ source, origin, data }) => {
   if (!request) return;
   const answer = (body: Body): void => send(body, origin, request.id);
   if ("wrong" in request) {
-    answer({ tell: "error", error: plainError(new MkaError("bad-argument", request.wrong, T.element.badMessageHint)) });
+    answer({ tell: "error", error: plainError(new MkaError("bad-argument", request.wrong, ELEMENT.badMessageHint)) });
   } else {
     void perform(request, answer);
   }

@@ -7,6 +7,7 @@ import { render } from "lit-html";
 import { MkaError } from "../api/error";
 import type { ModelFiles } from "../api/source";
 import { T } from "../ui/texts";
+import { ELEMENT } from "../ui/texts/element";
 import { addressOf, modelOf, type Panel, panelsOf, removeOf, seedOf, type Theme, themeOf } from "./attributes";
 import type { Pictures } from "./pictures";
 import { Run } from "./running";
@@ -202,11 +203,11 @@ export class MkaLabElement extends HTMLElement {
    * something that matters changes.
    */
   async run(): Promise<MkaLabResult> {
-    if (!this.isConnected) throw new MkaError("bad-argument", T.element.notInDocument, T.element.notInDocumentHint);
+    if (!this.isConnected) throw new MkaError("bad-argument", ELEMENT.notInDocument, ELEMENT.notInDocumentHint);
     this.#due = false;
     const base = this.ownerDocument.baseURI;
     const shown = this.#shown;
-    Object.assign(shown, { status: "running", error: undefined, news: T.element.began, findings: {}, cell: undefined });
+    Object.assign(shown, { status: "running", error: undefined, news: ELEMENT.began, findings: {}, cell: undefined });
     const started = this.#run.start(
       {
         model: modelOf(this.getAttribute("model"), base),
@@ -245,7 +246,7 @@ export class MkaLabElement extends HTMLElement {
     }
     const { before, after, evaluation } = shown.findings;
     Object.assign(shown, { status: "done", job: undefined, progress: undefined });
-    shown.news = after && evaluation ? T.element.done(before?.layers ?? 0, after.layers, evaluation) : T.element.looked;
+    shown.news = after && evaluation ? ELEMENT.done(before?.layers ?? 0, after.layers, evaluation) : ELEMENT.looked;
     this.#update();
     const result = this.result as MkaLabResult;
     this.#dispatch("result", result);

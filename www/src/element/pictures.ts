@@ -10,6 +10,7 @@ import { scatter } from "../ui/charts/scatter";
 import { stepsOf } from "../ui/charts/lineage";
 import { stackChart } from "../ui/charts/stack";
 import { T } from "../ui/texts";
+import { ELEMENT } from "../ui/texts/element";
 import type { Findings } from "./run";
 import { layerOf, type Shown } from "./view";
 
@@ -31,9 +32,9 @@ export class Pictures {
     perplexity: perplexityChart(),
   };
   /** A picture's input must be the same object while it means the same. */
-  readonly #groups = remembered((rows: NonNullable<Findings["rows"]>): Groups => group(rows, "token", T.element.groups));
-  readonly #series = remembered((points: NonNullable<Findings["depths"]>): Series[] => [{ method: "", title: T.element.method, points }]);
-  readonly #nameOf = remembered((rows: NonNullable<Findings["rows"]>) => (row: number) => T.element.token(rows, row));
+  readonly #groups = remembered((rows: NonNullable<Findings["rows"]>): Groups => group(rows, "token", ELEMENT.groups));
+  readonly #series = remembered((points: NonNullable<Findings["depths"]>): Series[] => [{ method: "", title: ELEMENT.method, points }]);
+  readonly #nameOf = remembered((rows: NonNullable<Findings["rows"]>) => (row: number) => ELEMENT.token(rows, row));
 
   constructor(readonly root: ShadowRoot, readonly actions: Actions) {}
 
@@ -58,7 +59,7 @@ export class Pictures {
             layer,
             only: undefined,
             lit,
-            label: T.element.manifold(layer),
+            label: ELEMENT.manifold(layer),
             nameOf: this.#nameOf(rows),
             onLit,
           }

@@ -22,6 +22,7 @@ import {
 import { mostRemovable, pairsOf } from "../ui/rules";
 import { heldOut } from "../api/heldout";
 import { T } from "../ui/texts";
+import { ELEMENT } from "../ui/texts/element";
 import { type Piece, pieces } from "../ui/charts/difference";
 import { align, type Cloud, leading } from "../ui/charts/procrustes";
 import { type BuiltInName, type HubName, isBuiltIn, type Panel } from "./attributes";
@@ -29,8 +30,8 @@ import { type BuiltInName, type HubName, isBuiltIn, type Panel } from "./attribu
 const SEQUENCES = 16;
 const WINDOW = 256;
 const ROWS = 512;
-/** Windows of each evaluation. */
-const HELD_OUT = 8;
+/** Windows of each evaluation: what the page takes too, so that the figures are the same. */
+const HELD_OUT = 16;
 /** A text of one's own gives about so many windows at least, each of at least so many tokens. */
 const OWN = { windows: 4, least: 16, charactersPerToken: 4 };
 const WRITTEN = 60;
@@ -69,6 +70,8 @@ export interface Findings {
   after?: Summary;
   recipe?: Recipe;
   evaluation?: Comparison;
+  /** The windows of it, on the built-in held-out text. */
+  measuredOn?: { own: false; sequences: number; window: number };
   /** Perplexities of the method with no layer removed, with one, and so on. */
   depths?: { removed: number; perplexity: number }[];
   written?: { before: string; after: string };
@@ -135,7 +138,8 @@ export class Session {
     try {
       onFound({ after: merged.summary, recipe: merged.recipe, stands: true });
       const text = heldOut(await builtInTexts(signal));
-      const held = { text, sequences: HELD_OUT };
+      const windows = { sequences: HELD_OUT, window: Math.min(WINDOW, model.summary.positions) };
+      const held = { text, ...windows };
       const evaluation = await merged.evaluate({ ...held, ...step("compare") });
       const costOf = async (choices: Choices): Promise<Comparison["merged"]> => {
         const other = await model.merge({ ...choices, calibration, ...step("merge") });
@@ -145,7 +149,7 @@ export class Session {
           other.close();
         }
       };
-      onFound({ evaluation });
+      onFound({ evaluation, measuredOn: { own: false, ...windows } });
       if (options.panels.includes("perplexity")) {
         const depths = [{ removed: 0, perplexity: evaluation.dense.perplexity }];
         for (const depth of depthsOf(choices, mostOf(lab, model.summary, choices))) {
@@ -180,7 +184,7 @@ export class Session {
     if (this.#model && same(this.#model.from, from)) return this.#model.value;
     this.#forgetModel();
     const source = files ?? (isBuiltIn(model) ? await builtInModel(model, watch) : model);
-    if (!source) throw new MkaError("bad-argument", T.element.noModel, T.element.noModelHint);
+    if (!source) throw new MkaError("bad-argument", ELEMENT.noModel, ELEMENT.noModelHint);
     this.#model = { from, value: await lab.open(source, watch) };
     return this.#model.value;
   }
@@ -229,7 +233,7 @@ function mostOf(lab: Lab, { layers, blockKinds }: Summary, { preset, pairs }: Ch
   const options = lab.presets.find(({ name }) => name === preset)?.options;
   if (options) return mostRemovable(layers, options, undefined, blockKinds);
   const names = lab.presets.map(({ name }) => name).join(", ");
-  throw new MkaError("bad-argument", T.element.noMethod(preset ?? ""), T.element.noMethodHint(names));
+  throw new MkaError("bad-argument", ELEMENT.noMethod(preset ?? ""), ELEMENT.noMethodHint(names));
 }
 
 /** The same method with one layer removed, two, and so on: the requested number, AHEAD at least. */
@@ -252,13 +256,13 @@ async function manifolds(calibration: Calibration, layers: number, watch: Parame
 }
 
 async function fetchText(url: URL | string, signal: AbortSignal | undefined): Promise<string> {
-  if (!(url instanceof URL)) throw new MkaError("bad-argument", T.element.noText(url), T.element.noTextHint);
-  const fail = (reason: string): MkaError => new MkaError("network", `${url.href}: ${reason}`, T.element.noTextHint);
+  if (!(url instanceof URL)) throw new MkaError("bad-argument", ELEMENT.noText(url), ELEMENT.noTextHint);
+  const fail = (reason: string): MkaError => new MkaError("network", `${url.href}: ${reason}`, ELEMENT.noTextHint);
   const response = await fetch(url, { signal }).catch((cause: unknown) => {
     if (signal?.aborted) throw cause;
     throw fail(String(cause));
   });
-  if (!response.ok) throw fail(T.element.answered(response.status));
+  if (!response.ok) throw fail(ELEMENT.answered(response.status));
   return response.text();
 }
 

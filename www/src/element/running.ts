@@ -4,6 +4,7 @@
  */
 import { abortError, MkaError } from "../api/error";
 import { T } from "../ui/texts";
+import { ELEMENT } from "../ui/texts/element";
 import type { Session, Watch, RunOptions } from "./run";
 
 export class Run {
@@ -55,7 +56,7 @@ async function loadRun(): Promise<typeof import("./run")> {
   try {
     return await import("./run");
   } catch (cause) {
-    throw new MkaError("network", T.element.noEngine(String(cause)), T.element.noEngineHint);
+    throw new MkaError("network", ELEMENT.noEngine(String(cause)), ELEMENT.noEngineHint);
   }
 }
 

@@ -6,7 +6,7 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import { live } from "lit-html/directives/live.js";
 import { styleMap } from "lit-html/directives/style-map.js";
 import type { MkaError } from "../api/error";
-import type { Comparison, Progress, Summary } from "../api/types";
+import type { Progress } from "../api/types";
 import { rampGradient } from "../ui/charts/colour";
 import { cellValue, pairsTable } from "../ui/charts/heatmap";
 import { perplexityTable } from "../ui/charts/perplexity";
@@ -15,6 +15,7 @@ import { stackTable } from "../ui/charts/stack";
 import type { Table } from "../ui/charts/table";
 import { bytes, figure, parameters, percent } from "../ui/format";
 import { T } from "../ui/texts";
+import { ELEMENT } from "../ui/texts/element";
 import type { Panel } from "./attributes";
 import type { MkaLabStatus } from "./outcome";
 import type { Findings } from "./run";
@@ -74,7 +75,7 @@ export function blank(): Shown {
 }
 
 export function view(shown: Shown, actions: Actions): TemplateResult {
-  const words = T.element;
+  const words = ELEMENT;
   const { status, findings, panels } = shown;
   const begun = status === "running" || findings.before !== undefined;
   return html`
@@ -142,7 +143,7 @@ function step({ tour, panels }: Shown): number {
 }
 
 function tour(shown: Shown, { step: go }: Actions): View {
-  const words = T.element;
+  const words = ELEMENT;
   const { panels } = shown;
   const at = step(shown);
   const panel = panels[at];
@@ -167,7 +168,7 @@ function tour(shown: Shown, { step: go }: Actions): View {
 }
 
 const PANEL: Record<Panel, (shown: Shown, actions: Actions) => View> = {
-  summary: ({ findings }) => summary(findings.before, findings.after, findings.evaluation),
+  summary: ({ findings }) => summary(findings),
   similarity,
   manifold,
   influence: ({ findings: { influence } }) => html`
@@ -187,12 +188,12 @@ const PANEL: Record<Panel, (shown: Shown, actions: Actions) => View> = {
 };
 
 /** Where pictures.ts puts a picture; as high as it will be. */
-function place(chart: keyof typeof T.element.panels): View {
+function place(chart: keyof typeof ELEMENT.panels): View {
   return html`<div class="place" part="chart" data-chart=${chart}></div>`;
 }
 
 /** The model before, after, and the cost. */
-function summary(before: Summary | undefined, after: Summary | undefined, evaluation: Comparison | undefined): View {
+function summary({ before, after, evaluation, measuredOn }: Findings): View {
   const words = T.compare;
   const change = (from: number | undefined, to: number | undefined): string | undefined =>
     from === undefined || to === undefined ? undefined : percent(to / from - 1);
@@ -212,7 +213,7 @@ function summary(before: Summary | undefined, after: Summary | undefined, evalua
         ${row(words.top1, ["", evaluation && `${(evaluation.top1Agreement * 100).toFixed(1)}\u00a0%`, ""])}
       </tbody>
     </table>
-    <p class="note measured">${evaluation ? words.predictions(evaluation.tokens) : words.notMeasured}</p>
+    <p class="note measured">${evaluation && measuredOn ? words.measured(words.measuredOn(measuredOn, evaluation.tokens)) : words.notMeasured}</p>
   `;
 }
 
@@ -242,7 +243,7 @@ function manifold(shown: Shown, { showLayer }: Actions): View {
   const { findings: { maps, rows }, lit } = shown;
   const layer = layerOf(shown);
   return html`
-    <p class="reading" aria-hidden="true">${rows && lit !== undefined ? T.element.token(rows, lit) : maps ? T.element.pointAt : ""}</p>
+    <p class="reading" aria-hidden="true">${rows && lit !== undefined ? ELEMENT.token(rows, lit) : maps ? ELEMENT.pointAt : ""}</p>
     ${place("manifold")}
     ${slider(T.look.layer, maps && layer, [0, maps && maps.length - 1], "input", showLayer)}
   `;

@@ -22,6 +22,7 @@ import { restoreTheme } from "./actions/theme";
 import { drawTour } from "./tour/draw";
 import { restoreTour } from "./tour/tour";
 import { unfold } from "./actions/unfold";
+import { followRuns } from "./view/history";
 import { page } from "./view/page";
 import { shareDone } from "./view/status";
 
@@ -44,6 +45,7 @@ setTimeout(() => {
   void openLink();
   unfold();
 });
+followRuns();
 void refreshKept();
 void loadExample();
 // Last, so that it does not slow down the page itself.

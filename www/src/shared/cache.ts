@@ -117,7 +117,9 @@ export async function stored(): Promise<StoredModel[]> {
     if (entry.kind !== "directory") continue;
     const folder = entry as FileSystemDirectoryHandle;
     const manifest = await readManifest(folder);
-    if (manifest) models.push(await measured(folder, manifest));
+    const model = manifest && (await measured(folder, manifest));
+    // Where nothing is kept, a download failed before its first byte.
+    if (model && model.bytes > 0) models.push(model);
   }
   return models.sort((a, b) => b.bytes - a.bytes);
 }

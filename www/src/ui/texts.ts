@@ -1,8 +1,9 @@
 /**
- * Every text of the page and of the element: here and in texts/. Those of the tour are loaded with
- * it (page/tour/texts.ts). A translation is a copy of all of them.
+ * Every text of the page and of the element: here and in texts/. Those of the element, the
+ * line-up, the runs and the tour are loaded with them (texts/element.ts, texts/lineup.ts,
+ * texts/runs.ts, page/tour/texts.ts). A translation is a copy of all of them.
  */
-import { count, figure } from "./format";
+import { count } from "./format";
 import { ERROR_KINDS } from "./texts/errors";
 import { MERGING } from "./texts/merging";
 import { PICTURES } from "./texts/pictures";
@@ -31,7 +32,7 @@ export const T = {
     copied: "Copied.",
     selected: "The link is selected: copy it.",
     hub: "the model hub",
-    note: "It opens this page with the model, the settings and the place where you are. Results are computed again by whoever opens it.",
+    note: "It opens this page with the model, the settings and the place where you are. Who opens it sees the finished run where that is meant, and computes other results again.",
     autorun: "Compute at once when it is opened",
     withoutFiles: "This model is not in the link: whoever opens it chooses it themselves.",
     withoutText: "Your own text is not in the link, only that it was another one: send it along.",
@@ -39,6 +40,10 @@ export const T = {
     wanted: (name: string) => `This link is about the model ${name}.`,
     wantedNote: (host: string) => `It comes from ${host}, which is asked for it only when you open it.`,
     ownText: "This link was made with a text of the sender's own, which is not in it. Paste that text to get the same numbers.",
+    notComputed: "What this link is about is not computed yet.",
+    takes: (time: string) => `Here it takes about ${time}.`,
+    willTake: "The model is opened and its speed measured first.",
+    compute: "Compute it",
     open: "Open it",
     notNow: "Not now",
     corrected: "Some of what the address says can't be used:",
@@ -83,8 +88,8 @@ export const T = {
     ],
     address: "Or one from the network",
     addressLabel: "Name on the hub, or address of a folder",
-    addressExample: "hub:owner/name",
-    addressHint: "hub:owner/name, with @revision if you like, or the https address of a folder. Its server is asked only when you press Open.",
+    addressExample: "owner/name",
+    addressHint: "owner/name on the model hub, with @revision if you like, or the https address of a folder. Its server is asked only when you press Open.",
     keep: "Keep it in this browser, to work without a network",
     more: "Gated models and mirrors",
     token: "Access token",
@@ -111,13 +116,14 @@ export const T = {
       name: "Model",
       family: "Family",
       layers: "Layers",
-      width: "Width × heads",
+      width: "Shape",
       parameters: "Parameters",
       dtype: "Stored as",
       size: "Size",
       commit: "Commit",
       memory: "Expected memory",
     },
+    shape: (width: number, heads: number) => `${width} wide, ${heads} heads`,
     tied: (dtype: string, tied: boolean) => (tied ? `${dtype}, tied head` : dtype),
     folderName: "Your files",
   },
@@ -142,6 +148,8 @@ export const T = {
     again: "Calibrate again",
     done: (rows: number, tokens: number, sequences: number) =>
       `${count(rows)} rows from ${count(tokens)} tokens in ${count(sequences)} sequences.`,
+    calibratedOn: (own: boolean, sequences: number, window: number, seed: number) =>
+      `${own ? "own text" : "the built-in mix"}, ${sequences} sequences of ${window} tokens, seed ${seed}`,
     notYet: "Not calibrated yet.",
   },
 
@@ -169,6 +177,7 @@ export const T = {
     cancelled: "Cancelled.",
     rate: (bytes: string) => `${bytes}/s`,
     left: (seconds: string) => `${seconds} left`,
+    leftOfStep: (seconds: string) => `${seconds} left of this step`,
     memory: (engine: string, peak: string) => `Engine memory ${engine}, peak ${peak}`,
     /** The news when a job is done. */
     done: {
@@ -199,12 +208,14 @@ export const T = {
       compare: "Measuring",
       write: "Writing",
       keep: "Packing",
+      restore: "Making it again",
       lineup: "Running the line-up",
     },
     /** Names of the steps that the engine reports. */
     steps: {
       open: "reading headers",
       download: "keeping all of it",
+      estimate: "running a sample through one block",
       calibrate: "running the text through the blocks",
       embed: "drawing each layer's diffusion map",
       similarity: "comparing layers",
@@ -220,65 +231,6 @@ export const T = {
       write: "putting the files together",
       save: "writing files",
     } as Record<string, string>,
-  },
-
-  /** <mka-lab>, the element for other pages. */
-  element: {
-    label: "MKA Lab",
-    title: "Merging the layers of a language model",
-    run: "Run it here",
-    again: "Run again",
-    ready: "Not run yet. It runs in this tab.",
-    began: "Starting …",
-    looked: "The layers are compared; none was merged.",
-    done: (before: number, after: number, { dense, merged }: { dense: { perplexity: number }; merged: { perplexity: number } }) =>
-      `${before} layers became ${after}; perplexity ${figure(dense.perplexity)} became ${figure(merged.perplexity)}.`,
-    panels: {
-      summary: "What it cost",
-      similarity: "How alike the layers are",
-      manifold: "The manifold of a layer",
-      influence: "How much each block does",
-      stack: "What became of the layers",
-      perplexity: "Perplexity by depth",
-      generation: "Both write on",
-    },
-    manifold: (layer: number) => `The manifold of layer ${layer}: a point for each token, close together where the layer treats them alike.`,
-    pointAt: "Point at a token, or move with the arrow keys",
-    token: ({ before, texts, after }: { before: readonly string[]; texts: readonly string[]; after: readonly string[] }, row: number) =>
-      `…${before[row] ?? ""}[${texts[row] ?? ""}]${after[row] ?? ""}…`,
-    groups: { other: "others", range: (from: number, to: number) => (from === to ? String(from) : `${from} to ${to}`) },
-    method: "This method",
-    tour: {
-      summary:
-        "The merged model is smaller, and it predicts worse. Perplexity says how many tokens it hesitates between at each step; KL divergence how far its predictions are from the original's; agreement how often both guess the same token. All three are measured on a text that played no part in the merge.",
-      similarity:
-        "Each layer's activations are drawn as a diffusion map: tokens that the layer treats alike lie close together. A cell says how much information the maps of two layers share. A bright cell next to the diagonal is a pair of neighbours that do nearly the same work: choose one, and that pair is merged.",
-      manifold:
-        "A point for each token of the calibration text, drawn where the layer's diffusion map puts it, in two of its eight dimensions. Move through the layers: each map is turned so that it lies over the one before it, so a point moves because the layer moved it.",
-      stack:
-        "The layers before, above, and after, below. Bands show which layer went into which survivor, and with which weight; a cross marks a layer that was dropped.",
-      perplexity:
-        "What it costs to remove one layer, two, and so on. The scale is logarithmic, and the first point is the model as it was. Choose how many layers go, and they are merged.",
-      influence:
-        "How far each block turns the stream that it is given, on a logarithmic scale. A block with little influence can go with little harm. It is a control: it knows nothing of what the layers share.",
-      generation:
-        "Both models go on from the same beginning, always with the most likely token. What the figures say of a model is one thing, what it writes another.",
-    },
-    back: "Back",
-    next: "Next",
-    stepOf: (step: number, steps: number) => `${step} of ${steps}`,
-    notInDocument: "This <mka-lab> is in no document.",
-    notInDocumentHint: "Put it into the page first, then run it.",
-    noModel: "The attribute model names no model.",
-    noModelHint: 'Give "demo", "stories260k", hub:owner/name, or the address (http or https) of a folder with a model in it.',
-    noMethod: (name: string) => `There is no method ${name}.`,
-    noMethodHint: (names: string) => `Methods are ${names}.`,
-    noText: (address: string) => `The attribute text-src is no address: ${address}`,
-    noTextHint: "Check the address, and that its server lets this page read it (CORS). Or give the text itself as text.",
-    answered: (status: number) => `the server answered ${status}`,
-    badMessageHint: "The messages of embed.html are described in the documentation, under Embed.",
-    noEngine: (reason: string) => `The engine could not be loaded: ${reason}`,
-    noEngineHint: "mka.js and the folder element/ must lie beside mka-lab.js, and the page's policy must allow them in script-src.",
   },
 
   error: { kinds: ERROR_KINDS, close: "Close", unknown: "Something went wrong that was not expected.", unknownHint: "Try the step again; reload the page if it stays." },

@@ -68,7 +68,8 @@ async function openRemote(source: RemoteSource, onWarning: OnWarning): Promise<O
     await cache.begin();
     return cache;
   };
-  if (keep) await begin().catch(onWarning);
+  // Where nothing was found, opening fails: there is nothing to keep.
+  if (keep && files.length > 0) await begin().catch(onWarning);
   for (const file of files) await file.keepSmall();
   return {
     files,

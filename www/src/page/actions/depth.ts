@@ -44,6 +44,8 @@ export async function depthWithin({ signal, onProgress }: Watch): Promise<void> 
   const total = methods.reduce((sum, { most }) => sum + most, 0);
   const begun = performance.now();
   const done: Series[] = [];
+  // Curves of methods that are not measured now stay, where they are of the same text.
+  const before = state.series.filter(({ method }) => !methods.some(({ name }) => name === method));
   let count = 0;
   for (const { name, title, most } of methods) {
     const points: { removed: number; perplexity: number }[] = [];
@@ -59,7 +61,9 @@ export async function depthWithin({ signal, onProgress }: Watch): Promise<void> 
       count += 1;
       const secondsLeft = ((performance.now() - begun) / 1000 / count) * (total - count);
       onProgress({ step: "depth", done: count, total, unit: "merges", secondsLeft });
-      state.series = [...done, { method: name, title, points: [...points] }];
+      const others = before.filter((other) => Math.abs((other.points[0]?.perplexity ?? 0) / (points[0]?.perplexity ?? 1) - 1) < 1e-6);
+      state.series = [...others, ...done, { method: name, title, points: [...points] }];
+      state.chosen = undefined;
       update();
     }
     done.push({ method: name, title, points });

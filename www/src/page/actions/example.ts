@@ -3,11 +3,13 @@ import type { Measure } from "#mka";
 import { differences } from "../run/agreement";
 import { type Example, EXAMPLE_MODEL, fromFile, toFile } from "../run/file";
 import type { Settings } from "../run/settings";
+import type { Steps } from "../state/plan";
 import { here } from "../state/shown";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { depthWithin } from "./depth";
-import { job, nextStep } from "./job";
+import { expectSteps } from "./forecast";
+import { expect, job, nextStep, stepsTook } from "./job";
 import { choosePreset, openBuiltInWithin, presets } from "./load";
 import { calibrateWithin, measureWithin } from "./measure";
 import { choices, mergeWithin } from "./merge";
@@ -25,8 +27,14 @@ const SETTINGS: Settings = {
   depth: { methods: ["published-code", "mka", "shortgpt", "replaceme"], most: 5 },
 };
 
-/** Without the file the page works as well. */
-export async function loadExample(): Promise<void> {
+let loading: Promise<void> | undefined;
+
+/** Loads it once. Without the file the page works as well. */
+export function loadExample(): Promise<void> {
+  return (loading ??= load());
+}
+
+async function load(): Promise<void> {
   try {
     const response = await fetch(new URL("precomputed/demo.json", document.baseURI));
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
@@ -37,11 +45,17 @@ export async function loadExample(): Promise<void> {
   update();
 }
 
+/** What the steps of the run here took. */
+let took: Steps | undefined;
+
 /** Computes the run here, and how far its numbers are from the precomputed ones. */
 export async function runHere(): Promise<void> {
   await job("example", async (watch) => {
     await openBuiltInWithin(EXAMPLE_MODEL, watch);
     take(SETTINGS);
+    const usual = state.example?.made.took;
+    if (usual) expect(usual, watch);
+    else await expectSteps(["calibrate", "look", "merge", "compare", "write", "depth"], watch);
     nextStep("calibrate", watch);
     await calibrateWithin(watch);
     nextStep("look", watch);
@@ -52,6 +66,7 @@ export async function runHere(): Promise<void> {
     await mergeWithin(choices(), watch);
     nextStep("depth", watch);
     await depthWithin(watch);
+    took = stepsTook();
     state.agreement = state.example ? differences(state.example.results, here()) : [];
   });
 }
@@ -78,6 +93,7 @@ export function runFile(): Blob | undefined {
       tool: merged.recipe.tool,
       engine: lab.adapter,
       when: new Date().toISOString().slice(0, 10),
+      ...(took && { took }),
     },
     settings: { calibrate, map, seeds, measure, preset, remove, compare, write, depth },
     presets: presets(),

@@ -3,10 +3,11 @@
  * compared.
  */
 import { builtInTexts, MkaError, type ChoiceResult, type ClozeResult, type Fact, type LineupPoint, type Recipe } from "#mka";
-import { endOf } from "../../api/heldout";
+import { endOf, heldOut } from "../../api/heldout";
 import { decoded } from "../../ui/encoding";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
+import { LINEUP } from "../../ui/texts/lineup";
 import { job, show, type Watch } from "./job";
 import { mergeWithin } from "./merge";
 
@@ -35,13 +36,14 @@ export interface Lineup {
   cloze: Both<ClozeResult> | undefined;
   /** The models that all of it is about. */
   model: typeof state.model;
+  source: typeof state.source;
   merged: typeof state.merged;
   recipe: string;
   kept: { title: string; recipe: Recipe }[];
 }
 
 export const lineup: Lineup = {
-  presets: new Set(["shortgpt", "replaceme", "loss-guided"]),
+  presets: new Set(["mka", "shortgpt", "replaceme", "loss-guided"]),
   budgets: "1, 2, 3",
   seeds: 1,
   points: [],
@@ -53,22 +55,38 @@ export const lineup: Lineup = {
   csv: undefined,
   questions: 20,
   choice: undefined,
-  facts: T.lineup.factsDefault,
+  facts: LINEUP.factsDefault,
   cloze: undefined,
   model: undefined,
+  source: undefined,
   merged: undefined,
   recipe: "",
   kept: [],
 };
 
+/** What was measured of other models and under other conditions: it is there again with them. */
+const setAside = new Map<string, Pick<Lineup, "points" | "depths">>();
+
+/** Sets aside what there is, and takes what was measured of this model under these conditions. */
+function turnTo(source: typeof state.source, key: string): void {
+  if (lineup.points.length > 0) setAside.set(placeOf(lineup.source, lineup.key), { points: lineup.points, depths: lineup.depths });
+  Object.assign(lineup, { source, key, chosen: undefined, points: [], depths: [] }, setAside.get(placeOf(source, key)));
+}
+
+function placeOf(source: typeof state.source, key: string): string {
+  const files = typeof source?.files === "object" && !(source.files instanceof URL) ? Array.from(source.files, ({ name, size, lastModified }) => [name, size, lastModified]) : source?.files;
+  return JSON.stringify([source?.name, files, key]);
+}
+
 /**
- * Forgets results of models that are no longer the ones on the page. Recipes stay: they can be
+ * Sets aside results of models that are no longer the ones on the page. Recipes stay: they can be
  * replayed on another model.
  */
 export function forgetOthers(): void {
-  const { model, merged } = state;
+  const { model, merged, source } = state;
   if (model !== lineup.model) {
-    Object.assign(lineup, { model, points: [], chosen: undefined, depths: [], text: "", choice: undefined, cloze: undefined });
+    turnTo(source, lineup.key);
+    Object.assign(lineup, { model, text: "", choice: undefined, cloze: undefined });
   }
   if (merged !== lineup.merged) {
     const { choice, cloze } = lineup;
@@ -94,12 +112,14 @@ export async function run(): Promise<void> {
   if (!model) return;
   await job("lineup", async (watch) => {
     forgetOthers();
-    const texts = (await builtInTexts(watch.signal)).map((text, at) => ({ name: T.lineup.texts[at] ?? String(at), text: endOf(text) }));
+    const whole = await builtInTexts(watch.signal);
+    const parts = whole.map((text, at) => ({ name: LINEUP.texts[at] ?? String(at), text: endOf(text) }));
+    const texts = [{ name: LINEUP.mixed, text: heldOut(whole) }, ...parts];
     const { sequences, window, rows, skip } = state.calibrate;
     const own = state.calibrateText.own ? { text: state.calibrateText.text } : {};
     const calibrate = { sequences, window, rows, skip, ...own };
     const key = JSON.stringify([calibrate, state.compare]);
-    if (key !== lineup.key) Object.assign(lineup, { key, points: [], chosen: undefined, depths: [] });
+    if (key !== lineup.key) turnTo(state.source, key);
     const seeds = Array.from({ length: lineup.seeds }, (_, seed) => seed);
     const options = { presets: [...lineup.presets], budgets: budgets(), seeds, calibrate, texts, ...state.compare };
     await model.lineup({ ...options, points: lineup.points, ...watch }, (point) => {
@@ -231,10 +251,10 @@ export function takeRecipe(file: File): Promise<void> {
  */
 export async function replayEdited(): Promise<void> {
   const recipe = parsed(lineup.recipe);
-  if (!recipe) return show(new MkaError("bad-argument", T.lineup.notRecipe, T.merge.notRecipeHint), "lineup");
+  if (!recipe) return show(new MkaError("bad-argument", LINEUP.notRecipe, T.merge.notRecipeHint), "lineup");
   await job("merge", async (watch) => {
     await mergeWithin({ recipe, calibration: state.calibration }, watch);
-    keepRecipe(`${T.lineup.edited} ${lineup.kept.length + 1}`, recipe);
+    keepRecipe(`${LINEUP.edited} ${lineup.kept.length + 1}`, recipe);
   });
 }
 

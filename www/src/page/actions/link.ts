@@ -3,14 +3,16 @@
  * goes back. The state is after the #, so that no server receives it; what is after a ? is read
  * too.
  */
-import { HUB, type ModelFiles } from "#mka";
-import { defaults, format, type Kept, KEYS, keptOf, modelNamed, parse, type Parsed } from "../state/address";
-import { choosePreset, closeModel, openBuiltIn, openModel, suggested } from "./load";
+import { defaults, format, type Kept, KEYS, keptOf, parse, type Parsed } from "../state/address";
+import { loadExample } from "./example";
+import { forecast } from "./forecast";
+import { choosePreset, closeModel, openBuiltIn, openModel, suggested, suggestedFor } from "./load";
 import { chooseMeasure, remapSoon } from "./measure";
 import { merge } from "./merge";
+import { EXAMPLE_MODEL } from "../run/file";
 import { isPart } from "../state/part";
 import { state, update } from "../state/state";
-import { T } from "../../ui/texts";
+import { isBuiltIn, lastName, openAddress } from "../state/where";
 import { setTheme } from "./theme";
 import { unfolded } from "./unfold";
 
@@ -53,24 +55,12 @@ export function link(autorun: boolean): string {
   return `${base()}#${stateText(autorun)}`;
 }
 
-/** Where the open model comes from, as an address has it; undefined where it can't name it. */
-export function openAddress(): string | undefined {
-  const { source } = state;
-  // Another hub's model has the same name as one of the usual hub: a link would lead to that one.
-  const elsewhere = (source?.options.hub ?? HUB) !== HUB && String(source?.files).startsWith("hub:");
-  return elsewhere ? undefined : addressOf(source?.files);
-}
-
 /** The user agrees to open the model that the address names. */
 export async function openWanted(): Promise<void> {
   const { wanted } = state;
   if (wanted === undefined) return;
   agreed.add(wanted);
   await take(stateText(), false);
-}
-
-export function isBuiltIn(model: string | undefined): boolean {
-  return T.load.models.some(({ id }) => id === model);
 }
 
 function base(): string {
@@ -84,20 +74,9 @@ function read(): string {
   return [location.search.slice(1), kept].filter(Boolean).join("&");
 }
 
-function addressOf(files: ModelFiles | undefined): string | undefined {
-  if (typeof files !== "string" && !(files instanceof URL)) return undefined;
-  const address = String(files);
-  return T.load.models.find(({ id }) => address === builtInUrl(id))?.id ?? modelNamed(address);
-}
-
-function builtInUrl(id: string): string {
-  return new URL(`models/${id}/`, document.baseURI).href;
-}
-
 /** What the page starts with, with what opening the model sets. */
-function start(): Kept {
+function start(values = suggested()): Kept {
   const kept = defaults();
-  const values = suggested();
   if (!values) return kept;
   kept.remove = values.remove;
   kept.calibrate.window = values.window;
@@ -106,7 +85,7 @@ function start(): Kept {
 }
 
 function stateText(autorun = false): string {
-  const model = openAddress() ?? state.wanted;
+  const model = openAddress() ?? state.wanted ?? state.linked;
   return format({ ...keptOf(state, model), autorun }, start());
 }
 
@@ -139,12 +118,17 @@ async function take(text: string, first: boolean): Promise<void> {
     const settle = (): void => apply(parse(text, start()));
     if (model !== undefined && model === openAddress()) settle();
     else apply(parsed);
-    const open = await openNamed(model, settle);
+    if (first && !autorun && (await isFinishedRun(text))) state.linked = model;
+    const open = state.linked === undefined && (await openNamed(model, settle));
     if (!first) return;
     // Notices above the panels come first.
     const noticed = state.wanted !== undefined || state.textMissing || state.corrections.length > 0;
     if (part && !tour && !noticed) await unfolded.then(() => document.getElementById(part)?.scrollIntoView());
-    if (autorun && open && isBuiltIn(model) && !ownText && !ownTestText) await merge();
+    const complete = open && isBuiltIn(model) && !ownText && !ownTestText;
+    if (autorun && complete) return await merge();
+    state.offered = complete;
+    // A wrong guess is better than none, and none is no failure.
+    if (complete) await forecast();
   } finally {
     taking -= 1;
     place = placeOf();
@@ -153,12 +137,29 @@ async function take(text: string, first: boolean): Promise<void> {
   }
 }
 
+/** Whether what an address is about is the precomputed run: that is on the screen already. */
+async function isFinishedRun(text: string): Promise<boolean> {
+  if (!/(^|&)model=/.test(text)) return false;
+  await loadExample();
+  const { settings, results } = state.example ?? {};
+  if (!settings || !results?.summary) return false;
+  const { kept } = parse(text, start(suggestedFor(results.summary)));
+  const { calibrate, map, preset, remove, compare, write } = settings;
+  const wanted = { calibrate, map, preset, remove, compare, write };
+  const given: typeof wanted = { calibrate: kept.calibrate, map: kept.map, preset: kept.preset, remove: kept.remove, compare: kept.compare, write: kept.write };
+  const same = format({ ...kept, ...structuredClone(wanted) }) === format({ ...kept, ...given });
+  const { protect, ownText, ownTestText } = kept;
+  // More draws than asked for are more exact.
+  return kept.model === EXAMPLE_MODEL && same && kept.seeds <= settings.seeds && protect.first && protect.last && !ownText && !ownTestText;
+}
+
 /** Opens what an address names where that is allowed; true if it is open then. */
 async function openNamed(model: string | undefined, opened: () => void): Promise<boolean> {
   const has = openAddress();
   state.wanted = undefined;
   if (model === undefined) {
     if (has !== undefined) closeModel();
+    state.linked = undefined;
     return false;
   }
   if (model === has) return true;
@@ -166,11 +167,6 @@ async function openNamed(model: string | undefined, opened: () => void): Promise
   else if (agreed.has(model)) await openModel(model, lastName(model), undefined, opened);
   else state.wanted = model;
   return openAddress() === model;
-}
-
-/** "https://host/owner/name/" -> "name". */
-export function lastName(address: string): string {
-  return address.replace(/\/+$/, "").split("/").pop() || address;
 }
 
 function apply({ kept, named }: Parsed): void {

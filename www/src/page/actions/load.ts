@@ -1,6 +1,8 @@
 /** Starting the engine, opening a model. */
-import { type Backend, Lab, type ModelFiles, type OpenOptions, type Preset } from "#mka";
+import { type Backend, Lab, type ModelFiles, type OpenOptions, type Preset, type Summary } from "#mka";
+import { mostRemovable } from "../../ui/rules";
 import { DEFAULT_PRESET, removable, state, update } from "../state/state";
+import { builtInUrl } from "../state/where";
 import { T } from "../../ui/texts";
 import { forecastIfLarge } from "./forecast";
 import { job, type Watch } from "./job";
@@ -33,6 +35,7 @@ export async function openModel(
   options: OpenOptions = typeof files === "string" ? remoteOptions(files) : {},
   opened = (): void => {},
 ): Promise<void> {
+  state.chosen = undefined;
   await job("open", (watch) => openWithin(files, name, options, watch).then(opened));
   await refreshKept();
   await forecastIfLarge();
@@ -47,6 +50,8 @@ export async function openWithin(files: ModelFiles, name: string, options: OpenO
   forgetModel();
   state.model = model;
   state.source = { files, name, options, remote };
+  state.linked = undefined;
+  state.offered = false;
   const { remove, window } = suggested() as Suggested;
   state.remove = remove;
   state.calibrate.window = window;
@@ -63,19 +68,23 @@ interface Suggested {
  * never more than can be.
  */
 export function suggested(): Suggested | undefined {
-  if (!state.model) return undefined;
-  const { layers, positions } = state.model.summary;
-  return { remove: Math.max(1, Math.min(removable(), Math.round(layers / 5))), window: Math.min(256, positions) };
+  return state.model && suggestedFor(state.model.summary);
+}
+
+/** For a model that need not be open. */
+export function suggestedFor({ layers, positions }: Summary): Suggested {
+  return { remove: Math.max(1, Math.min(mostRemovable(layers, state, state.protect), Math.round(layers / 5))), window: Math.min(256, positions) };
 }
 
 export async function openBuiltIn(id: string, opened = (): void => {}): Promise<void> {
+  state.chosen = undefined;
   await job("open", (watch) => openBuiltInWithin(id, watch).then(opened));
 }
 
 /** As a part of a job. */
 export function openBuiltInWithin(id: string, watch: Watch): Promise<void> {
   const name = T.load.models.find((model) => model.id === id)?.name ?? id;
-  return openWithin(new URL(`models/${id}/`, document.baseURI), name, {}, watch);
+  return openWithin(builtInUrl(id), name, {}, watch);
 }
 
 export function closeModel(): void {
@@ -90,6 +99,7 @@ function forgetModel(): void {
   state.model = undefined;
   state.forecast = undefined;
   state.source = undefined;
+  state.picked = []; // boundaries of this model, whatever it is calibrated on
 }
 
 /** Also forgets what was measured or made from the calibration. */
@@ -106,7 +116,6 @@ export function forgetCalibration(): void {
   state.width = undefined;
   state.series = [];
   state.agreement = undefined;
-  state.picked = [];
 }
 
 export function forgetMerged(): void {
@@ -114,6 +123,7 @@ export function forgetMerged(): void {
   state.merged = undefined;
   state.stackSteps = undefined;
   state.comparison = undefined;
+  state.measuredOn = undefined;
   state.written = { before: "", after: "" };
   state.files = undefined;
 }

@@ -1,7 +1,9 @@
 /** Calibrating, and the measures that are made from it. */
 import type { Calibration, Measure } from "#mka";
 import { type Cloud, leading } from "../../ui/charts/procrustes";
+import { earlier } from "../state/shown";
 import { state, update } from "../state/state";
+import { expectSteps } from "./forecast";
 import { forgetCalibration } from "./load";
 import { job, nextStep, type Watch } from "./job";
 
@@ -11,7 +13,10 @@ const KEPT = 3;
 const REST = 180;
 
 export async function calibrate(): Promise<void> {
-  await job("calibrate", calibrateWithin);
+  await job("calibrate", async (watch) => {
+    await expectSteps(["calibrate", "look"], watch);
+    await calibrateWithin(watch);
+  });
 }
 
 /** As a part of a job. */
@@ -22,6 +27,7 @@ export async function calibrateWithin(watch: Watch): Promise<void> {
   const calibration = await model.calibrate({ ...state.calibrate, ...text, ...watch });
   forgetCalibration();
   state.calibration = calibration;
+  state.chosen = undefined;
   update();
   nextStep("look", watch);
   await lookWithin(watch);
@@ -68,7 +74,7 @@ async function drawnFrom(calibration: Calibration, watch: Watch): Promise<{ clou
 export async function chooseMeasure(measure: Measure): Promise<void> {
   state.measure = measure;
   update();
-  if (state.calibration && !state.matrices.has(measure)) await job("look", lookWithin);
+  if (state.calibration && !earlier() && !state.matrices.has(measure)) await job("look", lookWithin);
 }
 
 let resting: ReturnType<typeof setTimeout> | undefined;

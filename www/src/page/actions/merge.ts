@@ -1,11 +1,16 @@
 /** Merging, comparing, writing. */
 import { MkaError, type MergeOptions, type Recipe } from "#mka";
 import { EXAMPLE_MODEL } from "../run/file";
-import { comparesLayers, pickedPairs, protection, removing, state, update } from "../state/state";
+import { FINISHED } from "../run/run";
+import { listed, precomputed } from "../state/shown";
+import { comparesLayers, type JobName, pickedPairs, protection, removing, state, update } from "../state/state";
+import { openAddress } from "../state/where";
 import { T } from "../../ui/texts";
-import { forgetMerged, openBuiltIn } from "./load";
+import { expectSteps } from "./forecast";
+import { forgetMerged, openBuiltInWithin } from "./load";
 import { calibrateWithin } from "./measure";
 import { job, nextStep, show, type Watch } from "./job";
+import { isOpenModel, reopenWithin } from "./reopen";
 import { heldOutText } from "./texts";
 
 /** What was chosen, as the engine takes it. */
@@ -25,6 +30,8 @@ export function choices(): MergeOptions {
 export async function merge(): Promise<void> {
   if (!state.model || removing() < 1) return;
   await job("merge", async (watch) => {
+    const after: JobName[] = state.measureAfter ? ["compare", "write"] : [];
+    await expectSteps([...(state.calibration ? [] : (["calibrate", "look"] as const)), "merge", ...after], watch);
     if (!state.calibration) {
       nextStep("calibrate", watch);
       await calibrateWithin(watch);
@@ -72,6 +79,7 @@ export async function mergeWithin(options: MergeOptions, watch: Watch): Promise<
   const merged = await state.model.merge({ ...options, ...watch });
   forgetMerged();
   state.merged = merged;
+  state.chosen = undefined;
   state.files = await merged.files(watch);
   update();
   if (!state.measureAfter) return;
@@ -83,12 +91,22 @@ export async function mergeWithin(options: MergeOptions, watch: Watch): Promise<
 
 /** A click on the map: adds the boundary between two neighbours, or takes it back, and merges. */
 export async function pick(boundary: number): Promise<void> {
-  // On the map of the precomputed run: its model is opened first.
-  if (!state.model) await openBuiltIn(EXAMPLE_MODEL);
-  if (!state.model) return;
+  if (!(await openShown())) return;
   const at = state.picked.indexOf(boundary);
   state.picked = at < 0 ? [...state.picked, boundary] : state.picked.filter((other) => other !== boundary);
   await mergePicked();
+}
+
+/**
+ * Opens the model of what is on the screen, where that is an earlier run; it stays there until
+ * there is something new to show.
+ */
+async function openShown(): Promise<boolean> {
+  const run = listed();
+  if (run) return isOpenModel(run) || job("open", (watch) => reopenWithin(run, watch));
+  if (!precomputed()) return state.model !== undefined;
+  state.chosen = FINISHED;
+  return openAddress() === EXAMPLE_MODEL || job("open", (watch) => openBuiltInWithin(EXAMPLE_MODEL, watch));
 }
 
 export async function undoPick(): Promise<void> {
@@ -119,7 +137,10 @@ async function compareWithin(watch: Watch): Promise<void> {
   const { merged } = state;
   if (!merged) return;
   const text = await comparedText();
+  const measuredOn = { own: state.compareText.own, ...state.compare };
   state.comparison = await merged.evaluate({ text, ...state.compare, ...watch });
+  state.measuredOn = measuredOn;
+  state.chosen = undefined;
   update();
 }
 

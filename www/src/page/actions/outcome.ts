@@ -23,6 +23,7 @@ export function outcome(name: JobName): string {
       return words.example(state.agreement?.every(({ agrees }) => agrees) ?? false);
     case "depth":
       return words.depth;
+    case "restore":
     case "merge": {
       if (!merged) return "";
       const done = words.merge(merged.summary.layers, bytes(merged.summary.bytes));

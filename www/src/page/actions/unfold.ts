@@ -5,7 +5,7 @@
 import { update } from "../state/state";
 
 /** In the order in which they are added; those in sight first. */
-const PANELS = ["look", "load", "manifold", "calibrate", "merge", "compare", "keep", "lineup"] as const;
+const PANELS = ["look", "load", "manifold", "calibrate", "merge", "compare", "keep", "runs", "lineup"] as const;
 /** So many are there from the first moment. */
 let there = 2;
 let done: () => void = () => {};

@@ -20,6 +20,8 @@ export interface Made {
   engine: string;
   /** Year, month and day. */
   when: string;
+  /** Seconds that each step took there. */
+  took?: readonly { name: string; seconds: number }[];
 }
 
 export interface Example {
@@ -30,7 +32,8 @@ export interface Example {
   results: Results;
 }
 
-export function toFile({ made, settings, presets, results }: Example): string {
+/** `more`: what else the file has, of no use to the page. */
+export function toFile({ made, settings, presets, results }: Example, more: object = {}): string {
   const { rows, matrices, influence, norms, clouds, ...plain } = results;
   return JSON.stringify({
     format: FORMAT,
@@ -45,6 +48,7 @@ export function toFile({ made, settings, presets, results }: Example): string {
     influence: influence && floats(influence),
     norms: norms && floats(norms),
     clouds: clouds?.map(packed),
+    ...more,
   });
 }
 
@@ -77,6 +81,9 @@ export function fromFile(text: string): Example {
   if (format !== FORMAT) throw new Error(`not a run of the format ${FORMAT}`);
   const results: Results = {
     ...plain,
+    // A file of an earlier version has neither: it is of the built-in text and of a named method.
+    measuredOn: plain.measuredOn ?? { own: false, ...settings.compare },
+    merged: plain.merged && { ...plain.merged, method: plain.merged.method ?? settings.preset },
     rows: { ...rows, sequence: Uint32Array.from(rows.sequence), position: Uint32Array.from(rows.position) },
     matrices: new Map(
       Object.entries(matrices).map(([name, { layers, values, deviation }]) => [

@@ -4,6 +4,7 @@
  * are valid, and what had to be corrected is listed. To keep one more value, add its key to KEYS
  * and a line to FIELDS.
  */
+import { isHubName } from "../../api/source";
 import { BOUNDS, type Bounds, BUILT_IN_TOKENS } from "./bounds";
 import { PARTS } from "./part";
 import { type Correction, state, type State } from "./state";
@@ -311,12 +312,14 @@ function shown(text: string): string {
 }
 
 /**
- * A model's name as an address may have it: undefined where nothing could be opened by it.
+ * A model's name as an address may have it: undefined where nothing could be opened by it. A name
+ * on the hub begins with hub:, also where that was left out.
  * Passwords and what is after a ? are left out.
  */
 export function modelNamed(text: string): string | undefined {
   if (text === "" || text.length > LONGEST_TEXT) return undefined;
   if (T.load.models.some(({ id }) => id === text)) return text;
+  if (isHubName(text)) return modelNamed(`hub:${text}`);
   if (/^hub:[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(text)) return text;
   if (/^(?!\/\/)[\w.~%/-]+$/.test(text)) return text; // a folder on this server
   try {

@@ -1,6 +1,6 @@
 /** The parts of the page, in their order in the document. Must not know what the parts are for. */
 
-export const PARTS = ["look", "manifold", "load", "calibrate", "merge", "compare", "keep", "lineup"] as const;
+export const PARTS = ["look", "manifold", "load", "calibrate", "merge", "compare", "keep", "runs", "lineup"] as const;
 export type Part = (typeof PARTS)[number];
 
 export function isPart(id: string): id is Part {

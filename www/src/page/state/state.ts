@@ -22,11 +22,14 @@ import type {
   StoredModel,
 } from "#mka";
 import type { Part } from "./part";
+import type { Plan } from "./plan";
 import type { Series } from "../../ui/charts/perplexity";
 import type { Cloud } from "../../ui/charts/procrustes";
 import type { Colouring, Rows } from "../../ui/charts/rows";
 import type { Difference } from "../run/agreement";
 import type { Example } from "../run/file";
+import type { MeasuredOn } from "../run/results";
+import type { Run } from "../run/run";
 import type { Settings } from "../run/settings";
 import { mostRemovable, mostSimilar, pairsOf, type PreviewPair, type Protection, protectionFor } from "../../ui/rules";
 import { T } from "../../ui/texts";
@@ -39,12 +42,17 @@ export type Theme = "system" | "light" | "dark";
 /** What is drawn; the pictures' names on the page and in the files that are made of them. */
 export type PictureName = keyof typeof T.picture.names;
 /** The parts of the page where something can be started, and fail. */
-export type Place = "example" | "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep" | "lineup";
+export type Place = "example" | "engine" | "load" | "calibrate" | "look" | "merge" | "compare" | "keep" | "runs" | "lineup";
 
 /** What runs now. */
 export interface Job {
+  /** What is done now; its name changes from step to step. */
   name: JobName;
+  /** Something would be lost if the tab were closed. */
+  long: boolean;
   progress: Progress | undefined;
+  /** What its steps are expected to take; undefined: that is not known. */
+  plan: Plan | undefined;
   abort: AbortController;
 }
 
@@ -58,6 +66,17 @@ export interface Correction {
   name: string;
   given: string;
   taken: string | undefined;
+}
+
+/**
+ * `options` may hold a token: they are kept here and nowhere else. `remote`: named by the user, on
+ * the network.
+ */
+export interface ModelSource {
+  files: ModelFiles;
+  name: string;
+  options: OpenOptions;
+  remote: boolean;
 }
 
 export interface State extends Settings {
@@ -80,6 +99,10 @@ export interface State extends Settings {
   part: Part | undefined;
   /** A model that the address names; it is opened only when the user agrees. */
   wanted: string | undefined;
+  /** The built-in model of a link whose result is the precomputed run: it need not be opened. */
+  linked: string | undefined;
+  /** What a link is about is not computed yet: whoever opened it is asked whether it shall be. */
+  offered: boolean;
   /** What the address has that could not be taken as it is. */
   corrections: Correction[];
   /** The address is of a run on a text that is not in it. */
@@ -91,11 +114,7 @@ export interface State extends Settings {
   /** Where the tour was left. */
   tourLeft: TourStep | undefined;
 
-  /**
-   * `options` may hold a token: they are kept here and nowhere else. `remote`: named by the user,
-   * on the network.
-   */
-  source: { files: ModelFiles; name: string; options: OpenOptions; remote: boolean } | undefined;
+  source: ModelSource | undefined;
   model: Model | undefined;
   /** What a run on so many windows will take. */
   forecast: { estimate: Estimate; sequences: number; window: number } | undefined;
@@ -145,6 +164,7 @@ export interface State extends Settings {
 
   compareText: TextChoice;
   comparison: Comparison | undefined;
+  measuredOn: MeasuredOn | undefined;
   series: readonly Series[];
   written: { before: string; after: string };
 
@@ -158,6 +178,22 @@ export interface State extends Settings {
    * undefined: there was no run.
    */
   agreement: Difference[] | undefined;
+
+  /** What was computed in this browser, the newest first. */
+  runs: readonly Run[];
+  /** Where the models of these runs come from, by the runs' ids: as long as this tab is open. */
+  sources: Map<string, ModelSource>;
+  /**
+   * The run on the screen, by its id; undefined: what is measured in this tab, or the precomputed
+   * run where no model is open.
+   */
+  chosen: string | undefined;
+  /** The run that the chosen one is compared with. */
+  compared: string | undefined;
+  /** The run that was deleted last: it can be had back. */
+  deleted: Run | undefined;
+  /** The browser did not keep all runs: what is not kept is lost with this tab. */
+  unkept: string | undefined;
 
   /** The pictures whose values are shown as a table too. */
   tables: Set<PictureName>;
@@ -178,6 +214,8 @@ export const state: State = {
   kept: { models: [], quota: undefined },
   part: undefined,
   wanted: undefined,
+  linked: undefined,
+  offered: false,
   corrections: [],
   textMissing: false,
   share: undefined,
@@ -218,6 +256,7 @@ export const state: State = {
   compareText: { own: false, text: "" },
   compare: { sequences: 16, window: 256 },
   comparison: undefined,
+  measuredOn: undefined,
   depth: { methods: ["published-code", "mka", "shortgpt", "replaceme"], most: 5 },
   series: [],
   write: { prompt: T.compare.promptDefault, tokens: 60, temperature: 0, seed: 0 },
@@ -226,6 +265,12 @@ export const state: State = {
   example: undefined,
   exampleMissing: false,
   agreement: undefined,
+  runs: [],
+  sources: new Map(),
+  chosen: undefined,
+  compared: undefined,
+  deleted: undefined,
+  unkept: undefined,
   tables: new Set(),
 };
 

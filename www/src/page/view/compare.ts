@@ -4,7 +4,7 @@ import { compare, write } from "../actions/merge";
 import { BOUNDS } from "../state/bounds";
 import { differenceTable, type Piece, pieces, sameShare, textsPicture } from "../../ui/charts/difference";
 import { bytes, figure, parameters, percent } from "../../ui/format";
-import { shown } from "../state/shown";
+import { earlier, shown } from "../state/shown";
 import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { depthCurves } from "./depth";
@@ -19,13 +19,13 @@ canvas.className = "chart canvas";
 export function comparePanel(): View {
   const words = T.compare;
   const { compare: options } = state;
-  const { comparison } = shown();
-  const off = busy() || !state.merged;
+  const { comparison, measuredOn } = shown();
+  const off = busy() || !state.merged || earlier();
   return panel("compare", 4, words.title, words.lead, html`<div class="halves"><div>
     ${table()}
     <div class="row">
       ${button(words.run, compare, { off, id: "run-compare" })}
-      <p class="note" id="measured">${comparison ? words.predictions(comparison.tokens) : words.notMeasured}</p>
+      <p class="note" id="measured">${comparison && measuredOn ? words.measured(words.measuredOn(measuredOn, comparison.tokens)) : words.notMeasured}</p>
     </div>
     ${trouble("compare")}
     ${warnings(comparison?.warnings)} ${textChoice("compare", state.compareText, words)}
@@ -82,7 +82,7 @@ function writing(): View {
   // While one of them still writes, nothing is marked.
   const both = written.before && written.after && state.job?.name !== "write";
   const list = both ? differences(written.before, written.after) : [];
-  const off = busy() || !state.merged;
+  const off = busy() || !state.merged || earlier();
   const column = (id: string, title: string, side: "before" | "after"): View => html`
     <div class="written">
       <h4>${title}</h4>

@@ -1,10 +1,13 @@
 /** The banner that tells a precomputed run from one in this tab, and starts the latter. */
-import { html } from "lit-html";
+import { html, nothing } from "lit-html";
+import { choose } from "../actions/choose";
 import { offer } from "../actions/keep";
 import { runFile, runHere } from "../actions/example";
 import type { Difference } from "../run/agreement";
 import type { Example } from "../run/file";
-import { figure } from "../../ui/format";
+import { FINISHED, type Run } from "../run/run";
+import { duration, figure, moment } from "../../ui/format";
+import { earlier, listed } from "../state/shown";
 import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { button, trouble, type View } from "./parts";
@@ -12,22 +15,45 @@ import { button, trouble, type View } from "./parts";
 /** As high with a model as without, so that nothing moves when one is opened. */
 export function exampleBanner(): View {
   const words = T.example;
-  const { agreement, model } = state;
-  const content = agreement ? agreed(agreement) : model ? ownModel() : state.exampleMissing ? html`<p>${words.missing}</p>` : about(state.example);
+  const { agreement, model, source, example, exampleMissing } = state;
+  const run = listed();
+  const own = model !== undefined && !earlier();
+  const content = run
+    ? fromList(run)
+    : own
+      ? agreement
+        ? agreed(agreement)
+        : ownModel()
+      : exampleMissing
+        ? html`<p>${words.missing}</p>`
+        : about(example);
+  const offered = !run && !own;
   return html`
     <aside class="example" id="example" aria-label=${words.label}>
       <div>${content} ${trouble("example")}</div>
       <div>
-        ${button(words.run, runHere, { primary: !model, id: "run-here" })}
-        <p class="note">${words.runNote}</p>
+        ${offered ? button(words.run, runHere, { primary: !model, id: "run-here" }) : nothing}
+        ${model && earlier() ? button(words.back, () => choose(undefined), { off: false, id: "back-here" }) : nothing}
+        ${!offered && example ? button(words.showFinished, () => choose(FINISHED), { off: false, id: "show-finished" }) : nothing}
+        ${offered ? html`<p class="note">${words.runNote(tookAll(example))} ${model ? words.closes(source?.name ?? "") : nothing}</p>` : nothing}
       </div>
     </aside>
   `;
 }
 
+/** How long all of it took where it was made. */
+function tookAll(example: Example | undefined): string | undefined {
+  const took = example?.made.took?.reduce((sum, { seconds }) => sum + seconds, 0);
+  return took === undefined ? undefined : duration(took);
+}
+
 function ownModel(): View {
   const layers = state.model?.summary.layers ?? 0;
   return html`<p><b>${T.example.here(state.source?.name ?? "", layers)}</b></p><p class="note">${T.example.hereNote}</p>`;
+}
+
+function fromList({ name, at, made }: Run): View {
+  return html`<p><b>${T.example.listed(name)}</b></p><p class="note">${T.example.listedNote(moment(at), made.engine)}</p>`;
 }
 
 /** Two lines, also while they are not known yet: nothing moves when they come. */
@@ -37,7 +63,7 @@ function about(example: Example | undefined): View {
   const { made, settings, results, presets } = example;
   const method = presets.find(({ name }) => name === settings.preset)?.title ?? settings.preset;
   return html`
-    <p><b>${words.title}.</b> ${words.made(made.name, results.summary?.layers ?? 0, settings.remove, method)}</p>
+    <p><b>${state.linked ? words.linked : words.title}.</b> ${words.made(made.name, results.summary?.layers ?? 0, settings.remove, method)}</p>
     <p class="note">${words.where(made.tool, made.engine, made.when, settings.calibrate.seed)}</p>
   `;
 }

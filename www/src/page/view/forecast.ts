@@ -3,8 +3,7 @@
  * panels "Calibrate" and "Merge".
  */
 import { html, nothing } from "lit-html";
-import type { Estimate } from "#mka";
-import { forecast, setBudget } from "../actions/forecast";
+import { estimated, forecast, setBudget } from "../actions/forecast";
 import { BOUNDS } from "../state/bounds";
 import { bytes, duration } from "../../ui/format";
 import { removing, state, triesOnOriginal } from "../state/state";
@@ -14,7 +13,7 @@ import { busy, button, numberField, type View } from "./parts";
 /** Beside the button that starts: what it will take, or a way to find out. */
 export function expectation(): View | typeof nothing {
   if (!state.model) return nothing;
-  const expected = estimate();
+  const expected = estimated();
   if (!expected) return html`${button(T.forecast.ask, forecast, { off: busy(), id: "run-forecast" })}`;
   const { calibrateSeconds, mergeSeconds, evaluateSeconds, peakBytes, readAgain } = expected;
   return html`
@@ -28,14 +27,8 @@ export function expectation(): View | typeof nothing {
 /** Below the button that merges: the time of a method that tries pairs before it merges any. */
 export function trialsExpectation(): View | typeof nothing {
   if (!triesOnOriginal()) return nothing;
-  const seconds = estimate()?.lossGuidedSeconds[removing() - 1];
+  const seconds = estimated()?.lossGuidedSeconds[removing() - 1];
   return html`<p class="note" id="forecast-merge">${T.forecast.trials(seconds === undefined ? undefined : duration(seconds))}</p>`;
-}
-
-/** What was estimated, if it holds for the calibration as it is set now. */
-function estimate(): Estimate | undefined {
-  const { forecast: made, calibrate } = state;
-  return made && made.sequences === calibrate.sequences && made.window === calibrate.window ? made.estimate : undefined;
 }
 
 /** The budget for weights, in megabytes. */

@@ -3,6 +3,7 @@ import { html, nothing } from "lit-html";
 import { canSaveFolder, downloadZip, offer, saveFolder } from "../actions/keep";
 import { show } from "../actions/job";
 import { bytes } from "../../ui/format";
+import { earlier } from "../state/shown";
 import { state } from "../state/state";
 import { T } from "../../ui/texts";
 import { busy, button, panel, trouble, type View } from "./parts";
@@ -15,7 +16,8 @@ let last: { name: string; size: number }[] | undefined;
 
 export function keepPanel(): View {
   const words = T.keep;
-  const { files, merged } = state;
+  // Of an earlier run there are no files: they come again with its model.
+  const { files, merged } = earlier() ? { files: undefined, merged: undefined } : state;
   if (files) last = files.map(({ name, blob }) => ({ name, size: blob.size }));
   else if (!busy()) last = undefined;
   const off = busy() || !files;

@@ -23,6 +23,7 @@ import { lineupChart, type LineupMark } from "../../ui/charts/lineup";
 import { figure, percent } from "../../ui/format";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
+import { LINEUP } from "../../ui/texts/lineup";
 import { busy, button, checkbox, fileButton, labelled, numberField, selectField, trouble, type View } from "./parts";
 
 const picture = lineupChart();
@@ -33,7 +34,7 @@ export function lineupContent(): View {
 }
 
 function choices(): View {
-  const words = T.lineup;
+  const words = LINEUP;
   const presets = state.lab?.presets ?? [];
   return html`
     <fieldset class="checks" id="lineup-methods">
@@ -107,7 +108,7 @@ function takeMark({ preset, removed }: LineupMark): void {
 }
 
 function results(): View {
-  const words = T.lineup;
+  const words = LINEUP;
   const { points } = lineup;
   picture.show(points.length > 0 ? { marks: marks(), label: words.measures[lineup.measure], log: lineup.measure === "perplexity", onMark: takeMark } : undefined);
   if (points.length === 0) return html`${picture.element}`;
@@ -129,14 +130,21 @@ function results(): View {
         <thead>
           <tr>${words.head.map((name) => html`<th scope="col">${name}</th>`)}</tr>
         </thead>
-        <tbody>${points.map(row)}</tbody>
+        <tbody>${ordered(points).map(row)}</tbody>
       </table>
     </div>
   `;
 }
 
+/** Method by method, each by the number of layers. */
+function ordered(points: readonly LineupPoint[]): LineupPoint[] {
+  const methods = [...new Set(points.map(({ preset }) => preset))];
+  const rank = ({ preset }: LineupPoint): number => methods.indexOf(preset);
+  return [...points].sort((a, b) => rank(a) - rank(b) || a.removed - b.removed || a.seed - b.seed);
+}
+
 function row(point: LineupPoint): View {
-  const words = T.lineup;
+  const words = LINEUP;
   const title = state.lab?.presets.find(({ name }) => name === point.preset)?.title ?? point.preset;
   const found = point.measured.find(({ text }) => text === shownText());
   return html`
@@ -146,7 +154,7 @@ function row(point: LineupPoint): View {
       <td>${point.seed}</td>
       ${point.failed || !found
         ? html`<td colspan="3">${point.failed ?? T.none}</td>`
-        : html`<td>${figure(found.merged.perplexity)} <small>× ${figure(found.merged.perplexity / found.dense.perplexity)}</small></td>
+        : html`<td>${figure(found.merged.perplexity)} <small>${words.times(figure(found.merged.perplexity / found.dense.perplexity))}</small></td>
             <td>${figure(found.kl)}</td>
             <td>${percent(found.top1Agreement).replace("+", "")}</td>`}
       <td>${point.recipe ? labelled(point === lineup.chosen ? words.taken : words.take, words.which(title, point.removed, point.seed), () => choosePoint(point), busy()) : nothing}</td>
@@ -155,7 +163,7 @@ function row(point: LineupPoint): View {
 }
 
 function depths(): View {
-  const words = T.lineup;
+  const words = LINEUP;
   const able = [...new Set(lineup.points.filter(({ recipe }) => recipe).map(({ preset }) => preset))];
   const edge = cliff(lineup.depths);
   return html`
@@ -180,7 +188,7 @@ function depths(): View {
 }
 
 function questions(): View {
-  const words = T.lineup;
+  const words = LINEUP;
   const { choice, csv } = lineup;
   return html`
     <details id="lineup-choice">
@@ -210,7 +218,7 @@ function questions(): View {
 }
 
 function cloze(): View {
-  const words = T.lineup;
+  const words = LINEUP;
   const { cloze: result } = lineup;
   return html`
     <details id="lineup-cloze">
@@ -240,7 +248,7 @@ function cloze(): View {
 }
 
 function recipes(): View {
-  const words = T.lineup;
+  const words = LINEUP;
   return html`
     <details id="lineup-recipes">
       <summary>${words.recipes}</summary>
@@ -264,7 +272,7 @@ function recipes(): View {
 
 /** What each recipe did at each step, side by side. */
 function compared(): View {
-  const words = T.lineup;
+  const words = LINEUP;
   const most = Math.max(...lineup.kept.map(({ recipe }) => recipe.steps.length));
   const step = (recipe: Recipe, at: number): string => {
     const found = recipe.steps[at];

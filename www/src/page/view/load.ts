@@ -31,14 +31,14 @@ export function loadPanel(): View {
 }
 
 function facts(): View {
-  const { facts: names, tied } = T.load;
+  const { facts: names, tied, shape } = T.load;
   const summary = state.model?.summary;
   return html`
     <dl class="facts" id="facts">
       ${fact(names.name, summary && state.source?.name)}
       ${fact(names.family, summary?.family)}
       ${fact(names.layers, summary && String(summary.layers))}
-      ${fact(names.width, summary && `${summary.hidden} × ${summary.heads}`)}
+      ${fact(names.width, summary && shape(summary.hidden, summary.heads))}
       ${fact(names.parameters, summary && parameters(summary.parameters))}
       ${fact(names.dtype, summary && tied(summary.dtype, summary.tied))}
       ${fact(names.size, summary && bytes(summary.bytes))}

@@ -10,7 +10,7 @@ import { cellValue, heatmap, mapDomain, type Matrix, pairsTable } from "../../ui
 import type { Table } from "../../ui/charts/table";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { figure } from "../../ui/format";
-import { precomputed, shown } from "../state/shown";
+import { earlier, shown } from "../state/shown";
 import { state, update } from "../state/state";
 import { T } from "../../ui/texts";
 import { panel, selectField, trouble, type View } from "./parts";
@@ -136,7 +136,7 @@ function depthTable(caption: string, name: string, values: Float32Array): Table 
 function mapOptions(): View {
   const words = T.look;
   const { map } = state;
-  const off = !state.calibration;
+  const off = !state.calibration || earlier();
   const usual = shown().width ?? 1;
   return html`
     <fieldset class="sliders" id="map-options" ?disabled=${off}>
@@ -161,7 +161,7 @@ function mapOptions(): View {
         state.seeds = value;
       })}
     </fieldset>
-    <p class="note">${precomputed() ? words.needsModel : words.kept}</p>
+    <p class="note">${earlier() ? words.needsModel : words.kept}</p>
   `;
 }
 

@@ -65,7 +65,9 @@ function blocksOf(tensors: readonly Change[]): Change[][] {
     const prefix = prefixOf(tensor.name);
     blocks.set(prefix, [...(blocks.get(prefix) ?? []), tensor]);
   }
-  return [...blocks.values()];
+  // Files may have layer 10 before layer 2.
+  const layer = (prefix: string): number => Number(/\d+/.exec(prefix)?.[0] ?? -1);
+  return [...blocks].sort(([a], [b]) => layer(a) - layer(b)).map(([, tensors]) => tensors);
 }
 
 /** What precedes a tensor's name inside of its block: "model.layers.6." */

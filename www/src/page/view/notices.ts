@@ -3,8 +3,12 @@
  * link to this state.
  */
 import { html, nothing } from "lit-html";
-import { isBuiltIn, lastName, link, openAddress, openWanted } from "../actions/link";
-import { state, update } from "../state/state";
+import { estimated, stepsOf } from "../actions/forecast";
+import { link, openWanted } from "../actions/link";
+import { merge } from "../actions/merge";
+import { duration } from "../../ui/format";
+import { type JobName, state, update } from "../state/state";
+import { isBuiltIn, lastName, openAddress } from "../state/where";
 import { T } from "../../ui/texts";
 import { button, checkbox, type View } from "./parts";
 
@@ -12,7 +16,7 @@ import { button, checkbox, type View } from "./parts";
 const LISTED = 6;
 
 export function notices(): View {
-  return html`<div class="notices" role="status">${wanted()} ${corrections()}</div>${share()}`;
+  return html`<div class="notices" role="status">${wanted()} ${offered()} ${corrections()}</div>${share()}`;
 }
 
 /** Draws the page after a change. */
@@ -34,6 +38,25 @@ function wanted(): View {
       <div class="row">
         ${button(words.open, openWanted, { primary: true, id: "open-wanted" })}
         ${button(words.notNow, then(() => (state.wanted = undefined)), { off: false })}
+      </div>
+    </div>
+  `;
+}
+
+/** What a link is about, where that is not computed yet: what it will take, and a way to start. */
+function offered(): View {
+  const { offered, model, merged, calibration, measureAfter } = state;
+  if (!offered || !model || merged) return nothing;
+  const words = T.link;
+  const estimate = estimated();
+  const steps: JobName[] = [...(calibration ? [] : (["calibrate", "look"] as const)), "merge", ...(measureAfter ? (["compare", "write"] as const) : [])];
+  const seconds = estimate && stepsOf(estimate, steps).reduce((sum, { seconds }) => sum + seconds, 0);
+  return html`
+    <div class="notice" id="offered">
+      <p><b>${words.notComputed}</b> ${seconds === undefined ? words.willTake : words.takes(duration(seconds))}</p>
+      <div class="row">
+        ${button(words.compute, merge, { primary: true, id: "compute-link" })}
+        ${button(words.notNow, then(() => (state.offered = false)), { off: false })}
       </div>
     </div>
   `;

@@ -8,6 +8,7 @@ import { comparePanel } from "./compare";
 import { exampleBanner } from "./example";
 import { keepPanel } from "./keep";
 import { lineupPanel } from "./evidence";
+import { runsPanel } from "./history";
 import { loadPanel } from "./load";
 import { lookPanel } from "./look";
 import { manifoldPanel } from "./manifold";
@@ -25,7 +26,7 @@ export function page(): View {
       ${lookPanel()} ${isThere("manifold") ? manifoldPanel() : nothing} ${loadPanel()}
       ${isThere("calibrate") ? calibratePanel() : nothing} ${isThere("merge") ? mergePanel() : nothing}
       ${isThere("compare") ? comparePanel() : nothing} ${isThere("keep") ? keepPanel() : nothing}
-      ${isThere("lineup") ? lineupPanel() : nothing}
+      ${isThere("runs") ? runsPanel() : nothing} ${isThere("lineup") ? lineupPanel() : nothing}
     </main>
     ${statusBar()}
     ${state.dragging ? html`<div class="drop-veil"><p>${T.load.dropHere}</p></div>` : nothing}

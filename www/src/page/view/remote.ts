@@ -2,11 +2,12 @@
 import { HUB, type StoredModel } from "#mka";
 import { html, nothing } from "lit-html";
 import { live } from "lit-html/directives/live.js";
+import { isHubName } from "../../api/source";
 import { openModel } from "../actions/load";
 import { deleteKept, downloadAll, isOpen, keptOfOpen, remoteOptions } from "../actions/remote";
 import { bytes, duration } from "../../ui/format";
-import { lastName } from "../actions/link";
 import { state } from "../state/state";
+import { lastName } from "../state/where";
 import { T } from "../../ui/texts";
 import { button, checkbox, labelled, type View, warnings } from "./parts";
 
@@ -16,7 +17,8 @@ export function remoteForm(): View {
   const open = (event: SubmitEvent): void => {
     event.preventDefault();
     // What is after a ? or # may be a secret: it must not get into a name or a link.
-    const address = String(new FormData(event.target as HTMLFormElement).get("address")).trim().replace(/[?#].*$/, "");
+    const typed = String(new FormData(event.target as HTMLFormElement).get("address")).trim().replace(/[?#].*$/, "");
+    const address = isHubName(typed) ? `hub:${typed}` : typed;
     void openModel(address, lastName(address));
   };
   const field = (id: "token" | "hub", type: "password" | "url", label: string, placeholder: string): View => html`

@@ -3,7 +3,8 @@ import { html, nothing } from "lit-html";
 import { styleMap } from "lit-html/directives/style-map.js";
 import { cancel } from "../actions/job";
 import { bytes, duration } from "../../ui/format";
-import { state } from "../state/state";
+import { secondsLeft } from "../state/plan";
+import { type Job, state } from "../state/state";
 import { T } from "../../ui/texts";
 import type { View } from "./parts";
 
@@ -29,7 +30,7 @@ export function statusBar(): View {
         <p class="share">${share === undefined ? "" : `${Math.floor(share * 100)}\u00a0%`}</p>
         <p class="left">
           ${progress?.bytesPerSecond === undefined ? "" : T.status.rate(bytes(progress.bytesPerSecond))}
-          ${progress?.secondsLeft === undefined ? "" : T.status.left(duration(progress.secondsLeft))}
+          ${left(job)}
         </p>
         <p class="memory">${memory()}</p>
         <button type="button" id="cancel" class="plain" ?hidden=${!job} @click=${cancel}>${T.status.cancel}</button>
@@ -42,6 +43,13 @@ export function statusBar(): View {
 export function shareDone(): number | undefined {
   const progress = state.job?.progress;
   return progress && progress.total > 0 ? Math.min(1, progress.done / progress.total) : undefined;
+}
+
+/** Of the whole job where that is known, else of the step that it says. */
+function left(job: Job | undefined): string {
+  const ofStep = job?.progress?.secondsLeft;
+  if (job?.plan) return T.status.left(duration(secondsLeft(job.plan, ofStep, performance.now())));
+  return ofStep === undefined ? "" : T.status.leftOfStep(duration(ofStep));
 }
 
 function doing(name: string, step: string | undefined): View {

@@ -72,6 +72,12 @@ export function chart<Input extends object>(
     element.classList.add("empty"); // it keeps the room of the picture
     drawn = undefined;
   };
+  const look = (): void => {
+    // What the browser skips would be laid out for it; it is far from sight.
+    if (!element.checkVisibility({ contentVisibilityAuto: true })) return;
+    width = element.clientWidth;
+    near ||= width > 0 && isNear(element);
+  };
   new ResizeObserver(() => {
     width = element.clientWidth;
     void redraw();
@@ -82,14 +88,15 @@ export function chart<Input extends object>(
     near = true;
     sight.disconnect();
     void redraw();
-  }, { rootMargin: "10%" });
+  }, { rootMargin: `${100 * NEAR}%` });
   sight.observe(element);
   return {
     element,
     show(input) {
       wanted = input;
-      if (input) void redraw();
-      else if (!busy) clear();
+      if (!input) return busy ? undefined : clear();
+      if (width === 0 || !near) lookSoon(look, redraw);
+      void redraw();
     },
     async ready() {
       near = true;
@@ -99,6 +106,33 @@ export function chart<Input extends object>(
       }
     },
   };
+}
+
+/** Of a window's height: pictures so far out of sight are drawn with those in sight. */
+const NEAR = 0.1;
+
+function isNear(element: Element): boolean {
+  const { top, bottom } = element.getBoundingClientRect();
+  return top < innerHeight * (1 + NEAR) && bottom > -innerHeight * NEAR;
+}
+
+/** Pictures of which it is not known yet whether they have room and are in sight. */
+const looking = new Map<() => void, () => Promise<void>>();
+
+/**
+ * Looks, and redraws then; all at once, so that it costs one layout. Observers tell the same, but
+ * with a frame, which comes late on a busy machine, and not at all in a tab in the background.
+ */
+function lookSoon(look: () => void, redraw: () => Promise<void>): void {
+  if (looking.size === 0) {
+    setTimeout(() => {
+      const all = [...looking];
+      looking.clear();
+      for (const [look] of all) look();
+      for (const [, redraw] of all) void redraw();
+    });
+  }
+  looking.set(look, redraw);
 }
 
 /** Pictures out of sight are drawn too. */

@@ -141,10 +141,13 @@ function listen(element: Element, { matrix, onCell, onPick }: HeatmapInput, begi
   // The first cell next to the diagonal.
   let current = begin !== undefined && begin < rects.length ? begin : Math.min(1, layers - 1);
 
-  const move = (to: number): void => {
+  const settle = (at: number): void => {
     rects[current]?.setAttribute("tabindex", "-1");
-    current = to;
+    current = at;
     rects[current]?.setAttribute("tabindex", "0");
+  };
+  const move = (to: number): void => {
+    settle(to);
     rects[current]?.focus();
   };
   const onKey = (event: KeyboardEvent): void => {
@@ -173,7 +176,10 @@ function listen(element: Element, { matrix, onCell, onPick }: HeatmapInput, begi
     cell.setAttribute("role", pair === undefined ? "img" : "button");
     if (pair !== undefined) cell.classList.add("pair");
     cell.addEventListener("pointerenter", () => onCell(datum));
-    cell.addEventListener("focus", () => onCell(datum));
+    cell.addEventListener("focus", () => {
+      settle(at); // however the focus came here
+      onCell(datum);
+    });
     cell.addEventListener("click", () => {
       move(at);
       if (pair !== undefined) onPick(pair);

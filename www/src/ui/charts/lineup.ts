@@ -2,8 +2,9 @@
  * The line-up: a line for each method against the layers removed, the spread over seeds as bars.
  */
 import { figure } from "../format";
-import { T } from "../texts";
+import { LINEUP } from "../texts/lineup";
 import { type Chart, chart, plot, set } from "./chart";
+import { legend, scales } from "./methods";
 import type { Table } from "./table";
 
 /** One method at one size: the mean over its seeds, and how far the seeds lie apart. */
@@ -32,7 +33,7 @@ export function lineupTable(marks: readonly LineupMark[], label: string): Table 
   const value = (title: string, removed: number) => marks.find((mark) => mark.title === title && mark.removed === removed)?.value;
   return {
     caption: label,
-    head: [T.lineup.method, ...depths.map((removed) => T.lineup.removed(removed))],
+    head: [LINEUP.method, ...depths.map((removed) => LINEUP.removed(removed))],
     rows: titles.map((title) => [title, ...depths.map((removed) => value(title, removed))]),
   };
 }
@@ -40,10 +41,10 @@ export function lineupTable(marks: readonly LineupMark[], label: string): Table 
 export function lineupChart(): Chart<LineupInput> {
   return chart<LineupInput>("lineup-chart", async (place, { marks, label, log, onMark }, width) => {
     const Plot = await plot();
-    const titles = [...new Set(marks.map(({ title }) => title))];
+    const methods = [...new Map(marks.map(({ preset, title }) => [preset, { method: preset, title }])).values()];
     const depths = [...new Set(marks.map(({ removed }) => removed))].sort((a, b) => a - b);
     const scale = { x: "removed", y: "value" } as const;
-    const title = (mark: LineupMark): string => `${mark.title}\n${T.lineup.point(mark.removed, label, figure(mark.value))}`;
+    const title = (mark: LineupMark): string => `${mark.title}\n${LINEUP.point(mark.removed, label, figure(mark.value))}`;
     const picture = Plot.plot({
       className: "plot",
       width,
@@ -52,10 +53,9 @@ export function lineupChart(): Chart<LineupInput> {
       marginRight: 8,
       marginBottom: 34,
       marginLeft: 46,
-      x: { type: "point", domain: depths, label: T.lineup.axis, labelArrow: "none", labelAnchor: "center", tickSize: 0 },
+      x: { type: "point", domain: depths, label: LINEUP.axis, labelArrow: "none", labelAnchor: "center", tickSize: 0 },
       y: { type: log ? "log" : "linear", label: null, grid: true, ticks: 5, tickSize: 0, tickFormat: log ? "~s" : undefined, nice: !log },
-      color: { type: "ordinal", domain: titles, range: titles.map((_, at) => `var(--series-${at % 6})`) },
-      symbol: { domain: titles, legend: true },
+      ...scales(methods),
       marks: [
         Plot.ruleX(marks.filter(({ least, most }) => most > least), { x: "removed", y1: "least", y2: "most", stroke: "title", strokeWidth: 1.4 }),
         Plot.line(marks, { ...scale, stroke: "title", strokeWidth: 1.6 }),
@@ -70,6 +70,6 @@ export function lineupChart(): Chart<LineupInput> {
       const mark = (picture as { value?: LineupMark | null }).value;
       if (mark) onMark(mark);
     });
-    place.replaceChildren(picture);
+    place.replaceChildren(legend(Plot, methods), picture);
   });
 }

@@ -4,6 +4,7 @@
 import { figure } from "../format";
 import { T } from "../texts";
 import { type Chart, chart, plot, set } from "./chart";
+import { legend, scales } from "./methods";
 import type { Table } from "./table";
 
 /** Perplexities of one method; 0 removed is the model as it was. */
@@ -22,8 +23,6 @@ export interface PerplexityInput {
 }
 
 const HEIGHT = 260;
-/** More lines can't be distinguished. */
-export const MOST_SERIES = 6;
 
 export function perplexityTable(series: readonly Series[]): Table {
   const depths = depthsOf(series);
@@ -52,8 +51,6 @@ export function perplexityChart(): Chart<PerplexityInput> {
     const Plot = await plot();
     const data: Point[] = series.flatMap(({ title, points }) => points.map((point) => ({ title, ...point })));
     const depths = depthsOf(series);
-    const titles = series.map(({ title }) => title);
-    const colours = titles.map((_, at) => `var(--series-${at % MOST_SERIES})`);
     const title = ({ title, removed, perplexity }: Point): string => `${title}\n${T.depth.point(removed, figure(perplexity))}`;
     const values = data.map(({ perplexity }) => perplexity);
     const domain = [Math.min(...values) / 1.1, Math.max(...values) * 1.15];
@@ -68,8 +65,7 @@ export function perplexityChart(): Chart<PerplexityInput> {
       marginLeft: 46,
       x: { type: "point", domain: depths, label: T.depth.removed, labelArrow: "none", labelAnchor: "center", tickSize: 0 },
       y: { type: "log", domain, label: null, grid: true, ticks: 5, tickSize: 0, tickFormat: "~s" },
-      color: { type: "ordinal", domain: titles, range: colours },
-      symbol: { domain: titles },
+      ...scales(series),
       marks: [
         removed !== undefined && depths.includes(removed) ? Plot.ruleX([removed], { stroke: "var(--accent)", strokeWidth: 2 }) : null,
         Plot.line(data, { ...scale, stroke: "title", strokeWidth: 1.6 }),
@@ -90,12 +86,6 @@ export function perplexityChart(): Chart<PerplexityInput> {
       const chosen = depths[Math.min(depths.length - 1, Math.max(0, Math.floor(share / step)))];
       if (chosen !== undefined && chosen > 0) onRemoved(chosen);
     });
-    const legend = Plot.legend({
-      color: { type: "ordinal", domain: titles, range: colours },
-      symbol: { type: "ordinal", domain: titles, legend: true },
-      stroke: "color",
-      fill: "none",
-    } as never);
-    place.replaceChildren(legend as Element, picture);
+    place.replaceChildren(legend(Plot, series), picture);
   });
 }

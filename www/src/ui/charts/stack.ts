@@ -98,7 +98,7 @@ export function stackChart(): Chart<StackInput> {
 function describe({ layers }: StackInput, merged: readonly MergedLayer[]): string {
   const changed = merged.flatMap((layer, at) =>
     layer.parts.length > 1
-      ? [T.stack.became(layer.parts.map(({ layer, weight }) => `${layer} × ${figure(weight)}`).join(" + "), at, layer.repaired)]
+      ? [T.stack.became(layer.parts.map(({ layer, weight }) => T.stack.weighed(layer, figure(weight))).join(" + "), at, layer.repaired)]
       : [],
   );
   return `${T.stack.label(layers, merged.length)} ${changed.join(" ")}`;

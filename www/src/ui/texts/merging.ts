@@ -1,4 +1,4 @@
-/** The words of merging, of comparing and keeping what came of it, and of the line-up. */
+/** The words of merging, and of comparing and keeping what came of it. */
 import type { AlphaSource, Combination, Norms, Repair, Selection } from "../../api/choices";
 import { bytes, count, percent } from "../format";
 
@@ -112,7 +112,9 @@ export const MERGING = {
     klNote: "nats per token, 0 = the same predictions",
     top1: "Top-1 agreement",
     top1Note: "share of tokens where both guess the same",
-    predictions: (n: number) => `Measured on ${count(n)} predictions.`,
+    measuredOn: ({ own, sequences, window }: { own: boolean; sequences: number; window: number }, predictions: number) =>
+      `${own ? "own text" : "the built-in held-out text"}, up to ${sequences} sequences of ${window} tokens: ${count(predictions)} predictions`,
+    measured: (on: string) => `Measured on: ${on}.`,
     notMeasured: "Not measured yet.",
     write: "Side by side",
     prompt: "Beginning",
@@ -145,57 +147,17 @@ export const MERGING = {
     total: (n: number, size: number) => `${n} files, ${bytes(size)}`,
   },
 
+  runs: {
+    title: "Runs",
+    lead: "What was computed in this browser. Each calibration and each merge is listed here; none is replaced by the next.",
+    open: "Show the list",
+    gone: (name: string) => `The files of ${name} are not here any more.`,
+    goneHint: "Choose them again under Load, then make the run again.",
+  },
+
   lineup: {
     title: "Line-up",
     lead: "Methods side by side on this model: same text, same sizes, same measures.",
     open: "Open the line-up",
-    methods: "Methods",
-    method: "Method",
-    budgets: "Layers to remove",
-    seeds: "Seeds",
-    conditions: (sequences: number, window: number, measured: number, length: number) =>
-      `Calibrated on ${sequences} × ${window} tokens as chosen above; measured on up to ${measured} × ${length} tokens of each held-out text. Each seed draws its own rows and windows.`,
-    run: "Run the line-up",
-    texts: ["fables", "drama", "exposition"] as readonly string[],
-    show: "Show",
-    measures: { perplexity: "perplexity", kl: "KL divergence", top1: "top-1 agreement" },
-    on: "On",
-    axis: "layers removed",
-    removed: (count: number) => (count === 1 ? "1 layer removed" : `${count} layers removed`),
-    point: (removed: number, measure: string, value: string) => `${removed} removed: ${measure} ${value}`,
-    table: "What each method came to",
-    head: ["Method", "Removed", "Seed", "Perplexity", "KL", "Top-1", "Model"],
-    take: "Make it current",
-    taken: "Current",
-    /** Which of the points, to whom cannot see the row. */
-    which: (title: string, removed: number, seed: number) => `${title}, ${removed} removed, seed ${seed}`,
-    depths: "A text at each depth",
-    depthsNote: "One text by each model of a method, from the prompt above. The cliff is where the perplexity grows the most for each layer.",
-    cliff: "the cliff",
-    choice: "Multiple choice",
-    choiceNote:
-      "Letter accuracy alone misleads: replications of MKA report 0.647 on MMLU at 13 of 32 layers of Llama-3-8B, with a perplexity of 31,000 on the text of the questions. So the perplexity stands first.",
-    choiceFile: "Choose a file in the MMLU format (csv)",
-    ask: "Ask",
-    choiceHead: ["Model", "Perplexity of the questions", "Letter accuracy (0.25 by chance)", "Probability of the right letter"],
-    choiceCount: (count: number) => `${count} questions.`,
-    sides: { before: "Before", after: "After" },
-    cloze: "Facts to complete",
-    clozeNote: "Where the true next token stands among all: 1 is the likeliest.",
-    facts: "Facts, one on each line: beginning | end",
-    factsDefault: "The capital of France is | Paris\nThe opposite of hot is | cold\nOne, two, three, | four\nThe sun rises in the | east\nOnce upon a | time",
-    clozeHead: ["Fact", "Rank before", "Rank after", "Likeliest now"],
-    recipes: "Recipes: load, edit, replay, compare",
-    recipesNote:
-      "A recipe can be edited and replayed. With a calibration of this model, repairs are fitted anew, and a recipe of another model of the same shape can be followed. The last four are compared below.",
-    current: "The current model's recipe",
-    load: "Load a recipe.json",
-    replay: "Replay",
-    edit: "Recipe",
-    edited: "Edited",
-    notRecipe: "This text is not a recipe.",
-    comparedTitle: "The steps of each recipe",
-    stepHead: "Step",
-    step: (keep: number, removed: number, how: string) => `${removed} into ${keep}, ${how}`,
   },
 };

@@ -35,7 +35,7 @@ export const PICTURES = {
     cellAction: "press Enter to merge them",
     cellPicked: "chosen, press Enter to undo",
     hover: "Point at a cell, or move with the arrow keys",
-    map: (measure: string, layers: number) => `${measure}, ${layers} × ${layers} layers. Move with the arrow keys.`,
+    map: (measure: string, layers: number) => `${measure}, ${layers} by ${layers} layers. Move with the arrow keys.`,
     tableCaption: "Rows and columns are layers.",
     layer: "Layer",
     deviation: "Standard deviation",
@@ -88,6 +88,7 @@ export const PICTURES = {
     before: (layers: number) => `Before: ${layers} layers`,
     after: (layers: number) => `After: ${layers}`,
     label: (before: number, after: number) => `${before} layers become ${after}.`,
+    weighed: (layer: number, weight: string) => `${weight} of layer ${layer}`,
     became: (sum: string, at: number, repaired: boolean) => `Layer ${at} now is ${sum}${repaired ? ", repaired" : ""}.`,
     step: "Steps shown",
     stepOf: (shown: number, steps: number) => `${shown} of ${steps}`,
@@ -103,6 +104,7 @@ export const PICTURES = {
     most: "Up to so many layers",
     point: (removed: number, perplexity: string) =>
       removed === 0 ? `${perplexity} as it was` : `${perplexity} with ${removed} removed`,
+    own: (method: string) => `${method}, the run on the screen`,
     here: (removed: number, perplexity: string) => `With ${removed} removed: ${perplexity}`,
     empty: "Not measured yet.",
     none: "With these methods no layer of this model can go.",
@@ -111,15 +113,22 @@ export const PICTURES = {
 
   example: {
     title: "A finished run, computed earlier",
+    linked: "What the link is about, computed earlier",
     /** What, where, when, with what. */
     made: (name: string, layers: number, removed: number, method: string) =>
       `“${name}”, ${layers} layers, ${removed} of them merged away (method: ${method}).`,
     where: (tool: string, engine: string, when: string, seed: number) => `Precomputed with ${tool} on ${engine}, ${when}, seed ${seed}.`,
     label: "Where the numbers come from",
     here: (name: string, layers: number) => `In this tab: ${name}, ${layers} layers.`,
-    hereNote: "Everything below is computed here. The finished run is there again when the page is opened without a model.",
+    hereNote: "Everything below is computed here, and listed under Runs.",
+    listed: (name: string) => `On the screen: “${name}”, an earlier run.`,
+    listedNote: (when: string, engine: string) => `Computed here on ${when}, on ${engine}. Under Runs it can be made again.`,
+    back: "Back to my model",
+    showFinished: "Show the finished run",
+    closes: (name: string) => `${name} is closed for it; its results stay under Runs.`,
     run: "Run it here",
-    runNote: "Loads the engine and the built-in model (6 MB), computes the finished run in this tab, and compares the numbers.",
+    runNote: (took: string | undefined) =>
+      `Loads the engine and a model (6 MB), computes the run in this tab, and compares the numbers.${took ? ` It took ${took} where it was made.` : ""}`,
     missing: "The finished run could not be loaded. It can be computed here.",
     numbers: "Number by number",
     alone: "Computed in this tab just now.",
