@@ -104,7 +104,7 @@ test("every merge is a run: shown, compared, renamed, exported, deleted, had bac
   assert.equal(file.comparison.tokens > 0 && file.name, "The careful one");
   await row(page, "The careful one").getByRole("button", { name: /^Delete/ }).click();
   await listed(page, 1);
-  await page.getByRole("button", { name: /^Undo The careful one/ }).click();
+  await page.getByRole("button", { name: /^Undo the run/ }).click();
   await listed(page, 2);
   assert.deepEqual(await names(page), [later, "The careful one"]);
   assert.deepEqual(await faults(page, undefined, "#runs"), []);

@@ -14,7 +14,7 @@ use crate::tools;
 /// For how long each target runs.
 pub const SECONDS: u64 = 60;
 /// Of one input, in seconds and bytes.
-const TIMEOUT: u64 = 5;
+const TIMEOUT: u64 = 25;
 const LONGEST: u64 = 16 << 10;
 
 /// A minute for each.

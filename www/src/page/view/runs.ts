@@ -61,13 +61,13 @@ function row(run: Run): View {
             ?disabled=${isShown}
             @change=${(event: Event) => compareWith((event.target as HTMLInputElement).checked ? id : undefined)}
           />
-          <span>${RUNS.compare}<span class="visually-hidden"> ${name}</span></span>
+          <span>${RUNS.compare}<span class="visually-hidden"> ${RUNS.which(name)}</span></span>
         </label>
         ${ofPage
           ? nothing
           : html`
-              ${current ? nothing : labelled(RUNS.again, name, () => makeAgain(run), busy() || !canReopen(run))}
-              ${labelled(RUNS.export, name, () => exportRun(run), false)} ${labelled(RUNS.delete, name, () => deleteRun(run), false)}
+              ${current ? nothing : labelled(RUNS.again, RUNS.which(name), () => makeAgain(run), busy() || !canReopen(run))}
+              ${labelled(RUNS.export, RUNS.which(name), () => exportRun(run), false)} ${labelled(RUNS.delete, RUNS.which(name), () => deleteRun(run), false)}
             `}
       </div>
       ${canReopen(run) || ofPage ? nothing : html`<p class="note">${RUNS.againNote(run.made.name)}</p>`}
@@ -89,7 +89,7 @@ function facts({ made, method, results, at, id }: Run): string[] {
 function deleted(): View {
   const { deleted } = state;
   if (!deleted) return nothing;
-  return html`<div class="row" role="status"><p>${RUNS.deleted(deleted.name)}</p>${labelled(RUNS.undo, deleted.name, undelete, false)}</div>`;
+  return html`<div class="row" role="status"><p>${RUNS.deleted(deleted.name)}</p>${labelled(RUNS.undo, RUNS.which(deleted.name), undelete, false)}</div>`;
 }
 
 /** The run on the screen, and the one that it is compared with. */

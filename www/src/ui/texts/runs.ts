@@ -9,6 +9,7 @@ export const RUNS = {
   show: "Show",
   shown: "On the screen",
   /** Which of the runs, to whom cannot see the row. */
+  which: (name: string) => `the run “${name}”`,
   compare: "Compare",
   again: "Make it again",
   againNote: (model: string) => `Choose the files of ${model} under Load first.`,
