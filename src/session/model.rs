@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use indexmap::IndexSet;
+
 use super::lab::Lab;
 use crate::interface::Summary;
 use crate::merge::choices::Norms;
@@ -120,13 +122,10 @@ impl Model {
         let config = &self.transformer.checkpoint.config;
         let wrapping = self.transformer.description.wrapping;
         let within = wrapping.and_then(|wrapping| config.nested(wrapping.config_key?).ok());
-        let configured = [within.as_ref(), Some(config)].into_iter().flatten();
-        let mut separators = by_name;
-        for id in configured.flat_map(|config| config.separator_tokens(vocabulary)) {
-            if !separators.contains(&id) {
-                separators.push(id);
-            }
-        }
+        let configs = [within.as_ref(), Some(config)].into_iter().flatten();
+        let configured = configs.flat_map(|config| config.separator_tokens(vocabulary));
+        // Each once, those by name first.
+        let separators = IndexSet::<u32>::from_iter(by_name.into_iter().chain(configured)).into_iter().collect();
         let (original, weights) = (self.transformer.clone(), self.lab.weights.clone());
         MergeContext { original, norms, weights, meter: self.lab.meter.clone(), separators }
     }

@@ -43,8 +43,7 @@ impl Lab {
             }
         };
         step.advance(1)?;
-        let id_of = |name: &str| tokenizer.as_ref()?.id_of(name);
-        let end_tokens = end_tokens(&checkpoint, &id_of).await?.into();
+        let end_tokens = end_tokens(&checkpoint, &|name| tokenizer.as_ref()?.id_of(name)).await?.into();
         let transformer =
             Transformer::new(self.engine.clone(), self.weights.clone(), Rc::new(checkpoint), description)?;
         Ok(Rc::new(Model { lab: self.clone(), transformer, tokenizer, end_tokens, warnings, origin: None }))

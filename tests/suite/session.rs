@@ -261,7 +261,7 @@ fn models_that_cannot_be_computed_are_refused_at_open() {
     refused(&config("\"hidden_size\": 128", "\"hidden_size\": 64"), "wrong-shape");
     refused(&config("\"intermediate_size\": 344", "\"intermediate_size\": 0"), "bad-config");
     refused(&config("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3"), "bad-config");
-    let scaled = "\"model_type\": \"granite\", \"residual_multiplier\": 0.5";
+    let scaled = "\"model_type\": \"internlm3\", \"residual_multiplier\": 0.5";
     refused(&config("\"model_type\": \"llama\"", scaled), "unsupported-family");
     refused(&config("\"model_type\": \"llama\"", "\"model_type\": \"gpt_neox\""), "missing-tensor");
     refused(&config("\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\""), "unsupported-family");
@@ -298,7 +298,7 @@ fn llama_by_another_name_is_opened_with_a_warning() {
         assert_eq!(merged.recipe().unwrap().model.assume, assume);
     }
 
-    let options = "\"model_type\": \"granite\", \"residual_multiplier\": 0.5";
+    let options = "\"model_type\": \"internlm3\", \"residual_multiplier\": 0.5";
     let files = changed("config.json", move |bytes| {
         String::from_utf8(bytes).unwrap().replace("\"model_type\": \"llama\"", options).into_bytes()
     });
@@ -312,7 +312,7 @@ fn llama_by_another_name_is_opened_with_a_warning() {
     ] {
         let config: serde_json::Value = serde_json::from_slice(support::content(&files, "config.json")).unwrap();
         let mut config = config.as_object().unwrap().clone();
-        config.insert("model_type".into(), "granite".into());
+        config.insert("model_type".into(), "internlm3".into());
         config.retain(|key, _| key != "layer_types" && key != "max_window_layers");
         let config = serde_json::Value::from(config).to_string();
         let mut opened = support::sources(&files);
