@@ -251,8 +251,10 @@ pub fn can_refit(description: &Description) -> std::result::Result<(), String> {
 /// The reason, for the user.
 pub fn can_concatenate(description: &Description) -> std::result::Result<(), String> {
     match description.activation.learned() {
-        Some(_) => Err("the activation of this family has numbers that each block has learned for all of its neurons,                         and neurons of two blocks would need both"
-            .into()),
+        Some(_) => {
+            let reason = "the activation of this family has numbers that each block has learned for all of its neurons, and neurons of two blocks would need both";
+            Err(reason.into())
+        }
         None => Ok(()),
     }
 }
