@@ -141,7 +141,7 @@ test("any call is answered once, by a result or an error with a code, and the en
   assert.ok(results > DRAWS / 20, `${results} results`);
 });
 
-/** In a process of its own, since it ends the engine, which panics without a clock. */
+/** In a process of its own, since it ends the engine, which panics where there is no clock. */
 const PANIC = `
   import { readFile } from "node:fs/promises";
   import { bundled } from ${JSON.stringify(new URL("helpers.mjs", import.meta.url).href)};
