@@ -1,6 +1,5 @@
 /** The precomputed run: loading it, and computing the same here. */
 import type { Measure } from "#mka";
-import { differences } from "../run/agreement";
 import { type Example, EXAMPLE_MODEL, fromFile, toFile } from "../run/file";
 import type { Settings } from "../run/settings";
 import type { Steps } from "../state/plan";
@@ -67,6 +66,7 @@ export async function runHere(): Promise<void> {
     nextStep("depth", watch);
     await depthWithin(watch);
     took = stepsTook();
+    const { differences } = await import("../run/agreement");
     state.agreement = state.example ? differences(state.example.results, here()) : [];
   });
 }

@@ -2,7 +2,6 @@
 import { html, nothing } from "lit-html";
 import { offer } from "../actions/keep";
 import { show } from "../actions/job";
-import { pngBlob, svgText } from "../../ui/charts/export";
 import { csv, type Table } from "../../ui/charts/table";
 import { figure } from "../../ui/format";
 import { type PictureName, state, update } from "../state/state";
@@ -23,9 +22,12 @@ interface Picture {
 }
 
 export function picture({ name, chart, draw, table, whole = table, form }: Picture): View {
-  const document = async (): Promise<string> => {
+  // Loaded when somebody takes a file.
+  const drawn = async (): Promise<{ text: string; png: () => Promise<Blob> }> => {
+    const { pngBlob, svgText } = await import("../../ui/charts/export");
     await chart.ready?.();
-    return drawing(chart.element, draw);
+    const text = drawing(chart.element, draw, svgText);
+    return { text, png: () => pngBlob(text) };
   };
   const open = state.tables.has(name);
   const toggle = (event: Event): void => {
@@ -43,8 +45,8 @@ export function picture({ name, chart, draw, table, whole = table, form }: Pictu
         </details>
         <div class="takes" role="group" aria-label=${T.picture.take(T.picture.names[name])}>
           ${taken(name, "CSV", whole && (() => new Blob([csv(whole())], { type: "text/csv" })))}
-          ${taken(name, "PNG", table && (() => document().then(pngBlob)))}
-          ${taken(name, "SVG", table && (async () => new Blob([await document()], { type: "image/svg+xml" })))}
+          ${taken(name, "PNG", table && (async () => (await drawn()).png()))}
+          ${taken(name, "SVG", table && (async () => new Blob([(await drawn()).text], { type: "image/svg+xml" })))}
         </div>
       </div>
     </figure>
@@ -63,8 +65,8 @@ function taken(name: PictureName, kind: string, make: (() => Blob | Promise<Blob
 }
 
 /** The picture as an SVG document. */
-function drawing(element: HTMLElement, draw: (() => SVGSVGElement) | undefined): string {
-  if (!draw) return svgText(drawn(element));
+function drawing(element: HTMLElement, draw: (() => SVGSVGElement) | undefined, svgText: (drawing: SVGSVGElement) => string): string {
+  if (!draw) return svgText(largest(element));
   // Only in its place a drawing has colours.
   const made = element.appendChild(draw());
   const text = svgText(made);
@@ -73,11 +75,11 @@ function drawing(element: HTMLElement, draw: (() => SVGSVGElement) | undefined):
 }
 
 /** The largest drawing: a legend may stand beside it. */
-function drawn(element: HTMLElement): SVGSVGElement {
+function largest(element: HTMLElement): SVGSVGElement {
   const all = [...element.querySelectorAll("svg")];
-  const largest = all.sort((a, b) => b.clientWidth * b.clientHeight - a.clientWidth * a.clientHeight)[0];
-  if (!largest) throw new Error(T.picture.empty);
-  return largest;
+  const [first] = all.sort((a, b) => b.clientWidth * b.clientHeight - a.clientWidth * a.clientHeight);
+  if (!first) throw new Error(T.picture.empty);
+  return first;
 }
 
 function shown(value: string | number | undefined): string {
