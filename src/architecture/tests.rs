@@ -165,7 +165,7 @@ fn other_families_are_told_by_what_they_are() {
         ("mamba2", "states"),
         ("mixtral", "experts"),
         ("deepseek_v3", "experts"),
-        ("llava_onevision", "images"),
+        ("llava_next_video", "images"),
         ("idefics2", "images"),
         ("helium", "neighbouring pairs"),
         ("ernie4_5", "neighbouring pairs"),
