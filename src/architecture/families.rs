@@ -52,8 +52,11 @@ pub(super) const FAMILIES: [(&str, Describe); 32] = [
 ];
 
 /// Decoders that occur inside of another model only, by the `model_type` of their configuration.
-const TOWERS: [(&str, Describe); 2] =
-    [("qwen2_5_vl_text", qwen::qwen2_5_vl_text), ("qwen3_vl_text", qwen::qwen3_vl_text)];
+const TOWERS: [(&str, Describe); 3] = [
+    ("qwen2_vl_text", qwen::qwen2_vl_text),
+    ("qwen2_5_vl_text", qwen::qwen2_vl_text),
+    ("qwen3_vl_text", qwen::qwen3_vl_text),
+];
 
 /// Reads the family and its options from the configuration, and the style of its names from the
 /// tensors, and checks that the tensors are those of the description; with warnings for the user.

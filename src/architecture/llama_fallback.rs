@@ -90,7 +90,6 @@ const OTHERS: [(&str, &[&str]); 6] = [
         &[
             "llava",
             "idefics",
-            "qwen2_vl",
             "qwen3_vl",
             "qwen2_5_omni",
             "qwen2_audio",

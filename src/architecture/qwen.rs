@@ -23,12 +23,12 @@ pub fn qwen3(files: &Files<'_>) -> Result<Description> {
     windowed(files, with_normed_heads(frame))
 }
 
-/// Names and options as `Qwen2_5_VLTextConfig` of transformers has them: Qwen 2. Of a position's
-/// three numbers, each of which turns a section of the channels, all are the same in a text: the
-/// rotation is the plain one.
-pub fn qwen2_5_vl_text(files: &Files<'_>) -> Result<Description> {
+/// Names and options as `Qwen2VLTextConfig` and `Qwen2_5_VLTextConfig` of transformers have them:
+/// Qwen 2. Of a position's three numbers, each of which turns a section of the channels, all are
+/// the same in a text: the rotation is the plain one.
+pub fn qwen2_vl_text(files: &Files<'_>) -> Result<Description> {
     let biases = Biases { query_key_value: true, ..Biases::default() };
-    let frame = unrotated(files, "qwen2_5_vl_text", biases)?;
+    let frame = unrotated(files, "qwen2_vl_text", biases)?;
     let keys = RopeKeys { default_theta: 1_000_000.0, ..RopeKeys::default() };
     let parameters = RopeParameters::flat(&files.config, &keys)?.renamed(&["mrope"], "default");
     let ropes = vec![Rope::new(&files.config, &parameters, frame.head_size)?];

@@ -171,7 +171,7 @@ fn other_families_are_told_by_what_they_are() {
         ("mixtral", "experts"),
         ("granitemoehybrid", "states"),
         ("deepseek_v3", "experts"),
-        ("llava_onevision", "images"),
+        ("llava_next_video", "images"),
         ("idefics2", "images"),
         ("glm4v", "images"),
         ("gptj", "Llama"),

@@ -57,6 +57,16 @@ const LLAVA: Wrapper = Wrapper {
     by_number: None,
 };
 
+/// Qwen 2-VL.
+const QWEN2_VL: Wrapper = Wrapper {
+    family: "qwen2_vl",
+    tower: Tower::Always("qwen2_vl_text"),
+    roots: &["model.", "model.language_model."],
+    heads: &["lm_head.weight"],
+    flat: true,
+    ..LLAVA
+};
+
 /// One in the layout of Idefics 3.
 const IDEFICS3: Wrapper = Wrapper {
     family: "idefics3",
@@ -67,19 +77,15 @@ const IDEFICS3: Wrapper = Wrapper {
 };
 
 /// The models, as their config classes of transformers have them.
-pub const WRAPPERS: [Wrapper; 8] = [
+pub const WRAPPERS: [Wrapper; 11] = [
     Wrapper { family: "gemma3", tower: Tower::Always("gemma3_text"), tied: true, tied_within: false, ..LLAVA },
     LLAVA,
     Wrapper { family: "llava_next", tied_within: false, ..LLAVA },
+    Wrapper { family: "llava_onevision", tower: Tower::Named("qwen2"), ..LLAVA },
+    Wrapper { family: "internvl", tower: Tower::Named("qwen2"), tied: true, tied_within: false, ..LLAVA },
     Wrapper { family: "mistral3", tower: Tower::Named("mistral"), tied: true, tied_within: false, ..LLAVA },
-    Wrapper {
-        family: "qwen2_5_vl",
-        tower: Tower::Always("qwen2_5_vl_text"),
-        roots: &["model.language_model.", "model."],
-        heads: &["lm_head.weight"],
-        flat: true,
-        ..LLAVA
-    },
+    QWEN2_VL,
+    Wrapper { family: "qwen2_5_vl", tower: Tower::Always("qwen2_5_vl_text"), ..QWEN2_VL },
     Wrapper {
         family: "qwen3_vl",
         tower: Tower::Always("qwen3_vl_text"),

@@ -35,11 +35,14 @@ fn written(tensors: &Tensors) -> Vec<u8> {
 
 /// The miniatures, each with its family and with what comes before the number of a block of its
 /// tower.
-fn wrappers() -> [(&'static str, Files, &'static str); 8] {
+fn wrappers() -> [(&'static str, Files, &'static str); 11] {
     [
         ("gemma3", miniature::gemma3_vision(), "language_model.model.layers."),
         ("llava", miniature::llava(), "language_model.model.layers."),
         ("llava_next", miniature::llava_next(), "model.language_model.layers."),
+        ("llava_onevision", miniature::llava_onevision(), "language_model.model.layers."),
+        ("internvl", miniature::internvl(), "language_model.model.layers."),
+        ("qwen2_vl", miniature::qwen2_vl(), "model.layers."),
         ("mistral3", miniature::mistral3(), "language_model.model.layers."),
         ("qwen2_5_vl", miniature::qwen2_5_vl(), "model.layers."),
         ("qwen3_vl", miniature::qwen3_vl(), "model.language_model.layers."),
