@@ -45,9 +45,9 @@ test("a Llama by another name is opened, and the page says so; what is no Llama 
   assert.match(warning, /"yi" is computed as Llama/);
 
   const refusals = [
-    [await files("llama", { model_type: "granite", residual_multiplier: 0.5 }), /residual_multiplier/],
-    [await files("olmo2", { model_type: "granite" }), /model\.layers\.0\.input_layernorm\.weight/],
-    [await files("qwen2", { model_type: "granite", attention_bias: true, layer_types: null, max_window_layers: null }), /self_attn\.o_proj\.bias/],
+    [await files("llama", { model_type: "internlm3", residual_multiplier: 0.5 }), /residual_multiplier/],
+    [await files("olmo2", { model_type: "internlm3" }), /model\.layers\.0\.input_layernorm\.weight/],
+    [await files("qwen2", { model_type: "internlm3", attention_bias: true, layer_types: null, max_window_layers: null }), /self_attn\.o_proj\.bias/],
   ];
   for (const [chosen, words] of refusals) {
     await pick(page, chosen);

@@ -98,7 +98,8 @@ test("a method has one colour and one glyph in every picture, and its legend sho
   assert.equal(new Set(there.legend.map(([, stroke]) => stroke)).size, there.legend.length);
   for (const { legend, marks } of [here, there]) for (const [, stroke] of legend) assert.ok(marks.includes(stroke), `${stroke}: ${marks}`);
   // One original, one perplexity: the line-up's first text is the one that the page measures on.
-  assert.match(await page.locator("#lineup").getByLabel("On", { exact: true }).inputValue(), /built-in held-out text/);
+  const on = page.locator("#lineup label").filter({ hasText: /^\s*On/ }).locator("select");
+  assert.match(await on.inputValue(), /built-in held-out text/);
   const removed = await page.locator("#lineup-table tbody tr td:nth-child(2)").allInnerTexts();
   assert.deepEqual(removed, [...removed].sort((a, b) => a - b));
   assert.deepEqual(problems, []);
