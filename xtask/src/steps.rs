@@ -105,8 +105,8 @@ fn harness(mut test: Command, step: &str, run: &mut Run<'_>, options: &[&str]) -
     command::run_reading(test.args(options), |line| run.times.harness_line(step, line))
 }
 
-/// In the profile of the page, whose dependencies then serve here too: compiling them once more
-/// takes longer than optimising the tests as a whole. The browser's options are in webdriver.json.
+/// In the profile of the page, so that what is tested is compiled as what is loaded. The browser's
+/// options are in webdriver.json.
 pub fn wasm(run: &mut Run<'_>) -> Result<()> {
     let build = &run.settings.build;
     let mut test = cargo(["test", "--package", "mka-lab", "--test", BROWSER_TESTS])?;
