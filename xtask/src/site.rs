@@ -70,8 +70,8 @@ fn compiled(build: &Build, kind: Kind) -> PathBuf {
     target_dir().join(&build.target).join(kind.profile(build)).join("mka_lab.wasm")
 }
 
-/// Compiles the crate for a site, as what a page loads alone: beside a library for Rust, it would not
-/// be optimised as a whole, and 5 % larger.
+/// Compiles the crate for a site, as what a page loads alone: beside a library for Rust, it would
+/// not be optimised as a whole, and 5 % larger.
 fn compile(settings: &Settings, kind: Kind) -> Result<Command> {
     let build = &settings.build;
     let mut compile = cargo(["rustc", "--package", "mka-lab", "--lib", "--crate-type", "cdylib"])?;
