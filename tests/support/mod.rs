@@ -71,52 +71,62 @@ pub mod miniature {
         )
     }
 
-    /// A model of each family, and of what some families do in two ways.
+    /// Hands the names of a model of each family but Llama, and of what some families do in two ways,
+    /// to a macro.
+    macro_rules! other_families {
+        ($then:ident) => {
+            $then!(
+                mistral,
+                qwen2,
+                qwen3,
+                gpt2,
+                gpt_neox,
+                phi,
+                opt,
+                gemma3,
+                olmo2,
+                smollm3,
+                phi3,
+                gpt_neo,
+                gemma2,
+                opt_post,
+                gpt2_scaled,
+                phi_normed,
+                gemma,
+                ministral3,
+                olmo3,
+                exaone4,
+                starcoder2,
+                stablelm,
+                stablelm_parallel,
+                gemma3_vision,
+                qwen2_5_vl,
+                granite,
+                cohere,
+                cohere2,
+                helium,
+                glm,
+                glm4,
+                ernie4_5,
+                arcee,
+                nemotron,
+                nemotron_biased,
+                hunyuan_v1_dense,
+                exaone,
+                apertus,
+            );
+        };
+    }
+    pub(crate) use other_families;
+
+    /// Llama, and those.
     pub fn of_each_family() -> Vec<(&'static str, Files)> {
+        let mut all = vec![("llama", llama())];
         macro_rules! list {
-            ($($name:ident),+ $(,)?) => { vec![$((stringify!($name), $name())),+] };
+            ($($name:ident),+ $(,)?) => { all.extend([$((stringify!($name), $name())),+]) };
         }
-        list!(
-            llama,
-            mistral,
-            qwen2,
-            qwen3,
-            gpt2,
-            gpt_neox,
-            phi,
-            opt,
-            gemma3,
-            olmo2,
-            smollm3,
-            phi3,
-            gpt_neo,
-            gemma2,
-            opt_post,
-            gpt2_scaled,
-            phi_normed,
-            gemma,
-            ministral3,
-            olmo3,
-            exaone4,
-            starcoder2,
-            stablelm,
-            stablelm_parallel,
-            gemma3_vision,
-            qwen2_5_vl,
-            granite,
-            cohere,
-            cohere2,
-            helium,
-            glm,
-            glm4,
-            ernie4_5,
-            arcee,
-            nemotron,
-            nemotron_biased,
-            hunyuan_v1_dense,
-            exaone,
-            apertus,
-        )
+        other_families!(list);
+        all
     }
 
     miniatures! {
