@@ -105,12 +105,13 @@ fn harness(mut test: Command, step: &str, run: &mut Run<'_>, options: &[&str]) -
     command::run_reading(test.args(options), |line| run.times.harness_line(step, line))
 }
 
-/// In the profile of the page, so that what is tested is compiled as what is loaded. The browser's
-/// options are in webdriver.json.
+/// In the profile that computes as fast as the page's and links in less time. Not in that itself:
+/// there the crate is a library for the tests, whose module would take the place of the page's. The
+/// browser's options are in webdriver.json.
 pub fn wasm(run: &mut Run<'_>) -> Result<()> {
     let build = &run.settings.build;
     let mut test = cargo(["test", "--package", "mka-lab", "--test", BROWSER_TESTS])?;
-    test.args(["--target", &build.target, "--profile", &build.profile]);
+    test.args(["--target", &build.target, "--profile", &build.local_profile]);
     if run.scope == Scope::All {
         test.arg("--").args(ALL);
     }
