@@ -71,8 +71,8 @@ pub mod miniature {
         )
     }
 
-    /// Hands the names of a model of each family but Llama, and of what some families do in two ways,
-    /// to a macro.
+    /// Hands the names of a model of each family but Llama, and of what some families do in two
+    /// ways, to a macro.
     macro_rules! other_families {
         ($then:ident) => {
             $then!(
